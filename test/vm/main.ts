@@ -1,0 +1,130 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { parseVitestResults } from '../../tools/vitest-results.ts'
+import { VmError } from './errors.ts'
+import { ensureBusybox, ensureKernel, KERNELS } from './kernel.ts'
+import { allPassed, formatReport, guestTroubles } from './report.ts'
+import type { KernelReport } from './report.ts'
+import { outDir, runInVm } from './run.ts'
+
+const USAGE = `Usage: npm run test:vm -- [--kernel 6.1|6.12|all] [--timeout_s N] [-- COMMAND …]
+
+Boots Debian kernels in QEMU on this machine's own root file system and runs the probe tests
+(test/probes) in each as root, or COMMAND. Files that the guest writes to build/vm/out/KERNEL
+come back. --fetch only gets the kernels. Exit 0: all passed; 1: failed; 2: wrong usage.
+`
+
+const CHECKOUT = resolve(import.meta.dirname, '../..')
+const PROBE_TESTS = 'test/probes'
+const VITEST = [
+  'node', 'node_modules/vitest/vitest.mjs', 'run', PROBE_TESTS,
+  // One file at a time and wide limits: emulation is slow, and two files would share its ring.
+  '--no-file-parallelism', '--testTimeout=120000', '--hookTimeout=120000',
+  '--reporter=verbose', '--reporter=json',
+]
+
+/** Entry of the kernel rig; gives the exit status. */
+export async function main(words: string[]): Promise<number> {
+  const options = readOptions(words)
+  if (options === undefined) {
+    process.stderr.write(USAGE)
+    return 2
+  }
+  const { kernels, timeoutS, command, fetchOnly } = options
+  if (fetchOnly) {
+    for (const kernel of kernels) ensureKernel(CHECKOUT, kernel)
+    ensureBusybox(CHECKOUT)
+    return 0
+  }
+  if (command.length > 0) return runCommand(kernels, command, timeoutS)
+  const reports: KernelReport[] = []
+  for (const kernel of kernels) reports.push(await runProbeTests(kernel, timeoutS))
+  process.stdout.write(`\n${formatReport(reports)}\n`)
+  return allPassed(reports) ? 0 : 1
+}
+
+type Options = { kernels: string[], timeoutS: number, command: string[], fetchOnly: boolean }
+
+function readOptions(words: string[]): Options | undefined {
+  const at = words.indexOf('--')
+  const own = at === -1 ? words : words.slice(0, at)
+  try {
+    const { values } = parseArgs({ args: own, options: {
+      kernel: { type: 'string', default: 'all' },
+      timeout_s: { type: 'string', default: '600' },
+      fetch: { type: 'boolean', default: false },
+    } })
+    const timeoutS = Number(values.timeout_s)
+    if (!Number.isSafeInteger(timeoutS) || timeoutS < 1) throw new Error('timeout_s: not a number')
+    const kernels = values.kernel === 'all' ? [...KERNELS.keys()] : [values.kernel]
+    const command = at === -1 ? [] : words.slice(at + 1)
+    return { kernels, timeoutS, command, fetchOnly: values.fetch }
+  } catch (error) {
+    process.stderr.write(`test:vm: ${(error as Error).message}\n`)
+    return undefined
+  }
+}
+
+async function runCommand(
+  kernels: string[],
+  command: string[],
+  timeoutS: number,
+): Promise<number> {
+  let status = 0
+  for (const kernel of kernels) {
+    say(kernel, `running ${command.join(' ')}`)
+    const result = await runInVm({ kernel, command, timeout_s: timeoutS, on_output: echo })
+    say(kernel, `exit ${result.exit_code}, ${seconds(result.total_ms)}, files: ${result.out_dir}`)
+    status ||= result.exit_code
+  }
+  return status
+}
+
+async function runProbeTests(kernel: string, timeoutS: number): Promise<KernelReport> {
+  const report: KernelReport = { kernel, files: [], troubles: [] }
+  const testDir = join(CHECKOUT, PROBE_TESTS)
+  if (!existsSync(testDir) || !readdirSync(testDir).some((name) => name.endsWith('.test.ts'))) {
+    report.troubles.push(`there are no tests in ${testDir}`)
+    return report
+  }
+  say(kernel, 'booting (10 to 20 s)')
+  const resultsPath = join(outDir(kernel), 'vitest.json')
+  const command = [...VITEST, `--outputFile=${resultsPath}`]
+  try {
+    const result = await runInVm({ kernel, command, timeout_s: timeoutS, on_output: echo })
+    say(kernel, `${result.facts.release}: boot ${seconds(result.boot_ms)}, `
+      + `whole run ${seconds(result.total_ms)}`)
+    report.troubles.push(...guestTroubles(result.facts))
+    if (result.exit_code === 124 || result.exit_code === 137) {
+      report.troubles.push(`the tests did not end within ${timeoutS} s`)
+    } else if (result.exit_code !== 0) {
+      report.troubles.push(`vitest ended with exit status ${result.exit_code}`)
+    }
+    if (existsSync(resultsPath)) {
+      report.files = parseVitestResults(readFileSync(resultsPath, 'utf8'))
+    }
+  } catch (error) {
+    report.troubles.push((error as Error).message)
+  }
+  return report
+}
+
+function say(kernel: string, text: string): void {
+  process.stdout.write(`[kernel ${kernel}] ${text}\n`)
+}
+
+function echo(text: string): void {
+  process.stdout.write(text)
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
+
+if (import.meta.main) {
+  process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+    process.stderr.write(`test:vm: ${error instanceof VmError ? error.message : String(error)}\n`)
+    return 1
+  })
+}
