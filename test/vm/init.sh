@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash disable=SC1091
 # First program of the guest, in the initrd: puts the machine's root, read-only over 9p, under a
 # layer in memory, adds the writable share for results, and hands over to guest.sh.
 # /job gives CHECKOUT and OUT_DIR, both paths as they are on the host.

@@ -56,8 +56,13 @@ function readOptions(words: string[]): Options | undefined {
       fetch: { type: 'boolean', default: false },
     } })
     const timeoutS = Number(values.timeout_s)
-    if (!Number.isSafeInteger(timeoutS) || timeoutS < 1) throw new Error('timeout_s: not a number')
+    if (!Number.isSafeInteger(timeoutS) || timeoutS < 1) {
+      throw new Error(`timeout_s must be a whole number of seconds, got '${values.timeout_s}'`)
+    }
     const kernels = values.kernel === 'all' ? [...KERNELS.keys()] : [values.kernel]
+    if (!kernels.every((kernel) => KERNELS.has(kernel))) {
+      throw new Error(`kernel '${values.kernel}' is not one of: ${[...KERNELS.keys()].join(', ')}`)
+    }
     const command = at === -1 ? [] : words.slice(at + 1)
     return { kernels, timeoutS, command, fetchOnly: values.fetch }
   } catch (error) {

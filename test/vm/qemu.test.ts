@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { guestFacts, lastLines, qemuWords, shellQuote } from './qemu.ts'
+import { consoleExcerpt, guestFacts, lastLines, qemuWords, shellQuote } from './qemu.ts'
 
 test('the ready line gives the facts, and what follows is the output of the job', () => {
-  const found = guestFacts('vedette-guest-ready 6.50 6.1.0-56-amd64 present lockdown,bpf\nhello')
+  const line = 'vedette-guest-ready 6.50 6.1.0-56-amd64 present lockdown,bpf\n'
+  const found = guestFacts(`${line}hello`)
   expect(found).toEqual({ rest: 'hello',
     facts: { uptime_s: 6.5, release: '6.1.0-56-amd64', btf: true, lsm: ['lockdown', 'bpf'] } })
 })
@@ -27,6 +28,13 @@ test('a quoted word comes through a shell as it was', () => {
 
 test('the last lines of a console come without what a terminal would act on', () => {
   expect(lastLines('one\ntwo\x1b[31m red\x07\nthree\n\n', 2)).toBe('    two red\n    three')
+})
+
+test('a crash is shown from its first line, a quiet console from its end', () => {
+  const crash = ['booting', 'sysrq: Trigger', 'Kernel panic - not syncing', 'Call Trace:', ' a']
+  expect(consoleExcerpt(crash.join('\n'), 2))
+    .toBe('    Kernel panic - not syncing\n    Call Trace:')
+  expect(consoleExcerpt('one\ntwo\nthree', 2)).toBe('    two\n    three')
 })
 
 test('the root share is read-only and a comma in a path does not end it', () => {

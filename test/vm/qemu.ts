@@ -59,6 +59,23 @@ export function shellQuote(word: string): string {
 
 /** The last lines of a text, indented, with what a terminal would act on taken out. */
 export function lastLines(text: string, count: number): string {
+  return indented(plainLines(text).slice(-count))
+}
+
+/** What a kernel's console tells about its end: from the first sign of a crash, or the end. */
+export function consoleExcerpt(text: string, count: number): string {
+  const lines = plainLines(text)
+  const crash = lines.findIndex((line) => CRASH.test(line))
+  return indented(crash === -1 ? lines.slice(-count) : lines.slice(crash, crash + count))
+}
+
+const CRASH = /\bBUG: |\bOops: |Kernel panic|general protection fault|vedette-rig: /
+
+function plainLines(text: string): string[] {
   const plain = text.replace(/\x1b\[[0-9;?]*[A-Za-z]/g, '').replace(/[^\x20-\x7e\n\t]/g, '')
-  return plain.trimEnd().split('\n').slice(-count).map((line) => `    ${line}`).join('\n')
+  return plain.trimEnd().split('\n')
+}
+
+function indented(lines: string[]): string {
+  return lines.map((line) => `    ${line}`).join('\n')
 }

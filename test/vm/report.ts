@@ -45,7 +45,8 @@ export function formatReport(reports: readonly KernelReport[]): string {
   const cell = (word: string, column: number): string => {
     return column < 2 ? word.padEnd(widths[column]) : word.padStart(widths[column])
   }
-  return [...rows.map((row) => row.map(cell).join('  ').trimEnd()), ...notes].join('\n')
+  const table = rows.length === 1 ? [] : rows.map((row) => row.map(cell).join('  ').trimEnd())
+  return [...table, ...notes].join('\n')
 }
 
 function indent(text: string): string {

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { VmError } from './errors.ts'
 import { buildInitrd } from './initrd.ts'
 import { ensureBusybox, ensureKernel, VM_DIR } from './kernel.ts'
-import { guestFacts, lastLines, qemuWords, shellQuote } from './qemu.ts'
+import { consoleExcerpt, guestFacts, lastLines, qemuWords, shellQuote } from './qemu.ts'
 import type { GuestFacts } from './qemu.ts'
 import { takeLock } from './rig-lock.ts'
 
@@ -108,9 +108,8 @@ function boot(job: VmJob, dir: string, words: string[]): Promise<VmResult> {
   qemu.on('close', () => {
     clearTimeout(watchdog)
     sink.end()
-    const exitPath = join(dir, 'exit_code')
-    const exitCode = existsSync(exitPath) ? Number.parseInt(readFileSync(exitPath, 'utf8'), 10) : NaN
-    if (facts === undefined || Number.isNaN(exitCode)) {
+    const exitCode = readExitCode(join(dir, 'exit_code'))
+    if (facts === undefined || exitCode === undefined) {
       reject(guestFailure(job, dir, facts === undefined, late, complaint, sink.text()))
       return
     }
@@ -118,6 +117,11 @@ function boot(job: VmJob, dir: string, words: string[]): Promise<VmResult> {
       total_ms: Math.round(performance.now() - started) })
   })
   return promise
+}
+
+function readExitCode(path: string): number | undefined {
+  const code = existsSync(path) ? Number.parseInt(readFileSync(path, 'utf8'), 10) : NaN
+  return Number.isNaN(code) ? undefined : code
 }
 
 function guestFailure(
@@ -135,8 +139,8 @@ function guestFailure(
     : `hung ${inBoot ? 'in boot' : 'past the limit of the command'} and was killed`
   return new VmError(late ?? (inBoot ? 'guest_boot' : 'guest_died'), [
     `guest with kernel ${job.kernel} ${what}; command: ${job.command.join(' ')}`,
-    `  its console: ${consolePath}, the last lines:`,
-    lastLines(text, 20),
+    `  from its console, ${consolePath}:`,
+    consoleExcerpt(text, 20),
     ...complaint === '' ? [] : [`  QEMU said: ${complaint.trim()}`],
     ...output === '' ? [] : ['  the last output of the command:', lastLines(output, 10)],
   ].join('\n'))
@@ -155,7 +159,8 @@ function outputSink(dir: string, onOutput: ((text: string) => void) | undefined)
       onOutput?.(text)
       if (written > OUTPUT_FILE_BYTES_MAX) return
       written += text.length
-      file.write(written > OUTPUT_FILE_BYTES_MAX ? '\n[output.log is full, the rest is lost]\n' : text)
+      const full = written > OUTPUT_FILE_BYTES_MAX
+      file.write(full ? '\n[output.log is full, the rest is only in the caller]\n' : text)
     },
     text: () => kept,
     end: () => file.end(),

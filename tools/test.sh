@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# What `npm test` runs, after the set-up: types, all vitest tests, the probe tests on real Debian
+# kernels in QEMU. The last line is `N passed, N failed, N skipped`; exit 0 only without failures.
+#   npm test -- log/        only these vitest tests (arguments go to vitest)
+#   VEDETTE_TEST_KERNELS    6.1 (default), 6.12, all or none: kernels of the rig
+#   VEDETTE_TEST_DEADLINE   seconds since 1970; a kernel beyond the first that would not end
+#                           before it is skipped, and said to be
+set -uo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+PATH=$PWD/node_modules/.bin:$PATH
+OUT=build/test
+KERNEL_LIMIT_S=600
+BOOT_ALLOWANCE_S=60
+rm -rf "$OUT"
+mkdir -p "$OUT"
+stages=()
+
+title() { printf '\n== %s\n' "$*"; }
+warn() { printf '\n!! SKIPPED: %s\n' "$*" >&2; }
+
+# stage NAME EXIT_STATUS [RESULTS]: remembered for the summary.
+stage() { stages+=("$1=$2=${3-}"); }
+
+run_vitest() {
+  vitest run "$@" --reporter=default --reporter=json --outputFile.json="$OUT/vitest.json"
+  stage vitest $? "$OUT/vitest.json"
+}
+
+# Seconds left to the deadline, or very many without one.
+seconds_left() {
+  if [ -z "${VEDETTE_TEST_DEADLINE-}" ]; then echo 1000000; return; fi
+  echo $((VEDETTE_TEST_DEADLINE - $(date +%s)))
+}
+
+run_kernels() {
+  local kernels kernel limit began took=0 left
+  case "${VEDETTE_TEST_KERNELS-6.1}" in
+    all) kernels='6.1 6.12' ;;
+    none) kernels='' ;;
+    *) kernels=${VEDETTE_TEST_KERNELS-6.1} ;;
+  esac
+  if [ "$(uname -m)" != x86_64 ]; then kernels=''; fi
+  if [ -z "$kernels" ]; then
+    warn 'the kernel rig (VEDETTE_TEST_KERNELS=none, or not an x86_64 machine)'
+    stage 'kernel rig' skipped
+  fi
+  for kernel in $kernels; do
+    left=$(seconds_left)
+    if [ "$took" -gt 0 ] && [ "$left" -lt $((took * 3 / 2 + BOOT_ALLOWANCE_S)) ]; then
+      warn "kernel $kernel of the rig: only $left s are left, the one before took $took s"
+      stage "kernel $kernel" skipped
+      continue
+    fi
+    limit=$((left - BOOT_ALLOWANCE_S))
+    limit=$((limit > KERNEL_LIMIT_S ? KERNEL_LIMIT_S : limit < 60 ? 60 : limit))
+    title "probe tests on Debian's kernel $kernel, in QEMU"
+    began=$SECONDS
+    rm -f "build/vm/out/$kernel/vitest.json"
+    node test/vm/main.ts --kernel "$kernel" --timeout_s "$limit"
+    stage "kernel $kernel" $? "build/vm/out/$kernel/vitest.json"
+    took=$((SECONDS - began))
+  done
+}
+
+if [ "$EUID" -ne 0 ]; then
+  warn 'tests that load BPF programs on this kernel: they need root (sudo npm test)'
+fi
+if [ "$#" -gt 0 ]; then
+  run_vitest "$@"
+else
+  title 'types'
+  tsc --noEmit
+  stage types $?
+  title 'tests'
+  run_vitest
+  run_kernels
+fi
+title "summary after $SECONDS s"
+node tools/test-summary.ts "${stages[@]}"
