@@ -1,0 +1,65 @@
+// The complete native surface. Everything else is behind these five exports.
+
+#include <bpf/bpf.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <set>
+
+#include "kernel_object.h"
+
+namespace vedette {
+namespace {
+
+// Per environment: file descriptors that keep the kernel's run-time statistics on.
+struct Instance {
+  std::set<int> stats;
+  ~Instance() {
+    for (const int fd : stats) close(fd);
+  }
+};
+
+Napi::Value Programs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Failure failure;
+  const auto names = ListPrograms(&failure);
+  if (!failure.ok()) return ToValue(env, failure);
+  Napi::Array list = Napi::Array::New(env, names.size());
+  for (uint32_t i = 0; i < names.size(); i++) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", names[i].name);
+    object.Set("section", names[i].section);
+    list.Set(i, object);
+  }
+  return list;
+}
+
+// A descriptor, or a negative errno. The statistics are on as long as one is open.
+Napi::Value EnableStats(const Napi::CallbackInfo& info) {
+  const int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+  if (fd >= 0) info.Env().GetInstanceData<Instance>()->stats.insert(fd);
+  return Napi::Number::New(info.Env(), fd);
+}
+
+void DisableStats(const Napi::CallbackInfo& info) {
+  const int fd = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : -1;
+  if (info.Env().GetInstanceData<Instance>()->stats.erase(fd) == 1) close(fd);
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Instance());
+  exports.Set("KernelObject", KernelObject::Define(env));
+  exports.Set("programs", Napi::Function::New<Programs>(env, "programs"));
+  exports.Set("enableStats", Napi::Function::New<EnableStats>(env, "enableStats"));
+  exports.Set("disableStats", Napi::Function::New<DisableStats>(env, "disableStats"));
+  exports.Set("libbpfVersion", libbpf_version_string());
+  return exports;
+}
+
+}  // namespace
+}  // namespace vedette
+
+static Napi::Object VedetteInit(Napi::Env env, Napi::Object exports) {
+  return vedette::Init(env, exports);
+}
+NODE_API_MODULE(vedette, VedetteInit)

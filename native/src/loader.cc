@@ -1,0 +1,183 @@
+#include "loader.h"
+
+#include <bpf/btf.h>
+#include <malloc.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "capture.h"
+
+// embedded.S: the linked object, as the build made it.
+extern "C" const unsigned char vedette_bpf_start[];
+extern "C" const unsigned char vedette_bpf_end[];
+
+namespace vedette {
+namespace {
+
+Failure Refused(const char* operation, int error, const Capture& capture) {
+  return {operation, error, capture.Program(), capture.Tail()};
+}
+
+Failure Missing(const std::string& what) {
+  return {"configure", ENOENT, "", "the BPF object has no " + what};
+}
+
+// Where a `const volatile` setting lies in the read-only data, by the object's own BTF.
+bool FindSetting(const btf* types, std::string_view name, uint32_t* offset, uint32_t* bytes) {
+  const int id = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
+  if (id < 0) return false;
+  const btf_type* section = btf__type_by_id(types, static_cast<uint32_t>(id));
+  const btf_var_secinfo* variables = btf_var_secinfos(section);
+  for (int i = 0; i < btf_vlen(section); i++) {
+    const btf_type* variable = btf__type_by_id(types, variables[i].type);
+    if (name != btf__name_by_offset(types, variable->name_off)) continue;
+    *offset = variables[i].offset;
+    *bytes = variables[i].size;
+    return true;
+  }
+  return false;
+}
+
+Failure SetSetting(bpf_object* object, const char* name, uint64_t value) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (std::string_view(bpf_map__name(map)).find(".rodata") != std::string_view::npos) break;
+  }
+  uint32_t offset = 0;
+  uint32_t bytes = 0;
+  if (map == nullptr || !FindSetting(bpf_object__btf(object), name, &offset, &bytes)) {
+    return Missing(std::string("setting ") + name);
+  }
+  size_t size = 0;
+  auto* data = static_cast<unsigned char*>(
+      const_cast<void*>(static_cast<const void*>(bpf_map__initial_value(map, &size))));
+  if (data == nullptr || bytes > sizeof value || offset + bytes > size) {
+    return Missing(std::string("usable setting ") + name);
+  }
+  // Little-endian only, as all of Vedette: the low bytes come first.
+  memcpy(data + offset, &value, bytes);
+  return {};
+}
+
+Failure SetEntries(bpf_object* object, const char* name, uint32_t entries) {
+  bpf_map* map = bpf_object__find_map_by_name(object, name);
+  if (map == nullptr) return Missing(std::string("map ") + name);
+  const int status = bpf_map__set_max_entries(map, entries);
+  if (status != 0) return {"configure", -status, "", std::string("map ") + name + ": size refused"};
+  return {};
+}
+
+}  // namespace
+
+bpf_object* OpenEmbedded(Failure* failure) {
+  Capture capture;
+  LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "vedette");
+  const size_t bytes = static_cast<size_t>(vedette_bpf_end - vedette_bpf_start);
+  bpf_object* object = bpf_object__open_mem(vedette_bpf_start, bytes, &options);
+  if (object == nullptr) *failure = Refused("open", errno, capture);
+  return object;
+}
+
+std::vector<ProgramName> ListPrograms(Failure* failure) {
+  std::vector<ProgramName> names;
+  bpf_object* object = OpenEmbedded(failure);
+  if (object == nullptr) return names;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    names.push_back({bpf_program__name(program), bpf_program__section_name(program)});
+  }
+  bpf_object__close(object);
+  return names;
+}
+
+Failure Loader::Prepare(const LoadOptions& options) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_) bpf_program__set_autoload(program, false);
+  for (const std::string& name : options.programs) {
+    program = bpf_object__find_program_by_name(object_, name.c_str());
+    if (program == nullptr) {
+      return {"load", ENOENT, name, "the BPF object has no program of this name"};
+    }
+    bpf_program__set_autoload(program, true);
+    programs_.push_back({program, nullptr, {}});
+  }
+  if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
+  if (Failure f = SetEntries(object_, "sockets", options.sockets_max); !f.ok()) return f;
+  const struct {
+    const char* name;
+    uint64_t value;
+  } settings[] = {
+      {"scope_cgroup_id", options.scope_cgroup_id},
+      {"scope_cgroup_level", static_cast<uint64_t>(static_cast<int64_t>(options.scope_cgroup_level))},
+      {"accept_visible", options.accept_visible ? 1u : 0u},
+  };
+  for (const auto& setting : settings) {
+    if (Failure f = SetSetting(object_, setting.name, setting.value); !f.ok()) return f;
+  }
+  return {};
+}
+
+Failure Loader::Load(const LoadOptions& options) {
+  if (loaded()) return {"load", EALREADY, "", "this object is already loaded"};
+  Failure failure;
+  object_ = OpenEmbedded(&failure);
+  if (object_ == nullptr) return failure;
+  failure = Prepare(options);
+  if (failure.ok()) {
+    Capture capture;
+    const int status = bpf_object__load(object_);
+    if (status != 0) failure = Refused("load", -status, capture);
+  }
+  if (!failure.ok()) Close();
+  // libbpf parsed the kernel's types (several MB) and freed them: give the pages back.
+  malloc_trim(0);
+  return failure;
+}
+
+Failure Loader::Attach(const std::string& name) {
+  Program* entry = Find(name);
+  if (entry == nullptr) return {"attach", ENOENT, name, "not among the loaded programs"};
+  if (entry->link != nullptr) return {};
+  Capture capture;
+  entry->link = bpf_program__attach(entry->program);
+  if (entry->link != nullptr) return {};
+  Failure failure = Refused("attach", errno, capture);
+  failure.program = name;
+  return failure;
+}
+
+void Loader::Detach(const std::string& name) {
+  Program* entry = Find(name);
+  if (entry == nullptr) return;
+  entry->iterator.Close();
+  if (entry->link == nullptr) return;
+  bpf_link__destroy(entry->link);
+  entry->link = nullptr;
+}
+
+void Loader::Close() {
+  for (Program& entry : programs_) {
+    entry.iterator.Close();
+    if (entry.link != nullptr) bpf_link__destroy(entry.link);
+  }
+  programs_.clear();
+  if (object_ != nullptr) bpf_object__close(object_);
+  object_ = nullptr;
+}
+
+Loader::Program* Loader::Find(const std::string& name) {
+  for (Program& entry : programs_) {
+    if (name == bpf_program__name(entry.program)) return &entry;
+  }
+  return nullptr;
+}
+
+int Loader::MapFd(const char* name) const {
+  if (object_ == nullptr) return -1;
+  bpf_map* map = bpf_object__find_map_by_name(object_, name);
+  return map == nullptr ? -1 : bpf_map__fd(map);
+}
+
+}  // namespace vedette

@@ -1,0 +1,69 @@
+// The embedded BPF object: opened, sized, loaded, attached, closed. No Node in here.
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "failure.h"
+#include "iterator.h"
+
+namespace vedette {
+
+struct LoadOptions {
+  std::vector<std::string> programs;
+  uint32_t ring_bytes = 0;
+  uint32_t sockets_max = 0;
+  uint64_t scope_cgroup_id = 0;
+  int32_t scope_cgroup_level = 0;
+  bool accept_visible = false;
+};
+
+struct ProgramName {
+  std::string name;
+  std::string section;
+};
+
+// The embedded bytes, opened but not loaded: needs no privilege. Null on failure.
+bpf_object* OpenEmbedded(Failure* failure);
+
+// All programs of the embedded object.
+std::vector<ProgramName> ListPrograms(Failure* failure);
+
+class Loader {
+ public:
+  struct Program {
+    bpf_program* program;
+    bpf_link* link;
+    Iterator iterator;
+  };
+
+  Loader() = default;
+  ~Loader() { Close(); }
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  // Creates the maps and loads the named programs. On failure everything is closed again.
+  Failure Load(const LoadOptions& options);
+  Failure Attach(const std::string& name);
+  void Detach(const std::string& name);
+  void Close();
+
+  bool loaded() const { return object_ != nullptr; }
+  bpf_object* object() const { return object_; }
+  std::vector<Program>& programs() { return programs_; }
+  // A loaded program; null when there is none of that name.
+  Program* Find(const std::string& name);
+  // File descriptor of a map; -1 when there is none of that name.
+  int MapFd(const char* name) const;
+
+ private:
+  Failure Prepare(const LoadOptions& options);
+
+  bpf_object* object_ = nullptr;
+  std::vector<Program> programs_;
+};
+
+}  // namespace vedette
