@@ -1,0 +1,145 @@
+import { AddressTable } from './address-table.ts'
+import { isLoopback, parseCidr } from './cidr.ts'
+import type { Cidr } from './cidr.ts'
+import { FlowRules } from './flow-rules.ts'
+import type { Verdict } from './flow-rules.ts'
+import { missingFlow } from './missing-flow.ts'
+import type { DetectorSetting, Policy, Zone } from './policy.ts'
+import { ProcessRules } from './process-rules.ts'
+import type { ProcessFacts, Rule } from './process-rules.ts'
+import { EXTERNAL_ZONE, UNZONED_ZONE } from './zone-names.ts'
+
+/** Index of the built-in zone of addresses that no zone holds. */
+export const EXTERNAL = 0
+/** Index of the built-in zone of processes and their addresses that no zone holds. */
+export const UNZONED = 1
+/** Instead of an index: nothing is known, or nothing matched. */
+export const NO_ZONE = -1
+
+const BUILT_IN = [EXTERNAL_ZONE, UNZONED_ZONE]
+
+/**
+ * A policy as look-ups. Zones are small integers: 0 external, 1 unzoned, then those of the file in
+ * their order; `zones[index]` is the name. Addresses are 16 bytes at an offset, IPv4 as
+ * `::ffff:a.b.c.d`. Pure: the same questions get the same answers.
+ *
+ * **Which zone an end of a connection is in.** The process says more than the address, since
+ * several planes share a node and its address. So the near end is `nearZone`: the zone of the
+ * process, else of its address, else unzoned. The far end is `farZone`: the zone of the peer
+ * process where it is known, else of the address, else external.
+ *
+ * **Loopback and own address.** When the far address is loopback, unspecified (the kernel takes it
+ * as loopback) or equal to the near one, both ends are on one node and the address says nothing of
+ * who answers. Such a connection crosses zones only when both processes are known and in different
+ * ones; otherwise the far end is where the near end is, and nothing is a violation. Both ends come
+ * to the same answer, and a zoned service may ask the resolver of its node, which is in no zone.
+ */
+export class CompiledPolicy {
+  readonly sha256: string
+  readonly zones: readonly string[]
+  /** Exposure by zone index; the outside is public, a stray process of a node internal. */
+  readonly exposures: readonly Zone['exposure'][]
+  readonly detectors: ReadonlyMap<string, DetectorSetting>
+  readonly #addressRules: readonly Rule[]
+  readonly #zoneOfRule: Uint16Array
+  readonly #addresses: AddressTable
+  readonly #processes: ProcessRules
+  readonly #flows: FlowRules
+
+  constructor(policy: Policy) {
+    this.sha256 = policy.sha256
+    this.zones = [...BUILT_IN, ...policy.zones.map((zone) => zone.name)]
+    this.exposures = ['public', 'internal', ...policy.zones.map((zone) => zone.exposure)]
+    this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
+    this.#addressRules = policy.zones.flatMap((zone, index) => zone.cidrs.map((pattern): Rule => {
+      return { ...pattern, matcher: 'cidrs', zone: BUILT_IN.length + index }
+    }))
+    this.#zoneOfRule = Uint16Array.from(this.#addressRules, (rule) => rule.zone)
+    this.#addresses = new AddressTable(this.#addressRules.map((rule) => cidrOf(rule.text)))
+    this.#processes = new ProcessRules(policy.zones, BUILT_IN.length)
+    this.#flows = new FlowRules(policy.flows, this.zones, BUILT_IN.length)
+  }
+
+  /** Zone of an address by longest prefix, `EXTERNAL` when none holds it. Allocates nothing. */
+  zoneOfAddress(bytes: Uint8Array, offset: number): number {
+    const rule = this.#addresses.find(bytes, offset)
+    return rule < 0 ? EXTERNAL : this.#zoneOfRule[rule]
+  }
+
+  /** Zone of a process, `NO_ZONE` when none holds it. Keep the answer per process. */
+  zoneOfProcess(facts: ProcessFacts): number {
+    return this.#processes.find(facts)?.zone ?? NO_ZONE
+  }
+
+  /** The CIDR that decided for an address, null for `EXTERNAL`. */
+  explainAddress(bytes: Uint8Array, offset: number): Rule | null {
+    return this.#addressRules[this.#addresses.find(bytes, offset)] ?? null
+  }
+
+  /** The pattern that decided for a process, null for `NO_ZONE`. */
+  explainProcess(facts: ProcessFacts): Rule | null {
+    return this.#processes.find(facts)
+  }
+
+  /** Zone of the end that was watched; `processZone` from `zoneOfProcess`. See the class. */
+  nearZone(processZone: number, bytes: Uint8Array, offset: number): number {
+    if (processZone !== NO_ZONE) return processZone
+    if (isLoopback(bytes, offset)) return UNZONED
+    const zone = this.zoneOfAddress(bytes, offset)
+    return zone === EXTERNAL ? UNZONED : zone
+  }
+
+  /**
+   * Zone of the other end. See the class for loopback and own address.
+   *
+   * @param processZone `zoneOfProcess` of the near process, not its `nearZone`
+   * @param peerZone `zoneOfProcess` of the peer where it is known, else `NO_ZONE`
+   */
+  farZone(
+    processZone: number, nearBytes: Uint8Array, nearOffset: number,
+    farBytes: Uint8Array, farOffset: number, peerZone: number = NO_ZONE,
+  ): number {
+    if (isLoopback(farBytes, farOffset) || same(nearBytes, nearOffset, farBytes, farOffset)) {
+      const known = processZone !== NO_ZONE && peerZone !== NO_ZONE
+      return known ? peerZone : this.nearZone(processZone, nearBytes, nearOffset)
+    }
+    return peerZone !== NO_ZONE ? peerZone : this.zoneOfAddress(farBytes, farOffset)
+  }
+
+  /**
+   * Whether `from` may open a connection to `to`. For an accepted connection `from` is the far end.
+   *
+   * @param port port of the accepting end
+   * @param protocol as in events: `tcp`, `udp`, `rdma`
+   * @param exe executable of the opening process, null when not known
+   */
+  flowAllowed(
+    from: number, to: number, port: number, protocol: string, exe: string | null,
+  ): Verdict {
+    return this.#flows.judge(from, to, port, protocol, exe)
+  }
+
+  /** The `flows:` entry, as YAML, that would allow this: the rule that was missing. */
+  missingFlow(
+    from: number, to: number, port: number, protocol: string, exe: string | null,
+  ): string {
+    return missingFlow({ from: this.zones[from], to: this.zones[to], port, protocol, exe })
+  }
+}
+
+/** Makes the look-ups of a policy that `parsePolicy` gave. Milliseconds for thousands of CIDRs. */
+export function compilePolicy(policy: Policy): CompiledPolicy {
+  return new CompiledPolicy(policy)
+}
+
+function same(a: Uint8Array, aOffset: number, b: Uint8Array, bOffset: number): boolean {
+  // From the end: addresses of one network differ there.
+  for (let i = 15; i >= 0; i--) if (a[aOffset + i] !== b[bOffset + i]) return false
+  return true
+}
+
+function cidrOf(text: string): Cidr {
+  const cidr = parseCidr(text)
+  if ('message' in cidr) throw new TypeError(`policy: ${cidr.message}; ${cidr.fix}`)
+  return cidr
+}

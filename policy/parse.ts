@@ -1,0 +1,79 @@
+import { entryOf } from './cursor.ts'
+import type { Cursor, Report } from './cursor.ts'
+import { policyDigest } from './digest.ts'
+import { Lines } from './lines.ts'
+import type { Policy, Problem } from './policy.ts'
+import { readDetectors } from './read-detectors.ts'
+import { readFlows } from './read-flows.ts'
+import { readZones } from './read-zones.ts'
+import { schemaProblems } from './schema-problems.ts'
+import { readTree } from './tree.ts'
+
+/** Problems that are listed; more than these say nothing new. */
+export const PROBLEMS_MAX = 50
+
+/** UTF-16 units. Ten thousand address ranges need half of it. */
+export const TEXT_MAX = 512 * 1024
+
+/**
+ * `policy` is null when any problem is an error. `problems` holds the first `PROBLEMS_MAX` in the
+ * order of the text, errors and warnings; `unlisted` counts the rest.
+ */
+export type ParseResult = { policy: Policy | null, problems: Problem[], unlisted: number }
+
+/**
+ * Reads a policy text and finds everything that is wrong with it at once. Pure, and never throws:
+ * any text gives either a policy or at least one error with its line and column.
+ *
+ * @param options.nowMs milliseconds since 1970, to warn of mutes that have run out; leave it out
+ *   where the answer must not depend on the time
+ */
+export function parsePolicy(text: string, options: { nowMs?: number } = {}): ParseResult {
+  // A byte order mark is part of the bytes, and so of the digest, but editors do not count it.
+  const shown = text.replace(/^\ufeff/, '')
+  const lines = new Lines(shown)
+  const unreadable = textProblem(shown, lines)
+  if (unreadable !== null) return { policy: null, problems: [unreadable], unlisted: 0 }
+  const tree = readTree(shown, lines)
+  if (tree.problems.length > 0) return listed(null, tree.problems)
+
+  const problems = schemaProblems(tree)
+  const report: Report = (problem) => problems.push(problem)
+  const root: Cursor = { value: tree.value, located: tree.root, path: '' }
+  const zones = readZones(entryOf(root, 'zones'), report)
+  const flows = readFlows(entryOf(root, 'flows'), zones, report)
+  const detectors = readDetectors(entryOf(root, 'detectors'), options.nowMs ?? null, report)
+  return listed({ text, sha256: policyDigest(text), zones, flows, detectors }, problems)
+}
+
+function listed(policy: Policy | null, problems: Problem[]): ParseResult {
+  const failed = problems.some((problem) => problem.severity === 'error')
+  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column)
+  // Never only warnings where an error made the policy unusable.
+  const errorsFirst = sorted.length > PROBLEMS_MAX
+    ? [...sorted.filter((one) => one.severity === 'error'),
+      ...sorted.filter((one) => one.severity === 'warning')]
+    : sorted
+  return {
+    policy: failed ? null : policy,
+    problems: errorsFirst.slice(0, PROBLEMS_MAX),
+    unlisted: Math.max(0, sorted.length - PROBLEMS_MAX),
+  }
+}
+
+/** Things that no YAML parser should be asked about. */
+function textProblem(text: string, lines: Lines): Problem | null {
+  if (text.length > TEXT_MAX) {
+    return {
+      severity: 'error', ...lines.positionAt(TEXT_MAX), path: '',
+      message: `the policy is longer than ${TEXT_MAX} characters`,
+      fix: 'merge neighbouring address ranges, and drop what is not policy',
+    }
+  }
+  const odd = text.search(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f\ufffd]/)
+  if (odd < 0) return null
+  return {
+    severity: 'error', ...lines.positionAt(odd), path: '',
+    message: 'this is not plain UTF-8 text', fix: 'save the file as UTF-8, without control characters',
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What a policy says once it has been read: zones, flows and detector settings, each with the
+ * place in the file where it stands, so that every decision can name its line.
+ * Made by `parse.ts`; turned into look-ups by `compile.ts`.
+ */
+import type { PortRange } from './ports.ts'
+
+/** A place in the policy text; both count from 1, columns in UTF-16 units as editors do. */
+export type Position = { line: number, column: number }
+
+/** A CIDR or glob as it was written. */
+export type Pattern = Position & { text: string }
+
+/** A trust plane. A process or address belongs to it when any of its patterns matches. */
+export type Zone = Position & {
+  name: string
+  exposure: 'public' | 'internal' | 'protected'
+  cidrs: Pattern[]
+  cgroupPaths: Pattern[]
+  systemdUnits: Pattern[]
+  executables: Pattern[]
+}
+
+/** Traffic that may pass between two zones. Empty `ports` or `executables` means: all of them. */
+export type Flow = Position & {
+  from: string
+  to: string
+  ports: PortRange[]
+  executables: Pattern[]
+  reason: string
+}
+
+/**
+ * What the site changes about one detector. `untilMs` is milliseconds since 1970 (UTC), to be
+ * compared with event time, never with a clock: a replay must mute what was muted live.
+ */
+export type DetectorSetting = Position & {
+  id: string
+  thresholds: (Position & { name: string, value: number | string | boolean })[]
+  mute: (Position & { reason: string, until: string, untilMs: number }) | null
+}
+
+/** A policy that can be put in force. `sha256` is the hex digest of the UTF-8 bytes of `text`. */
+export type Policy = {
+  text: string
+  sha256: string
+  zones: Zone[]
+  flows: Flow[]
+  detectors: DetectorSetting[]
+}
+
+/**
+ * Something wrong in a policy text. An error keeps the policy from being used; a warning (a mute
+ * that has run out, a flow that changes nothing) does not: time alone must not break a restart.
+ */
+export type Problem = Position & {
+  severity: 'error' | 'warning'
+  /** Where in the document, such as `zones[0].match.cidrs[2]`; empty for the document itself. */
+  path: string
+  /** What is wrong, in plain words. */
+  message: string
+  /** What to write instead. */
+  fix: string
+}

@@ -1,0 +1,64 @@
+import { entriesOf, entryOf, problemAt, textOf } from './cursor.ts'
+import type { Cursor, Report } from './cursor.ts'
+import type { DetectorSetting } from './policy.ts'
+
+/**
+ * Reads the detector settings. Whether a detector or a threshold of that name exists is not known
+ * here (`checkThresholds` tells); whether a mute has a true date, and has run out, is.
+ *
+ * @param nowMs milliseconds since 1970 to judge mutes by; null leaves that out
+ */
+export function readDetectors(
+  cursor: Cursor | null, nowMs: number | null, report: Report,
+): DetectorSetting[] {
+  return entriesOf(cursor).map(([id, entry]): DetectorSetting => {
+    const thresholds = entriesOf(entryOf(entry, 'thresholds')).flatMap(([name, { value, located }]) => {
+      const scalar = typeof value === 'number' || typeof value === 'string' ||
+        typeof value === 'boolean'
+      return scalar ? [{ name, value, ...located.at }] : []
+    })
+    const at = entry.located.keyAt ?? entry.located.at
+    return { id, thresholds, mute: readMute(entryOf(entry, 'mute'), nowMs, report), ...at }
+  })
+}
+
+function readMute(
+  cursor: Cursor | null, nowMs: number | null, report: Report,
+): DetectorSetting['mute'] {
+  const at = entryOf(cursor, 'until')
+  const until = textOf(cursor, 'until')
+  if (cursor === null || at === null || until === null) return null
+  const untilMs = timeOf(until)
+  if (untilMs === null) return null
+  if (Number.isNaN(untilMs)) {
+    report(problemAt(at, 'error', `${JSON.stringify(until)} is not in the calendar`,
+      'write a date and time that exist, such as 2030-01-31T12:00:00Z'))
+    return null
+  }
+  if (nowMs !== null && untilMs <= nowMs) {
+    // Not an error: a policy that was good yesterday must still start today.
+    report(problemAt(at, 'warning', 'this mute has run out; the detector speaks again',
+      'remove the mute, or set a later time'))
+  }
+  return { reason: textOf(cursor, 'reason') ?? '', until, untilMs, ...cursor.located.at }
+}
+
+const TIME = new RegExp(
+  /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?/.source +
+  /(?:[Zz]|([+-])(\d{2}):(\d{2}))$/.source)
+
+/** RFC 3339 to milliseconds since 1970. NaN for a day or hour that is none, null for no RFC 3339. */
+function timeOf(text: string): number | null {
+  const parts = TIME.exec(text)
+  if (parts === null) return null
+  const [year, month, day, hour, minute, second] = parts.slice(1, 7).map(Number)
+  const [offsetHour, offsetMinute] = parts.slice(9, 11).map((part) => Number(part ?? 0))
+  if (hour > 23 || minute > 59 || second > 59 || offsetHour > 23 || offsetMinute > 59) return NaN
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  // A day past the end of its month rolls over into the next one.
+  if (date.getUTCMonth() !== month - 1 || date.getUTCDate() !== day) return NaN
+  const fraction = Math.floor(Number(`0.${parts[7] ?? '0'}`) * 1000)
+  const offset = (offsetHour * 60 + offsetMinute) * (parts[8] === '-' ? -1 : 1)
+  return date.getTime() + ((hour * 60 + minute - offset) * 60 + second) * 1000 + fraction
+}

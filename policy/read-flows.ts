@@ -1,0 +1,89 @@
+import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
+import type { Cursor, Report } from './cursor.ts'
+import type { Flow, Zone } from './policy.ts'
+import { parsePorts, portsCover } from './ports.ts'
+import type { PortRange } from './ports.ts'
+import { suggest } from './suggest.ts'
+import { ANY_ZONE, EXTERNAL_ZONE, RESERVED_NAMES, UNZONED_ZONE } from './zone-names.ts'
+
+/**
+ * Reads the flows and reports what only their meaning shows: zones that are not there, port ranges
+ * upside down, and flows that change nothing.
+ */
+export function readFlows(cursor: Cursor | null, zones: readonly Zone[], report: Report): Flow[] {
+  const names = [...zones.map((zone) => zone.name), ...RESERVED_NAMES]
+  const known = new Set(names)
+  const read: Flow[] = []
+  for (const entry of listOf(cursor)) {
+    let whole = true
+    for (const end of ['from', 'to']) {
+      const name = textOf(entry, end)
+      if (name !== null && known.has(name)) continue
+      whole = false
+      const at = entryOf(entry, end)
+      if (name === null || at === null) continue
+      const near = suggest(name, names)
+      report(problemAt(at, 'error', `there is no zone ${JSON.stringify(name.slice(0, 64))}`,
+        near === null ? `known zones: ${listed(names)}` : `did you mean ${near}?`))
+    }
+    const flow: Flow = {
+      ...entry.located.at,
+      from: textOf(entry, 'from') ?? '',
+      to: textOf(entry, 'to') ?? '',
+      ports: readPorts(entryOf(entry, 'ports'), report),
+      executables: patternsOf(entryOf(entry, 'executables')),
+      reason: textOf(entry, 'reason') ?? '',
+    }
+    if (whole) checkUse(entry, flow, read, report)
+    read.push(flow)
+  }
+  return read
+}
+
+function readPorts(cursor: Cursor | null, report: Report): PortRange[] {
+  return listOf(cursor).flatMap((entry) => {
+    const { value } = entry
+    if (typeof value !== 'number' && typeof value !== 'string') return []
+    const ports = parsePorts(value)
+    if (!('message' in ports)) return [ports]
+    // A wrong shape is the schema's to report; only a right one can mean something wrong.
+    const shaped = typeof value === 'string' && /[0-9]/.test(value) && !ports.message.includes('any')
+    if (shaped) report(problemAt(entry, 'error', ports.message, ports.fix))
+    return []
+  })
+}
+
+/** Warns of a flow that decides nothing. It does no harm, so the policy stays good. */
+function checkUse(entry: Cursor, flow: Flow, before: readonly Flow[], report: Report): void {
+  if (flow.from === flow.to && flow.from !== ANY_ZONE) {
+    report(problemAt(entry, 'warning', `this flow stays within ${flow.from}, where all is allowed`,
+      'remove it'))
+    return
+  }
+  const outside = [EXTERNAL_ZONE, UNZONED_ZONE]
+  if (outside.includes(flow.from) && outside.includes(flow.to)) {
+    report(problemAt(entry, 'warning', 'neither end of this flow is in a zone of the policy',
+      'remove it: what happens between such ends is not judged'))
+    return
+  }
+  const wider = before.find((other) => covers(other, flow))
+  if (wider === undefined) return
+  report(problemAt(entry, 'warning', `the flow on line ${wider.line} allows all of this already`,
+    'remove one of the two'))
+}
+
+function covers(wide: Flow, narrow: Flow): boolean {
+  if (wide.from !== ANY_ZONE && wide.from !== narrow.from) return false
+  if (wide.to !== ANY_ZONE && wide.to !== narrow.to) return false
+  if (wide.executables.length > 0) {
+    if (narrow.executables.length === 0) return false
+    const texts = new Set(wide.executables.map((one) => one.text))
+    if (!narrow.executables.every((one) => texts.has(one.text))) return false
+  }
+  return portsCover(wide.ports, narrow.ports)
+}
+
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 8).join(', ')
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown
+}

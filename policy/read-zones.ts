@@ -1,0 +1,102 @@
+import { CIDRS_MAX } from './address-table.ts'
+import { isLoopback, parseCidr } from './cidr.ts'
+import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
+import type { Cursor, Report } from './cursor.ts'
+import type { Pattern, Zone } from './policy.ts'
+import { RESERVED_NAMES } from './zone-names.ts'
+
+const EXPOSURES = ['public', 'internal', 'protected'] as const
+
+/**
+ * Reads the zones and reports what only their meaning shows: names used twice or built in, CIDRs
+ * that are none, and equal patterns, of which the later one could never match.
+ */
+export function readZones(cursor: Cursor | null, report: Report): Zone[] {
+  const names = new Map<string, number>()
+  const owners = new Map<string, { zone: string, line: number }>()
+  let cidrCount = 0
+  return listOf(cursor).map((entry): Zone => {
+    const name = textOf(entry, 'name') ?? ''
+    checkName(entry, name, names, report)
+    const match = entryOf(entry, 'match')
+    for (const cidr of listOf(entryOf(match, 'cidrs'))) {
+      cidrCount += 1
+      if (cidrCount === CIDRS_MAX + 1) {
+        report(problemAt(cidr, 'error', `the zones hold more than ${CIDRS_MAX} address ranges`,
+          'merge neighbouring ranges'))
+      }
+      const key = checkCidr(cidr, report)
+      if (key !== null) claim(cidr, 'address range', key, name, owners, report)
+    }
+    for (const kind of ['cgroup_paths', 'systemd_units', 'executables'] as const) {
+      for (const glob of listOf(entryOf(match, kind))) {
+        if (typeof glob.value !== 'string') continue
+        claim(glob, 'pattern', `${kind} ${glob.value}`, name, owners, report)
+      }
+    }
+    const patterns = (kind: string): Pattern[] => patternsOf(entryOf(match, kind))
+    return {
+      ...entry.located.at,
+      name,
+      exposure: EXPOSURES.find((one) => one === textOf(entry, 'exposure')) ?? 'internal',
+      cidrs: patterns('cidrs'),
+      cgroupPaths: patterns('cgroup_paths'),
+      systemdUnits: patterns('systemd_units'),
+      executables: patterns('executables'),
+    }
+  })
+}
+
+function checkName(
+  entry: Cursor, name: string, names: Map<string, number>, report: Report,
+): void {
+  const at = entryOf(entry, 'name')
+  if (at === null || name === '') return
+  if (RESERVED_NAMES.includes(name)) {
+    report(problemAt(at, 'error', `${name} is a built-in zone`,
+      'write another name; flows can use the built-in one as it is'))
+    return
+  }
+  const first = names.get(name)
+  if (first === undefined) {
+    names.set(name, at.located.at.line)
+    return
+  }
+  report(problemAt(at, 'error', `there is a zone ${name} already, on line ${first}`,
+    'merge the two zones, or write another name'))
+}
+
+/** Reports a CIDR that is none, else gives the same text for every way to write it. */
+function checkCidr(cursor: Cursor, report: Report): string | null {
+  if (typeof cursor.value !== 'string') return null
+  const cidr = parseCidr(cursor.value)
+  if ('message' in cidr) {
+    report(problemAt(cursor, 'error', cidr.message, cidr.fix))
+    return null
+  }
+  const last = cidr.bits === 128
+  if (isLoopback(cidr.bytes, 0) && (cidr.bytes[12] === 127 ? cidr.bits >= 104 : last)) {
+    report(problemAt(cursor, 'warning', `${cursor.value} is loopback and never decides a zone`,
+      'remove it: both ends of a loopback connection are known by their processes'))
+  }
+  return `${cidr.bytes.join('.')}/${cidr.bits}`
+}
+
+function claim(
+  cursor: Cursor, what: string, key: string, zone: string,
+  owners: Map<string, { zone: string, line: number }>, report: Report,
+): void {
+  const owner = owners.get(key)
+  if (owner === undefined) {
+    owners.set(key, { zone, line: cursor.located.at.line })
+    return
+  }
+  const where = `on line ${owner.line}`
+  if (owner.zone === zone) {
+    report(problemAt(cursor, 'warning', `this ${what} is in the zone already, ${where}`,
+      'remove one of the two'))
+    return
+  }
+  report(problemAt(cursor, 'error', `zone ${owner.zone} has the same ${what}, ${where}`,
+    'keep it in one zone, or make one of the two more specific'))
+}
