@@ -1,0 +1,132 @@
+// Gathers events as columns until they leave as one encoded batch.
+import zlib from 'node:zlib'
+import { encodeEnvelope } from './batch.ts'
+import { StringTable } from './columns.ts'
+import type { RecordBuffer } from './columns.ts'
+import { appendRecord, kindInfos, newColumns } from './gen/events.ts'
+import type { EventKind, EventValues, Process } from './gen/events.ts'
+import { messageType } from './messages.ts'
+import { ProcessTable } from './process-table.ts'
+import type { ProcessFactsOf } from './process-table.ts'
+
+const columnsType = messageType('Columns')
+const numberOfKind = Object.fromEntries(kindInfos.map((info) => [info.kind, info.number])) as
+  Record<EventKind, number>
+
+/** What the envelope says beside what the builder counts. */
+export interface BatchIdentity {
+  node_id: string
+  boot_id: string
+  first_seq: number
+  clock_offset_ns: bigint
+}
+
+export interface BatchBuilderOptions {
+  /** Most events in a batch. */
+  eventsMax: number
+  /** What user space knows of the process of a record; asked once per process and batch. */
+  factsOf: ProcessFactsOf
+}
+
+/** Reused for batch after batch: memory grows to the largest batch and stays. */
+export class BatchBuilder {
+  count = 0
+  private readonly eventsMax: number
+  private readonly strings = new StringTable()
+  private readonly columns = newColumns()
+  private readonly kinds: Uint8Array
+  private readonly processes: ProcessTable
+  private readonly times = { firstHigh: 0, firstLow: 0, lastHigh: 0, lastLow: 0 }
+
+  constructor(options: BatchBuilderOptions) {
+    this.eventsMax = options.eventsMax
+    this.kinds = new Uint8Array(options.eventsMax)
+    this.processes = new ProcessTable(options.eventsMax, this.strings, options.factsOf)
+  }
+
+  get full(): boolean { return this.count >= this.eventsMax }
+
+  /** Adds a record whose kind and size were checked; `at` is a multiple of 8. The builder must not be full. */
+  appendRecord(record: RecordBuffer, at: number): void {
+    const kind = record.u16[(at + 8) >> 1]
+    const process = this.processes.rowOfRecord(record, at)
+    appendRecord(this.columns, kind, record, at, process, this.strings)
+    this.note(kind, record.u32[(at >> 2) + 1], record.u32[at >> 2])
+  }
+
+  /** Adds an event made in user space. `time`: nanoseconds since boot. The builder must not be full. */
+  append<K extends EventKind>(
+    kind: K, values: Partial<EventValues[K]>, time: bigint, process?: Partial<Process>,
+  ): void {
+    const row = this.processes.rowOfValues(process ?? {})
+    const columns = this.columns[kind] as {
+      append(values: Partial<EventValues[K]>, time: bigint, process: number, strings: StringTable): void
+    }
+    columns.append(values, time, row, this.strings)
+    this.note(numberOfKind[kind], Number(time >> 32n), Number(time & 0xffffffffn))
+  }
+
+  /** The next record of this process gets a new row: something about it changed (exec). */
+  forgetProcess(pid: number, startLow: number, startHigh: number): void {
+    this.processes.forget(pid, startLow, startHigh)
+  }
+
+  private note(kind: number, high: number, low: number): void {
+    const { times } = this
+    if (this.count === 0 || high < times.firstHigh || (high === times.firstHigh && low < times.firstLow)) {
+      times.firstHigh = high
+      times.firstLow = low
+    }
+    if (this.count === 0 || high > times.lastHigh || (high === times.lastHigh && low > times.lastLow)) {
+      times.lastHigh = high
+      times.lastLow = low
+    }
+    this.kinds[this.count++] = kind
+  }
+
+  /** Events of each kind so far, by name. */
+  kindCounts(): Map<EventKind, number> {
+    const counts = new Map<EventKind, number>()
+    for (const { kind } of kindInfos) {
+      const { rows } = this.columns[kind]
+      if (rows > 0) counts.set(kind, rows)
+    }
+    return counts
+  }
+
+  /** The batch as bytes, and an empty builder. At least one event must be in it. */
+  encode(identity: BatchIdentity): Buffer {
+    if (this.count === 0) throw new RangeError('a batch holds at least one event')
+    const message: Record<string, unknown> = {
+      strings: this.strings.list,
+      kinds: this.kinds.subarray(0, this.count),
+      processes: this.processes.columns.message(),
+    }
+    const counts = this.kindCounts()
+    for (const kind of counts.keys()) message[kind] = this.columns[kind].message()
+    const columns = columnsType.encode(message).finish()
+    const { times } = this
+    const bytes = encodeEnvelope({
+      ...identity,
+      count: this.count,
+      first_time: (BigInt(times.firstHigh) << 32n) | BigInt(times.firstLow),
+      last_time: (BigInt(times.lastHigh) << 32n) | BigInt(times.lastLow),
+      kinds: Uint8Array.from([...counts.keys()].map((kind) => numberOfKind[kind])),
+      kind_counts: [...counts.values()],
+      columns_bytes: columns.length,
+      payload: zlib.zstdCompressSync(columns, {
+        params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 },
+      }),
+    })
+    this.clear()
+    return bytes
+  }
+
+  /** Forgets all events. */
+  clear(): void {
+    for (const { kind } of kindInfos) this.columns[kind].rows = 0
+    this.strings.clear()
+    this.processes.clear()
+    this.count = 0
+  }
+}
