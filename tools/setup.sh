@@ -9,7 +9,6 @@ set -euo pipefail
 # Debian packages: name, then why. apt-get gets no recommended packages with them.
 PACKAGES_RUN='
 clang            compiles the probes to BPF
-llvm             strips the BPF objects (llvm-strip)
 libbpf-dev       BPF helper headers for the probes, and the loader that the addon uses
 bpftool          links the BPF objects and makes the skeleton from them
 libelf-dev       libbpf reads objects with it
@@ -60,8 +59,11 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 # fail WHAT FIX: the end of the log, then what failed and what to do.
 fail() {
   if [ -s "$LOG" ]; then
-    printf '\n--- the end of %s\n' "$ROOT/$LOG" >&2
-    tail -n 25 "$LOG" >&2
+    printf '\n--- from %s\n' "$ROOT/$LOG" >&2
+    # npm ends its errors with a page of usage: what it complains about first comes first.
+    grep -n -m 5 -E '^(E:|npm (error|ERR!)|CMake Error)|error:' "$LOG" >&2 || true
+    echo ... >&2
+    tail -n 20 "$LOG" >&2
     printf -- '---\n' >&2
   fi
   printf 'setup: FAILED: %s\n       what to do: %s\n' "$1" "$2" >&2
@@ -188,7 +190,7 @@ install_npm_packages() {
   if [ "$(cat "$stamp" 2> /dev/null)" != "$lock_hash" ]; then
     say 'installing npm packages'
     # No package of ours needs an install script; settings from outside must leave none out.
-    quietly npm ci --ignore-scripts --include=dev --include=optional --no-audit --no-fund ||
+    quietly npm ci --loglevel=warn --ignore-scripts --include=dev --include=optional --no-audit --no-fund ||
       fail 'npm ci could not install the npm packages' \
         "is the registry reachable ('npm ping')? does package-lock.json fit package.json?"
     printf '%s\n' "$lock_hash" > "$stamp"
@@ -213,7 +215,7 @@ native_hash() {
   {
     echo "$ROOT $lock_hash"
     dpkg-query -W -f '${Package} ${Version}\n' "${names[@]}"
-    find binding.gyp native bpf -type f ! -name '*.ts' -print0 | sort -z | xargs -0 sha256sum
+    find binding.gyp native bpf -type f ! -name '*.test.ts' -print0 | sort -z | xargs -0 sha256sum
     grep '"build":' package.json
   } | sha256sum
 }
@@ -234,7 +236,7 @@ build_native() {
     true
   [ -z "$home" ] || [ "$home" = "$ROOT/native" ] || rm -rf build/native
   say 'building the probes and the addon'
-  quietly npm run build ||
+  quietly npm run --loglevel=notice build ||
     fail 'the native build failed (npm run build)' \
       "read the first error in $LOG; 'rm -rf build/native' starts the build anew"
   [ -n "$(find build/native -name '*.node' -print -quit)" ] ||
