@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * The maps and settings that all probes share. Weak: each probe file compiles alone, and the linked
+ * object holds one of each. A map of one probe only is in that probe's file.
+ */
+#ifndef VEDETTE_MAPS_BPF_H
+#define VEDETTE_MAPS_BPF_H
+
+#include "kernel.bpf.h"
+#include "events.h"
+
+/* Settings, fixed before the load: the verifier then drops the branches that cannot run. */
+
+/* Id of the cgroup v2 that the agent is limited to, and its depth (root: 0). 0: the whole node. */
+const volatile u64 scope_cgroup_id __weak = 0;
+const volatile int scope_cgroup_level __weak = 0;
+/* A program sees accept() return: it, not the handshake, reports accepted connections. */
+const volatile bool accept_visible __weak = false;
+/* A program sees connect() return: it reports attempts that the node itself refused. */
+const volatile bool connect_visible __weak = false;
+
+/* Where records wait. The size is set by the loader. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 16 * 1024 * 1024);
+} ring __weak SEC(".maps");
+
+/* Account of one kind of record: produced = what reached the ring + lost. */
+struct counter {
+	u64 produced;
+	u64 lost;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, KINDS_MAX);
+	__type(key, u32);
+	__type(value, struct counter);
+} counters __weak SEC(".maps");
+
+/*
+ * What can go wrong in the kernel without losing a whole record. The loader reads these names from
+ * the BTF of the object: a new one needs no change elsewhere.
+ */
+enum fault {
+	/* `sockets` was full: the connection is reported without its process. */
+	FAULT_SOCKETS_FULL,
+	/* The kernel had no memory to mark a listening socket with its process. */
+	FAULT_LISTENER_UNMARKED,
+	/* The argument vector was not in memory. */
+	FAULT_ARGS_UNREADABLE,
+	/* `connecting` was full: a connect() that the node itself refuses is not seen. */
+	FAULT_CONNECTING_FULL,
+	/* An entry of `sockets` belonged to an earlier socket at the same address: its end was missed. */
+	FAULT_SOCKET_STALE,
+	FAULTS_MAX,
+};
+
+/* Nothing reads it: a variable of the type keeps the names in the BTF (no map key may be an enum). */
+const volatile enum fault fault_names __weak = FAULTS_MAX;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, FAULTS_MAX);
+	__type(key, u32);
+	__type(value, u64);
+} faults __weak SEC(".maps");
+
+#endif
