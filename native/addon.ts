@@ -15,8 +15,7 @@ export interface RawFailure {
 /** The class in native/src/kernel_object.cc. Numbers below 0 are a negative errno. */
 export interface RawKernelObject {
   load(
-    programs: string[], ringBytes: number, socketsMax: number,
-    scopeCgroupId: bigint, scopeCgroupLevel: number, acceptVisible: boolean,
+    programs: string[], ringBytes: number, socketsMax: number, settings: (string | bigint)[],
   ): RawFailure | undefined
   attach(program: string): RawFailure | undefined
   detach(program: string): void

@@ -39,6 +39,8 @@ export interface LoadOptions {
   scope_cgroup_level: number
   /** A program that sees the accepting process will be attached. */
   accept_visible: boolean
+  /** Programs that see connect() return will be attached. */
+  connect_visible: boolean
 }
 
 /** Wrong use of this module: a closed object, a bad buffer. Thrown, since it is our own mistake. */
@@ -84,9 +86,14 @@ export class KernelObject {
   static load(options: LoadOptions): { object?: KernelObject, failure?: NativeFailure } {
     checkOptions(options)
     const raw = new (addon().KernelObject)()
-    const failure = raw.load(
-      options.programs, options.ring_bytes, options.sockets_max,
-      options.scope_cgroup_id, options.scope_cgroup_level, options.accept_visible)
+    // Their names are those of the `const volatile` variables in bpf/lib/maps.bpf.h.
+    const settings = [
+      'scope_cgroup_id', options.scope_cgroup_id,
+      'scope_cgroup_level', BigInt(options.scope_cgroup_level),
+      'accept_visible', BigInt(options.accept_visible),
+      'connect_visible', BigInt(options.connect_visible),
+    ]
+    const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings)
     if (failure) return { failure: named(failure) }
     return { object: new KernelObject(raw) }
   }

@@ -22,10 +22,23 @@ Bytes BufferArgument(const Napi::Value& value) {
   return {data, size};
 }
 
+// Settings as [name, value, name, value, …].
+bool SettingsArgument(const Napi::Array& list, LoadOptions* options) {
+  for (uint32_t i = 0; i + 1 < list.Length(); i += 2) {
+    const Napi::Value name = list.Get(i);
+    const Napi::Value value = list.Get(i + 1);
+    bool lossless = false;
+    if (!name.IsString() || !value.IsBigInt()) return false;
+    const uint64_t number = value.As<Napi::BigInt>().Uint64Value(&lossless);
+    if (!lossless) return false;
+    options->settings.emplace_back(name.As<Napi::String>().Utf8Value(), number);
+  }
+  return true;
+}
+
 // False when an argument is not what index.ts promises.
 bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
-  if (info.Length() != 6 || !info[0].IsArray() || !info[1].IsNumber() || !info[2].IsNumber() ||
-      !info[3].IsBigInt() || !info[4].IsNumber() || !info[5].IsBoolean()) {
+  if (!info[0].IsArray() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsArray()) {
     return false;
   }
   const Napi::Array names = info[0].As<Napi::Array>();
@@ -34,13 +47,9 @@ bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
     if (!name.IsString()) return false;
     options->programs.push_back(name.As<Napi::String>().Utf8Value());
   }
-  bool lossless = false;
   options->ring_bytes = info[1].As<Napi::Number>().Uint32Value();
   options->sockets_max = info[2].As<Napi::Number>().Uint32Value();
-  options->scope_cgroup_id = info[3].As<Napi::BigInt>().Uint64Value(&lossless);
-  options->scope_cgroup_level = info[4].As<Napi::Number>().Int32Value();
-  options->accept_visible = info[5].As<Napi::Boolean>().Value();
-  return lossless;
+  return SettingsArgument(info[3].As<Napi::Array>(), options);
 }
 
 std::string NameArgument(const Napi::CallbackInfo& info) {

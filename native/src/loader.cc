@@ -105,16 +105,8 @@ Failure Loader::Prepare(const LoadOptions& options) {
   }
   if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "sockets", options.sockets_max); !f.ok()) return f;
-  const struct {
-    const char* name;
-    uint64_t value;
-  } settings[] = {
-      {"scope_cgroup_id", options.scope_cgroup_id},
-      {"scope_cgroup_level", static_cast<uint64_t>(static_cast<int64_t>(options.scope_cgroup_level))},
-      {"accept_visible", options.accept_visible ? 1u : 0u},
-  };
-  for (const auto& setting : settings) {
-    if (Failure f = SetSetting(object_, setting.name, setting.value); !f.ok()) return f;
+  for (const auto& [setting, value] : options.settings) {
+    if (Failure f = SetSetting(object_, setting.c_str(), value); !f.ok()) return f;
   }
   return {};
 }

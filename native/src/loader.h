@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "failure.h"
@@ -16,9 +17,8 @@ struct LoadOptions {
   std::vector<std::string> programs;
   uint32_t ring_bytes = 0;
   uint32_t sockets_max = 0;
-  uint64_t scope_cgroup_id = 0;
-  int32_t scope_cgroup_level = 0;
-  bool accept_visible = false;
+  // The `const volatile` variables of the probes, by name; cut to the width of the variable.
+  std::vector<std::pair<std::string, uint64_t>> settings;
 };
 
 struct ProgramName {

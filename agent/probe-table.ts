@@ -1,0 +1,76 @@
+// The probes, and for each the ways to attach it, best first. What is lost is said in plain words.
+
+import type { AttachType } from '../native/index.ts'
+
+/** One way to attach a probe: programs that are loaded and attached together. */
+export interface ProbeWay {
+  programs: readonly string[]
+  attach_type: AttachType
+  /** What this way cannot see although it is attached; '' when it sees everything. */
+  lost: string
+}
+
+/** One probe. `probe_state` events and `vedette doctor` speak of it by `name`. */
+export interface Probe {
+  name: string
+  /** Best first. */
+  ways: readonly ProbeWay[]
+  /** What nobody sees when no way is left. */
+  lost: string
+}
+
+const acceptLost = 'which worker of a pre-forking server accepted a connection: ' +
+  'the listening process is named instead'
+
+/**
+ * In the order in which they are attached: what is most often refused first, so that a refusal
+ * costs no record; and who accepts before what was accepted. Iterators are run later, by source.
+ */
+export const probeTable: readonly Probe[] = [
+  {
+    name: 'connection_accept',
+    ways: [
+      { programs: ['connection_accept_fexit'], attach_type: 'fexit', lost: '' },
+      { programs: ['connection_accept_kretprobe'], attach_type: 'kretprobe', lost: '' },
+    ],
+    lost: acceptLost,
+  },
+  {
+    name: 'connection_refused_locally',
+    ways: [
+      { programs: ['connect_v4_fexit', 'connect_v6_fexit'], attach_type: 'fexit', lost: '' },
+      {
+        programs: [
+          'connect_v4_kprobe', 'connect_v4_kretprobe', 'connect_v6_kprobe', 'connect_v6_kretprobe',
+        ],
+        attach_type: 'kretprobe', lost: '',
+      },
+    ],
+    lost: 'connect() calls that the node itself refuses, such as those without a route',
+  },
+  {
+    name: 'connection_state',
+    ways: [{ programs: ['connection_state_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'every TCP connection: opened, closed and failed',
+  },
+  {
+    name: 'process_exit',
+    ways: [{ programs: ['process_exit_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'the end of processes',
+  },
+  {
+    name: 'process_exec',
+    ways: [{ programs: ['process_exec_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'the programs that processes run, and their ancestry',
+  },
+  {
+    name: 'listeners_at_start',
+    ways: [{ programs: ['listener_iter'], attach_type: 'iterator', lost: '' }],
+    lost: 'which process listens on ports that were opened before the agent started',
+  },
+  {
+    name: 'processes_at_start',
+    ways: [{ programs: ['process_iter'], attach_type: 'iterator', lost: '' }],
+    lost: 'the processes that ran before the agent started',
+  },
+]

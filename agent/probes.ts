@@ -1,0 +1,130 @@
+// Loads and attaches the probes in the best way that this kernel allows, and says what is lost.
+// Never throws for what a kernel refuses: the agent goes on with the probes that are left.
+
+import { KernelObject } from '../native/index.ts'
+import { AddonMissingError } from '../native/addon.ts'
+import type { NativeFailure } from '../native/index.ts'
+import type { ProbeState } from '../proto/gen/events.ts'
+import { readKernelFacts } from './kernel-facts.ts'
+import type { KernelFacts } from './kernel-facts.ts'
+import {
+  allMissing, chooseWays, isChosen, iteratorsOf, probeStates, programsOf, refusalOf,
+  refusalWithoutKprobes,
+} from './probe-choice.ts'
+import type { Choice, Refusal } from './probe-choice.ts'
+import { probeTable } from './probe-table.ts'
+import type { Probe } from './probe-table.ts'
+
+export interface ProbeOptions {
+  /** Size of the ring buffer, a power of two. */
+  ring_bytes: number
+  /** Open connections of which the identity is kept. */
+  sockets_max: number
+  /** Watch only this cgroup v2 and what is below it; 0n is the whole node. */
+  scope_cgroup_id: bigint
+  /** Its depth below the root. */
+  scope_cgroup_level: number
+}
+
+export interface OpenProbes {
+  /** Absent when nothing could be loaded. Close it. */
+  object?: KernelObject
+  /** One for each probe of the table; the facts of `probe_state` events. */
+  states: ProbeState[]
+  /** Programs that source runs once at the start. */
+  iterators: string[]
+  /** How often the object was loaded until it stayed. */
+  tries: number
+}
+
+/** Every try drops one program at least, so this is never reached while the table is shorter. */
+const triesMax = 16
+
+/** Loads, attaches, and tries again without what was refused. Takes about 20 ms per try. */
+export function openProbes(
+  options: ProbeOptions, facts: KernelFacts = readKernelFacts(), table: readonly Probe[] = probeTable,
+): OpenProbes {
+  if (!facts.btf) return nothing(table, 0, 2, reasonWithoutBtf)
+  const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
+  for (let tries = 1; tries <= triesMax; tries++) {
+    const choices = chooseWays(table, refusals)
+    const programs = programsOf(choices)
+    if (programs.length === 0) return { states: probeStates(choices, refusals), iterators: [], tries }
+    const { object, failure } = tryLoad(options, choices)
+    const refused = failure ?? attachAll(object!, choices)
+    if (!refused) {
+      return { object, states: probeStates(choices, refusals), iterators: iteratorsOf(choices), tries }
+    }
+    object?.close()
+    const way = choices.map(({ probe, way }) => probe.ways[way])
+      .find((chosen) => refused.program && chosen?.programs.includes(refused.program))
+    if (!way) return nothing(table, tries, refused.errno, explainRefusal(refused, facts))
+    refusals.push(refusalOf(refused, refused.program!, way.attach_type))
+  }
+  return nothing(table, triesMax, 0, `gave up after ${triesMax} tries; this is a defect of Vedette`)
+}
+
+function tryLoad(
+  options: ProbeOptions, choices: Choice[],
+): { object?: KernelObject, failure?: NativeFailure } {
+  try {
+    return KernelObject.load({
+      ...options,
+      programs: programsOf(choices),
+      accept_visible: isChosen(choices, 'connection_accept'),
+      connect_visible: isChosen(choices, 'connection_refused_locally'),
+    })
+  } catch (error) {
+    if (!(error instanceof AddonMissingError)) throw error
+    return {
+      failure: { operation: 'load_addon', errno: 2, code: error.code, detail: error.message },
+    }
+  }
+}
+
+/** Attaches what is not an iterator, in the order of the table; stops at the first refusal. */
+function attachAll(object: KernelObject, choices: Choice[]): NativeFailure | undefined {
+  const iterators = iteratorsOf(choices)
+  for (const program of programsOf(choices)) {
+    if (iterators.includes(program)) continue
+    const failure = object.attach(program)
+    if (failure) return failure
+  }
+  return undefined
+}
+
+function nothing(
+  table: readonly Probe[], tries: number, errno: number, reason: string,
+): OpenProbes {
+  return { states: allMissing(table, errno, reason), iterators: [], tries }
+}
+
+/** Why no probe works on a kernel that does not describe its types. */
+export const reasonWithoutBtf = 'the kernel has no BTF (/sys/kernel/btf/vmlinux is missing): ' +
+  'use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions do'
+
+/** Why the whole object was refused, what is missing, and how to get it. Pure. */
+export function explainRefusal(failure: NativeFailure, facts: KernelFacts): string {
+  const said = `${failure.operation} failed (${failure.code})`
+  if (failure.operation === 'load_addon') return failure.detail
+  if (failure.code === 'ENOSYS') {
+    return `${said}: the kernel has no bpf system call: use one built with CONFIG_BPF_SYSCALL=y`
+  }
+  if (failure.code !== 'EPERM' && failure.code !== 'EACCES') {
+    return `${said}: ${failure.detail.split('\n').at(-1) ?? ''}`.slice(0, 400)
+  }
+  const missing = ['CAP_BPF', 'CAP_PERFMON'].filter((name) => !facts.capabilities.includes(name))
+  if (missing.length > 0 && !facts.capabilities.includes('CAP_SYS_ADMIN')) {
+    return `${said}: ${missing.join(' and ')} missing: run as root, or give the agent these ` +
+      'capabilities (systemd: AmbientCapabilities=, Kubernetes: securityContext.capabilities)'
+  }
+  if (!facts.user_namespace_initial) {
+    return `${said}: the agent is in a user namespace, where capabilities do not reach BPF: ` +
+      'run it on the host (no rootless container, no userns-remap)'
+  }
+  if (facts.seccomp) {
+    return `${said}: a seccomp profile refuses bpf(): allow it, or run with the profile unconfined`
+  }
+  return `${said}: capabilities are held, so a security module or lockdown refuses bpf(): ` +
+    'see the kernel log and /sys/kernel/security/lockdown'
+}
