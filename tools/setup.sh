@@ -40,6 +40,8 @@ NODE_MAJOR_PINNED_MIN=24
 RIG_KERNELS='6.1 6.12'     # test/vm/kernel.ts
 # The kernel's own file systems that probes and doctor read.
 KERNEL_MOUNTS='tracefs:/sys/kernel/tracing bpf:/sys/fs/bpf securityfs:/sys/kernel/security'
+# Of the user: in a folder that all may write, the kernel keeps root off another user's file.
+PACKAGES_LOCK=/tmp/.vedette-setup-packages.$EUID.lock
 POLICY_RC=/usr/sbin/policy-rc.d
 POLICY_MARK='written by vedette tools/setup.sh; it removes this file again'
 
@@ -73,7 +75,7 @@ fail() {
 # quietly COMMAND …: runs it without the lock, its output into the log.
 quietly() {
   printf '+ %s\n' "$*" >> "$LOG"
-  "$@" >> "$LOG" 2>&1 < /dev/null 9>&-
+  "$@" >> "$LOG" 2>&1 < /dev/null 8>&- 9>&-
 }
 
 # A step says in $outcome what it did.
@@ -157,15 +159,30 @@ deny_service_start() {
   fi
 }
 
+# Two checkouts may be set up at once; they share the policy file and dpkg.
+lock_packages() {
+  exec 8> "$PACKAGES_LOCK"
+  flock 8
+}
+
+# A marked file with nothing to install: its run was killed, or another checkout's goes on.
+clear_stale_policy() {
+  if [ "$EUID" -eq 0 ] && grep -qs "$POLICY_MARK" "$POLICY_RC"; then
+    lock_packages
+    allow_service_start
+    exec 8>&-
+    outcome="removed a left-over $POLICY_RC"
+  fi
+}
+
 install_packages() {
   local missing service
   mapfile -t missing < <(missing_packages)
-  [ "${#missing[@]}" -gt 0 ] || return 0
+  if [ "${#missing[@]}" -eq 0 ]; then clear_stale_policy; return; fi
   say "installing Debian packages: ${missing[*]}"
   can_be_root || fail "Debian packages are missing, and this user may not install them" \
     "as root: apt-get update && apt-get install --no-install-recommends ${missing[*]}"
-  # Two checkouts may be set up at once; they share this one file and dpkg.
-  { exec 8> /run/lock/vedette-setup.lock && flock 8; } 2> /dev/null || true
+  lock_packages
   deny_service_start
   apt update || say 'apt-get update failed; going on with the package lists that are here'
   apt install -y --no-install-recommends "${missing[@]}" ||
@@ -177,7 +194,7 @@ install_packages() {
     fi
   done
   allow_service_start
-  { exec 8>&-; } 2> /dev/null || true
+  exec 8>&-
   outcome="installed ${#missing[@]}"
   mapfile -t missing < <(missing_packages)
   [ "${#missing[@]}" -eq 0 ] ||
@@ -190,7 +207,8 @@ install_npm_packages() {
   if [ "$(cat "$stamp" 2> /dev/null)" != "$lock_hash" ]; then
     say 'installing npm packages'
     # No package of ours needs an install script; settings from outside must leave none out.
-    quietly npm ci --loglevel=warn --ignore-scripts --include=dev --include=optional --no-audit --no-fund ||
+    quietly npm ci --loglevel=warn --no-audit --no-fund \
+      --ignore-scripts --include=dev --include=optional ||
       fail 'npm ci could not install the npm packages' \
         "is the registry reachable ('npm ping')? does package-lock.json fit package.json?"
     printf '%s\n' "$lock_hash" > "$stamp"
