@@ -1,0 +1,191 @@
+// The facts for `vedette doctor`: what this node offers, what is missing, what is lost, how to get
+// it. The CLI prints them.
+
+import { KernelObject, programs } from '../native/index.ts'
+import { AddonMissingError } from '../native/addon.ts'
+import type { NativeFailure, ProgramInfo } from '../native/index.ts'
+import { readKernelFacts } from './kernel-facts.ts'
+import type { KernelFacts } from './kernel-facts.ts'
+import { explainRefusal, reasonWithoutBtf } from './probes.ts'
+import { probeTable } from './probe-table.ts'
+
+/** One line of the report. */
+export interface DoctorFact {
+  /** Such as 'btf', or 'program process_exec_tp_btf'. */
+  name: string
+  /** degraded: it works, and something is lost. */
+  state: 'have' | 'missing' | 'degraded'
+  /** What was found. */
+  detail: string
+  /** What cannot be seen or done because of it; '' when nothing. */
+  lost: string
+  /** How to get it; '' when there is nothing to do. */
+  fix: string
+}
+
+/** What became of one program when it was loaded and attached alone. */
+export interface ProgramTrial { program: ProgramInfo, failure?: NativeFailure }
+
+/** Reads the node and tries every program for a moment. About 50 ms per program. */
+export function examineNode(): DoctorFact[] {
+  const facts = readKernelFacts()
+  return [...judgeKernel(facts), ...judgeAddon(facts)]
+}
+
+function judgeAddon(facts: KernelFacts): DoctorFact[] {
+  try {
+    return judgePrograms(tryPrograms(programs()), facts)
+  } catch (error) {
+    if (!(error instanceof AddonMissingError)) throw error
+    return [fact('addon', 'missing', error.message, 'every probe', 'npm run build')]
+  }
+}
+
+/** Loads each program alone with the smallest ring, attaches it, and takes it away again. */
+function tryPrograms(list: ProgramInfo[]): ProgramTrial[] {
+  return list.map((program) => {
+    const { object, failure } = KernelObject.load({
+      programs: [program.name], ring_bytes: 65536, sockets_max: 1, scope_cgroup_id: 0n,
+      scope_cgroup_level: 0, accept_visible: false, connect_visible: false,
+    })
+    const refused = failure ?? object?.attach(program.name)
+    object?.close()
+    return refused ? { program, failure: refused } : { program }
+  })
+}
+
+function fact(
+  name: string, state: DoctorFact['state'], detail: string, lost = '', fix = '',
+): DoctorFact {
+  return { name, state, detail, lost, fix }
+}
+
+/** Judges what /proc and /sys say. Pure. */
+export function judgeKernel(facts: KernelFacts): DoctorFact[] {
+  return [
+    fact('kernel', facts.release ? 'have' : 'degraded', facts.release || 'release unknown'),
+    facts.btf
+      ? fact('btf', 'have', '/sys/kernel/btf/vmlinux')
+      : fact('btf', 'missing', reasonWithoutBtf, 'every probe',
+        'boot a kernel with CONFIG_DEBUG_INFO_BTF=y'),
+    judgeCapabilities(facts),
+    judgeKprobes(facts),
+    judgeUserNamespace(facts),
+    facts.seccomp
+      ? fact('seccomp', 'degraded', 'a filter is on this process',
+        'probes, if the filter refuses bpf()', 'allow bpf() and perf_event_open()')
+      : fact('seccomp', 'have', 'no filter'),
+    judgeLockdown(facts),
+    judgeLsms(facts),
+    facts.cgroup2
+      ? fact('cgroup2', 'have', facts.cgroup2)
+      : fact('cgroup2', 'missing', 'no cgroup v2 mount', 'the cgroup, container and unit of events',
+        'mount -t cgroup2 none /sys/fs/cgroup/unified'),
+    judgeMount('tracefs', facts.tracefs, '/sys/kernel/tracing',
+      facts.kprobes === false ? '' : 'kprobes on kernels before 4.17'),
+    judgeMount('bpffs', facts.bpffs, '/sys/fs/bpf', ''),
+    judgePidNamespace(facts),
+    facts.nvidia_driver
+      ? fact('nvidia_driver', 'have', facts.nvidia_driver)
+      : fact('nvidia_driver', 'missing', 'no /proc/driver/nvidia/version', 'the state of GPUs',
+        'none needed on a node without GPUs'),
+    fact('clock', facts.clocksource ? 'have' : 'degraded',
+      facts.clocksource ? `clocksource ${facts.clocksource}` : 'clocksource unknown'),
+  ]
+}
+
+function judgeCapabilities(facts: KernelFacts): DoctorFact {
+  const held = (name: string): boolean => facts.capabilities.includes(name) ||
+    // CAP_SYS_ADMIN contains both since before they existed.
+    (name !== 'CAP_SYS_PTRACE' && facts.capabilities.includes('CAP_SYS_ADMIN'))
+  const needed = {
+    CAP_BPF: 'every probe', CAP_PERFMON: 'every probe',
+    CAP_SYS_PTRACE: 'the executables and groups of processes of other users',
+  }
+  const missing = Object.entries(needed).filter(([name]) => !held(name))
+  if (missing.length === 0) {
+    return fact('capabilities', 'have', Object.keys(needed).join(', '))
+  }
+  const state = missing.some(([name]) => name !== 'CAP_SYS_PTRACE') ? 'missing' : 'degraded'
+  return fact('capabilities', state, `${missing.map(([name]) => name).join(', ')} not held`,
+    [...new Set(missing.map(([, lost]) => lost))].join('; '),
+    'run as root, or grant them (AmbientCapabilities=, securityContext.capabilities)')
+}
+
+function judgeKprobes(facts: KernelFacts): DoctorFact {
+  if (facts.kprobes === undefined) {
+    return fact('kprobes', 'degraded', '/sys/bus/event_source is not there to tell')
+  }
+  return facts.kprobes
+    ? fact('kprobes', 'have', 'built in')
+    : fact('kprobes', 'missing', 'not built into this kernel',
+      'the second choice where fexit is refused', 'boot a kernel with CONFIG_KPROBE_EVENTS=y')
+}
+
+function judgeUserNamespace(facts: KernelFacts): DoctorFact {
+  return facts.user_namespace_initial
+    ? fact('user_namespace', 'have', 'initial')
+    : fact('user_namespace', 'missing', 'inside a user namespace', 'every probe',
+      'run on the host: no rootless container, no userns-remap')
+}
+
+function judgePidNamespace(facts: KernelFacts): DoctorFact {
+  return facts.pid_namespace_initial
+    ? fact('pid_namespace', 'have', "the host's")
+    : fact('pid_namespace', 'degraded', "not the host's: pids in events are not those in /proc here",
+      'executables, groups and containers of processes that ran before the agent',
+      'hostPID: true (Kubernetes), --pid=host (podman, docker)')
+}
+
+function judgeLockdown(facts: KernelFacts): DoctorFact {
+  if (facts.lockdown === 'confidentiality') {
+    return fact('lockdown', 'missing', 'confidentiality', 'every probe: reading kernel memory is refused',
+      'boot with lockdown=integrity')
+  }
+  return fact('lockdown', 'have', facts.lockdown ? `${facts.lockdown} (allows what we use)` : 'none seen')
+}
+
+function judgeLsms(facts: KernelFacts): DoctorFact {
+  if (facts.lsms.length === 0) {
+    return fact('lsm', 'degraded', 'list unknown', '',
+      'mount -t securityfs none /sys/kernel/security')
+  }
+  return fact('lsm', 'have', facts.lsms.join(', '))
+}
+
+function judgeMount(name: string, found: string, place: string, lost: string): DoctorFact {
+  const type = name === 'bpffs' ? 'bpf' : name
+  return found
+    ? fact(name, 'have', found)
+    : fact(name, lost ? 'degraded' : 'missing', 'not mounted', lost,
+      `mount -t ${type} none ${place}`)
+}
+
+/**
+ * Judges the trials: a refused program is degraded when its probe has another way that works,
+ * missing otherwise. Pure.
+ */
+export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): DoctorFact[] {
+  const works = new Set(trials.filter(({ failure }) => !failure).map(({ program }) => program.name))
+  return trials.map(({ program, failure }) => {
+    const name = `program ${program.name}`
+    if (!failure) return fact(name, 'have', program.section)
+    const detail = `${program.section}: ${failure.operation} failed (${failure.code})`
+    const probe = probeTable.find(({ ways }) =>
+      ways.some((way) => way.programs.includes(program.name)))
+    const other = probe?.ways.find((way) => way.programs.every((one) => works.has(one)))
+    if (other) return fact(name, 'degraded', detail, other.lost, `not needed: ${other.attach_type} works`)
+    const whole = failure.program ? '' : explainRefusal(failure, facts)
+    return fact(name, 'missing', detail, probe?.lost ?? '', whole || fixFor(program))
+  })
+}
+
+function fixFor(program: ProgramInfo): string {
+  const fixes: Partial<Record<ProgramInfo['attach_type'], string>> = {
+    fexit: 'a kernel that allows fentry and fexit (5.5 or newer, arm64 6.4, not refused by policy)',
+    fentry: 'a kernel that allows fentry and fexit (5.5 or newer, arm64 6.4, not refused by policy)',
+    kprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
+    kretprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
+  }
+  return fixes[program.attach_type] ?? 'a newer kernel (5.10 or later)'
+}

@@ -1,0 +1,142 @@
+// Stage 2: pulls records from the ring in batches, on a timer that follows the load.
+
+import type { NativeFailure } from '../native/index.ts'
+import { recordBuffer } from '../proto/columns.ts'
+import type { RecordBuffer } from '../proto/columns.ts'
+
+/** What source needs of the kernel; KernelObject of native/index.ts is it. */
+export interface Kernel {
+  readRing(buffer: ArrayBuffer): number
+  readIterator(program: string, buffer: ArrayBuffer): number | NativeFailure
+  ringPending(): number
+  counters(): { kind: number, produced: number, lost: number }[]
+  faults(): Record<string, number>
+  programStats(): { name: string }[]
+  detach(program: string): void
+}
+
+export interface SourceOptions {
+  kernel: Kernel
+  /** Size of the ring, as it was loaded. */
+  ring_bytes: number
+  /** Programs that are run once at the start, in this order. */
+  iterators: readonly string[]
+  /**
+   * Takes one batch: whole records in the first `bytes` of the views. The buffer is reused: what
+   * is kept must be copied before this returns.
+   */
+  consume(records: RecordBuffer, bytes: number): void
+  /** An iterator that the kernel refused; source goes on. */
+  failed(program: string, failure: NativeFailure): void
+}
+
+/** Since the start, and now. */
+export interface SourceCounters {
+  /** By kind number, counted in the kernel. */
+  kinds: { kind: number, produced: number, lost: number }[]
+  /** Failures counted in the kernel, by name. */
+  faults: Record<string, number>
+  /** Bytes that wait in the ring. */
+  pending_bytes: number
+  batches: number
+  bytes: number
+  /** Bytes of the largest batch since the last call. */
+  batch_bytes_max: number
+}
+
+/** One batch: about 2,000 connections. Large enough that the call into C++ costs nothing. */
+const batchBytes = 256 * 1024
+/** Then other work gets its turn: 4 MiB of records are some milliseconds. */
+const batchesPerTurnMax = 16
+const delayMsMin = 1
+const delayMsMax = 50
+
+/**
+ * How long to sleep before the next turn, by what waited in the ring when this turn began. Pure.
+ * Half as long when an eighth of the ring was full, twice as long when less than a 64th was: a
+ * burst has to outrun the timer by far before a record is lost, and a quiet node is woken 20
+ * times a second.
+ */
+export function nextDelayMs(delayMs: number, pendingBytes: number, ringBytes: number): number {
+  if (pendingBytes > ringBytes / 8) return Math.max(delayMsMin, delayMs / 2)
+  if (pendingBytes < ringBytes / 64) return Math.min(delayMsMax, delayMs * 2)
+  return delayMs
+}
+
+/** Pulls from start() to stop(). */
+export class Source {
+  readonly #options: SourceOptions
+  readonly #records: RecordBuffer = recordBuffer(new ArrayBuffer(batchBytes))
+  #timer: NodeJS.Timeout | undefined
+  #immediate: NodeJS.Immediate | undefined
+  #delayMs = delayMsMax
+  #batches = 0
+  #bytes = 0
+  #batchBytesMax = 0
+
+  constructor(options: SourceOptions) {
+    this.#options = options
+  }
+
+  /** Runs the iterators, then begins to pull. The programs are attached already. */
+  start(): void {
+    for (const program of this.#options.iterators) this.#runIterator(program)
+    this.#turn()
+  }
+
+  /** Detaches every program and hands over what still waits. The kernel object stays open. */
+  stop(): void {
+    clearTimeout(this.#timer)
+    clearImmediate(this.#immediate)
+    const { kernel } = this.#options
+    for (const { name } of kernel.programStats()) kernel.detach(name)
+    while (this.#pull() > 0);
+  }
+
+  counters(): SourceCounters {
+    const { kernel } = this.#options
+    const counters = {
+      kinds: kernel.counters(), faults: kernel.faults(), pending_bytes: kernel.ringPending(),
+      batches: this.#batches, bytes: this.#bytes, batch_bytes_max: this.#batchBytesMax,
+    }
+    this.#batchBytesMax = 0
+    return counters
+  }
+
+  #turn(): void {
+    const { kernel, ring_bytes: ringBytes } = this.#options
+    this.#delayMs = nextDelayMs(this.#delayMs, kernel.ringPending(), ringBytes)
+    for (let batch = 0; batch < batchesPerTurnMax; batch++) {
+      // A batch that is far from full has emptied the ring.
+      if (this.#pull() < batchBytes / 2) {
+        this.#timer = setTimeout(() => this.#turn(), this.#delayMs)
+        return
+      }
+    }
+    this.#immediate = setImmediate(() => this.#turn())
+  }
+
+  /** One batch from the ring to the consumer; its bytes. */
+  #pull(): number {
+    const bytes = this.#options.kernel.readRing(this.#records.u8.buffer as ArrayBuffer)
+    if (bytes > 0) this.#handOver(bytes)
+    return bytes
+  }
+
+  #handOver(bytes: number): void {
+    this.#batches++
+    this.#bytes += bytes
+    this.#batchBytesMax = Math.max(this.#batchBytesMax, bytes)
+    this.#options.consume(this.#records, bytes)
+  }
+
+  #runIterator(program: string): void {
+    const buffer = this.#records.u8.buffer as ArrayBuffer
+    for (;;) {
+      const result = this.#options.kernel.readIterator(program, buffer)
+      if (typeof result !== 'number') return this.#options.failed(program, result)
+      if (result === 0) return
+      this.#handOver(result)
+    }
+  }
+}
