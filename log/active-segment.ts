@@ -1,4 +1,4 @@
-/** The segment that is written to. Every write names its offset, so a failed one is written over. */
+/** The segment that is written to. Each write names its offset: a failed one is written over. */
 import * as fs from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'

@@ -4,7 +4,7 @@ import { CHAIN_START, chainHash } from './chain.ts'
 
 const payload = Buffer.from('payload')
 
-test('a link is sha256 of the hash before, the position as u64 little-endian, and the payload', () => {
+test('a link is sha256 of the hash before, the position as u64 and the payload', () => {
   const position = Buffer.from('0100000002000000', 'hex')
   const expected = createHash('sha256').update(Buffer.concat([CHAIN_START, position, payload]))
   const actual = chainHash(CHAIN_START, 2 * 2 ** 32 + 1, payload)

@@ -147,7 +147,9 @@ test('damage is told with its place, costs one frame or one segment, and throws 
       { segment: segmentName(1), offset: HEADER + FRAME, position: 2 },
     ])
     expect(() => positionsOf(new LogReader(dir))).toThrow(
-      expect.objectContaining({ code: 'LOG_DAMAGED', message: expect.stringContaining('offset 228') }),
+      expect.objectContaining({
+        code: 'LOG_DAMAGED', message: expect.stringContaining('offset 228'),
+      }),
     )
     expect(positionsOf(new LogReader(dir), { from: 3 })).toEqual(numbers(3, 12))
     writeFileSync(path, flipped(HEADER + FRAME))

@@ -1,7 +1,8 @@
 /**
  * The reading end of a log: in the writer's process or another one, while the log grows. It reads
  * what is complete and takes an unfinished end of the last segment for a write in flight. It checks
- * checksums, not the chain (`verify.ts` does): hashing would cost most of the speed.
+ * checksums, not the chain (`verify.ts` does): hashing would cost most of the speed. Flushed frames
+ * are read too; who may only see durable ones reads up to the `synced` of the writer.
  */
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { errnoOf, LogError, logErrorOf, type LogProblem } from './errors.ts'

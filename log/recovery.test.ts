@@ -122,6 +122,32 @@ test('an end missing before a later segment is damage, not an unfinished write',
     expect(statSync(pathOf(dir, 1)).size).toBe(HEADER + 5 * FRAME - 1)
   }))
 
+test('whole frames missing before a later segment are not given their positions again', () =>
+  withFolder(async (dir) => {
+    await writeSampleLog(dir, 5, SMALL)
+    truncateSync(pathOf(dir, 1), HEADER + 4 * FRAME)
+    writeFileSync(pathOf(dir, 6), '')
+    const log = openLog(dir, OPTIONS)
+    expect(log.append(samplePayload(6))).toBe(6)
+    await log.close()
+    expect(readAll(dir)).toMatchObject({
+      positions: [1, 2, 3, 4, 6], problems: [{ position: 5 }],
+    })
+  }))
+
+test('after damage the newest segment stays, also when all of it may be dropped', () =>
+  withFolder(async (dir) => {
+    await writeSampleLog(dir, 7, SMALL)
+    flip(pathOf(dir, 6), HEADER + 100)
+    const log = openLog(dir, OPTIONS)
+    expect(log.problems.length).toBe(1)
+    expect((await log.dropBefore(1000)).frames).toBe(5)
+    await log.close()
+    const again = openLog(dir, OPTIONS)
+    expect([again.first, again.next]).toEqual([6, 8])
+    await again.close()
+  }))
+
 test('a last segment without anything intact is set aside, not deleted', () =>
   withFolder(async (dir) => {
     await writeSampleLog(dir, 7, SMALL)
@@ -168,8 +194,8 @@ test('a segment cut at any byte loses nothing before the cut', () => withFolder(
   await writeSampleLog(dir, 12, SMALL)
   const sizes = listSegments(dir).map((segment) => segment.bytes)
   for (const [index, size] of sizes.entries()) {
-    // Every byte of the shortest segment, and a stride that meets every place of a frame else.
-    for (let at = 0; at < size; at += index === 2 ? 1 : 7) {
+    // Every byte of the last and shortest segment; else a stride that meets all parts of a frame.
+    for (let at = 0; at < size; at += index === 2 ? 1 : 19) {
       await withFolder((cut) =>
         damageOnce(cut, index, (bytes) => ({ bytes: bytes.subarray(0, at), at })))
     }
