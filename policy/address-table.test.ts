@@ -59,6 +59,13 @@ describe('the address table', () => {
     expect(table('0.0.0.0/0').find(bytesOf('255.255.255.255'), 0)).toBe(0)
   })
 
+  it('gives the first of equal prefixes', () => {
+    const found = table('10.0.0.0/8', '10.0.0.0/8', 'fd00::/8', 'fd00::/8')
+    expect(found.find(bytesOf('10.1.1.1'), 0)).toBe(0)
+    expect(found.find(bytesOf('fd00::1'), 0)).toBe(2)
+    expect(found.find(bytesOf('fe00::'), 0)).toBe(-1)
+  })
+
   it('finds nothing when it is empty', () => {
     expect(table().find(bytesOf('10.0.0.1'), 0)).toBe(-1)
     expect(table().find(bytesOf('ffff::'), 0)).toBe(-1)

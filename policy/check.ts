@@ -28,7 +28,7 @@ function formatProblem(file: string, lines: Lines, problem: Problem): string {
   const where = path === '' ? '' : ` (${printable(path)})`
   const [source, caret] = excerpt(lines.lineText(line), column)
   const gutter = ' '.repeat(String(line).length)
-  return `${printable(file)}:${line}:${column}: ${severity}: ${printable(problem.message)}${where}\n` +
+  return `${file}:${line}:${column}: ${severity}: ${printable(problem.message)}${where}\n` +
     ` ${line} | ${source}\n` +
     ` ${gutter} | ${caret}^\n` +
     ` ${gutter} = ${printable(problem.fix)}\n`

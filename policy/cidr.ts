@@ -103,7 +103,8 @@ function parseV6(text: string): Uint8Array | null {
     const tail = parseV4(text.slice(lastColon + 1))
     if (tail === null) return null
     const [a, b, c, d] = tail.subarray(12)
-    plain = `${text.slice(0, lastColon + 1)}${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`
+    const groups = [a << 8 | b, c << 8 | d].map((group) => group.toString(16))
+    plain = text.slice(0, lastColon + 1) + groups.join(':')
   }
   const halves = plain.split('::')
   if (halves.length > 2) return null

@@ -61,8 +61,11 @@ export class FlowRules {
   judge(from: number, to: number, port: number, protocol: string, exe: string | null): Verdict {
     if (from === to) return SAME_ZONE
     if (from < this.#builtIn && to < this.#builtIn) return OUTSIDE
-    return this.#find(from, to, port, protocol, exe) ?? this.#find(from, ANY, port, protocol, exe) ??
-      this.#find(ANY, to, port, protocol, exe) ?? this.#find(ANY, ANY, port, protocol, exe) ?? NO_FLOW
+    return this.#find(from, to, port, protocol, exe) ??
+      this.#find(from, ANY, port, protocol, exe) ??
+      this.#find(ANY, to, port, protocol, exe) ??
+      this.#find(ANY, ANY, port, protocol, exe) ??
+      NO_FLOW
   }
 
   #find(

@@ -6,7 +6,7 @@ import type { Policy } from './policy.ts'
  * are outside of the policy and nothing is a violation, while everything is recorded. It is a text
  * like any other: the event log holds it, and replay reads it, in the same way.
  */
-const LEARNING_TEXT = `# No policy file was given: nothing is a violation, everything new is recorded.
+const LEARNING_TEXT = `# No policy file was given: nothing is a violation, everything is recorded.
 version: 1
 `
 

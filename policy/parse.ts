@@ -74,6 +74,7 @@ function textProblem(text: string, lines: Lines): Problem | null {
   if (odd < 0) return null
   return {
     severity: 'error', ...lines.positionAt(odd), path: '',
-    message: 'this is not plain UTF-8 text', fix: 'save the file as UTF-8, without control characters',
+    message: 'this is not plain UTF-8 text',
+    fix: 'save the file as UTF-8, without control characters',
   }
 }

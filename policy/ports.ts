@@ -7,8 +7,8 @@ export const PORT_MAX = 65_535
 /** Both ends belong to the range. `protocol` null stands for every protocol. */
 export type PortRange = { from: number, to: number, protocol: string | null }
 
-/** What is wrong with an entry and what to write instead. */
-export type PortFault = { message: string, fix: string }
+/** What is wrong with an entry, in its shape or in its numbers, and what to write instead. */
+export type PortFault = { wrong: 'shape' | 'numbers', message: string, fix: string }
 
 const SHAPE = /^(any|([0-9]{1,5})(?:-([0-9]{1,5}))?)(?:\/(tcp|udp|rdma))?$/
 
@@ -17,6 +17,7 @@ export function parsePorts(entry: number | string): PortRange | PortFault {
   const parts = SHAPE.exec(String(entry))
   if (parts === null) {
     return {
+      wrong: 'shape',
       message: `${JSON.stringify(entry)} is not a port, a range or any`,
       fix: 'write 443, 8000-8010, 53/udp, 4791/rdma or any/tcp',
     }
@@ -26,11 +27,13 @@ export function parsePorts(entry: number | string): PortRange | PortFault {
   const from = Number(parts[2])
   const to = Number(parts[3] ?? parts[2])
   if (from > PORT_MAX || to > PORT_MAX) {
-    return { message: `port ${Math.max(from, to)} is past the last one`, fix: 'write 1 to 65535' }
+    const message = `port ${Math.max(from, to)} is past the last one`
+    return { wrong: 'numbers', message, fix: 'write 1 to 65535' }
   }
   if (from > to) {
     const suffix = protocol === null ? '' : `/${protocol}`
-    return { message: `the range ${from}-${to} is upside down`, fix: `write ${to}-${from}${suffix}` }
+    const message = `the range ${from}-${to} is upside down`
+    return { wrong: 'numbers', message, fix: `write ${to}-${from}${suffix}` }
   }
   return { from, to, protocol }
 }

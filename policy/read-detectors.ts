@@ -12,7 +12,8 @@ export function readDetectors(
   cursor: Cursor | null, nowMs: number | null, report: Report,
 ): DetectorSetting[] {
   return entriesOf(cursor).map(([id, entry]): DetectorSetting => {
-    const thresholds = entriesOf(entryOf(entry, 'thresholds')).flatMap(([name, { value, located }]) => {
+    const thresholds = entriesOf(entryOf(entry, 'thresholds')).flatMap(([name, threshold]) => {
+      const { value, located } = threshold
       const scalar = typeof value === 'number' || typeof value === 'string' ||
         typeof value === 'boolean'
       return scalar ? [{ name, value, ...located.at }] : []
@@ -47,7 +48,7 @@ const TIME = new RegExp(
   /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?/.source +
   /(?:[Zz]|([+-])(\d{2}):(\d{2}))$/.source)
 
-/** RFC 3339 to milliseconds since 1970. NaN for a day or hour that is none, null for no RFC 3339. */
+/** RFC 3339 to milliseconds since 1970. NaN for a day or hour that is none, null for other text. */
 function timeOf(text: string): number | null {
   const parts = TIME.exec(text)
   if (parts === null) return null

@@ -46,9 +46,10 @@ function readPorts(cursor: Cursor | null, report: Report): PortRange[] {
     if (typeof value !== 'number' && typeof value !== 'string') return []
     const ports = parsePorts(value)
     if (!('message' in ports)) return [ports]
-    // A wrong shape is the schema's to report; only a right one can mean something wrong.
-    const shaped = typeof value === 'string' && /[0-9]/.test(value) && !ports.message.includes('any')
-    if (shaped) report(problemAt(entry, 'error', ports.message, ports.fix))
+    // The schema reports a wrong shape and a number out of range; the rest only shows here.
+    if (ports.wrong === 'numbers' && typeof value === 'string') {
+      report(problemAt(entry, 'error', ports.message, ports.fix))
+    }
     return []
   })
 }

@@ -7,6 +7,25 @@ import { suggest } from './suggest.ts'
 import { childPath } from './tree.ts'
 import type { Tree } from './tree.ts'
 
+/** What ajv tells of an error, by keyword; only what is used here. */
+type Params = {
+  missingProperty?: string
+  additionalProperty?: string
+  allowedValues?: string[]
+  allowedValue?: unknown
+  limit?: number
+  type?: string | string[]
+}
+
+/** The parts of the schema around an error that the words are made from. */
+type Parent = {
+  properties?: Record<string, unknown>
+  patternErrorMessage?: string
+  description?: string
+  minimum?: number
+  maximum?: number
+}
+
 let compiled: ValidateFunction | null = null
 
 /** Checks the shape of a policy. Never throws; finds everything at once, in no certain order. */
@@ -33,8 +52,8 @@ function compileSchema(): ValidateFunction {
 }
 
 function toProblem(error: ErrorObject, tree: Tree): Problem {
-  const params = error.params as Record<string, any>
-  const key: string | undefined = params.additionalProperty ?? error.propertyName
+  const params: Params = error.params
+  const key = params.additionalProperty ?? error.propertyName
   const { at, path } = locate(tree, error.instancePath, key)
   const [message, fix] = inWords(error, params)
   return { severity: 'error', ...at, path, message, fix }
@@ -56,20 +75,22 @@ function locate(tree: Tree, pointer: string, key?: string): { at: Position, path
   return { at: located.children.get(key)?.keyAt ?? located.at, path: childPath(path, key) }
 }
 
-function inWords(error: ErrorObject, params: Record<string, any>): [string, string] {
-  const parent = error.parentSchema as Record<string, any>
+function inWords(error: ErrorObject, params: Params): [string, string] {
+  const parent = (error.parentSchema ?? {}) as Parent
+  const keys = Object.keys(parent.properties ?? {})
   const value = show(error.data)
   switch (error.keyword) {
-    case 'required':
-      return [`${params.missingProperty} is missing`, requiredFix(params.missingProperty)]
+    case 'required': {
+      const missing = params.missingProperty ?? ''
+      return [`${missing} is missing`, REQUIRED_FIXES[missing] ?? `write ${missing}:`]
+    }
     case 'additionalProperties': {
-      const known = Object.keys(parent.properties ?? {})
-      const near = suggest(params.additionalProperty, known)
-      const fix = near === null ? `known here: ${known.join(', ')}` : `did you mean ${near}?`
+      const near = suggest(params.additionalProperty ?? '', keys)
+      const fix = near === null ? `known here: ${keys.join(', ')}` : `did you mean ${near}?`
       return [`${show(params.additionalProperty)} is not a key that belongs here`, fix]
     }
     case 'enum': {
-      const allowed: string[] = params.allowedValues
+      const allowed = params.allowedValues ?? []
       const near = typeof error.data === 'string' ? suggest(error.data, allowed) : null
       const fix = near === null ? `write ${allowed.join(', ')}` : `did you mean ${near}?`
       return [`${value} is not one of ${allowed.join(', ')}`, fix]
@@ -84,7 +105,7 @@ function inWords(error: ErrorObject, params: Record<string, any>): [string, stri
     case 'minItems':
       return ['this list is empty', 'write an entry, or remove the key']
     case 'minProperties':
-      return ['nothing is written here', `write one of ${Object.keys(parent.properties).join(', ')}`]
+      return ['nothing is written here', `write one of ${keys.join(', ')}`]
     case 'minimum':
     case 'maximum':
       return [`${value} is out of range`, `write ${parent.minimum} to ${parent.maximum}`]
@@ -109,19 +130,13 @@ const REQUIRED_FIXES: Partial<Record<string, string>> = {
   until: 'write until: and a time, such as 2030-01-31T12:00:00Z',
 }
 
-function requiredFix(name: string): string {
-  return REQUIRED_FIXES[name] ?? `write ${name}:`
-}
-
 const TYPE_WORDS: Partial<Record<string, string>> = {
   string: 'text', array: 'a list', object: 'a map of keys', integer: 'a whole number',
   number: 'a number', boolean: 'true or false',
 }
 
-function typeWords(
-  error: ErrorObject, params: Record<string, any>, value: string,
-): [string, string] {
-  const wanted: string[] = [params.type].flat()
+function typeWords(error: ErrorObject, params: Params, value: string): [string, string] {
+  const wanted = [params.type ?? []].flat()
   const words = wanted.map((type) => TYPE_WORDS[type] ?? type).join(' or ')
   if (error.data === null) return [`nothing is written here; it must be ${words}`, 'write a value']
   const scalar = typeof error.data !== 'object'

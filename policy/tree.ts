@@ -33,7 +33,7 @@ export function readTree(text: string, lines: Lines): Tree {
       // With logLevel 'silent' a second document would be dropped in silence.
       prettyErrors: false, uniqueKeys: false, strict: true, logLevel: 'error', merge: false,
     })
-    const faults = firstAtEachPlace([...document.errors, ...document.warnings])
+    const faults = causes([...document.errors, ...document.warnings], lines)
     if (faults.length > 0) {
       return { value: null, root: nowhere, problems: faults.map((fault) => inWords(fault, lines)) }
     }
@@ -90,8 +90,10 @@ class Walk {
   #alias(name: string, located: Located, path: string, depth: number, key: unknown): Read {
     const target = this.#anchors.get(name)
     if (target !== undefined) return this.value(target, path, depth + 1, key)
-    this.#report(located.at, path, `nothing before this is called &${clip(name)}`,
-      `put &${clip(name)} before the value that is meant, or write the value here`)
+    const quoted = JSON.stringify(`*${clip(name)}`)
+    this.#report(located.at, path,
+      `a star at the start refers to &${clip(name)}, which is not there`,
+      `put a pattern in quotes: ${quoted}`)
     return { value: null, located }
   }
 
@@ -152,7 +154,7 @@ class Walk {
 
 /** The path of a key below a path: `a.b`, or `a["b c"]` where it is no plain word. */
 export function childPath(path: string, key: string): string {
-  if (!/^[A-Za-z_][A-Za-z0-9_-]*$/.test(key)) return `${path}[${JSON.stringify(clip(key))}]`
+  if (!/^[A-Za-z_][A-Za-z0-9_-]{0,63}$/.test(key)) return `${path}[${JSON.stringify(clip(key))}]`
   return path === '' ? key : `${path}.${key}`
 }
 
@@ -170,16 +172,24 @@ const WORDS: Partial<Record<string, [message: string, fix: string]>> = {
   RESOURCE_EXHAUSTION: ['this is nested too deeply', 'write plain lists and maps'],
   TAG_RESOLVE_FAILED: ['a tag (a word after !) has no meaning here', 'remove the tag'],
   BLOCK_AS_IMPLICIT_KEY: ['a map starts where a value is', 'write one key per line, aligned'],
-  BAD_INDENT: ['the indentation does not fit', 'align the keys of one map and the dashes of a list'],
+  BAD_INDENT: ['the indentation does not fit', 'align keys and dashes that belong together'],
+  BAD_ALIAS: ['a star with nothing after it', 'put a pattern in quotes: "*"'],
   BAD_SCALAR_START: ['a value cannot start with this character', 'put the value in quotes'],
   MULTILINE_IMPLICIT_KEY: ['this line is neither a key nor a list entry', 'write key: value'],
 }
 
-/** One slip makes the YAML library complain several times at one place; the first is the cause. */
-function firstAtEachPlace(errors: YAMLError[]): YAMLError[] {
-  const places = new Map<number, YAMLError>()
-  for (const error of errors) if (!places.has(error.pos[0])) places.set(error.pos[0], error)
-  return [...places.values()]
+/**
+ * The errors that are causes. One slip makes the library complain several times on its line, and
+ * of every token up to the end of the text once it has lost the structure of the document.
+ */
+function causes(errors: YAMLError[], lines: Lines): YAMLError[] {
+  const byLine = new Map<number, YAMLError>()
+  for (const error of errors) {
+    const { line } = lines.positionAt(error.pos[0])
+    if (byLine.size > 0 && error.message.includes('token in YAML stream')) break
+    if (!byLine.has(line)) byLine.set(line, error)
+  }
+  return [...byLine.values()]
 }
 
 function inWords(error: YAMLError, lines: Lines): Problem {
