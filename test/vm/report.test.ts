@@ -22,6 +22,15 @@ test('a failed test is named with its kernel and message, and the run has not pa
   expect(allPassed([good, bad])).toBe(false)
 })
 
+test('of a stack only our own places are shown', () => {
+  const message = ['Error: none came', '    at /x/test/probes/a.test.ts:4:9',
+    '    at new Promise (<a>)', '    at file:///x/node_modules/vitest/run.js:1:2'].join('\n')
+  const text = formatReport([{ ...bad, files: [{ ...bad.files[0],
+    failures: [{ test: 'sees an exec', message }] }] }])
+  expect(text).toContain('a.test.ts:4:9')
+  expect(text).not.toMatch(/node_modules|new Promise/)
+})
+
 test('a skipped test is said aloud', () => {
   expect(formatReport([bad])).toContain('SKIPPED on 6.12: needs fentry')
 })

@@ -50,5 +50,6 @@ export function formatReport(reports: readonly KernelReport[]): string {
 }
 
 function indent(text: string): string {
-  return text.split('\n').slice(0, 12).map((line) => `    ${line}`).join('\n')
+  const own = text.split('\n').filter((line) => !/^\s+at .*(node_modules|new Promise)/.test(line))
+  return own.slice(0, 12).map((line) => `    ${line}`).join('\n')
 }

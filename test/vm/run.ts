@@ -52,6 +52,10 @@ export function outDir(kernel: string): string {
  * last lines of its console. Never leaves QEMU behind.
  */
 export async function runInVm(job: VmJob): Promise<VmResult> {
+  if (process.arch !== 'x64') {
+    throw new VmError('tool_missing', 'the kernel rig boots x86-64 guests on the own '
+      + `root file system of the machine; this one is ${process.arch}: run it on x86-64`)
+  }
   const kernel = ensureKernel(CHECKOUT, job.kernel)
   const busybox = ensureBusybox(CHECKOUT)
   const dir = outDir(job.kernel)
