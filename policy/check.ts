@@ -1,5 +1,5 @@
 /** What `vedette policy check` prints: problems of a policy text for a person to read. */
-import { Lines } from './lines.ts'
+import { Lines } from './read/lines.ts'
 import type { ParseResult } from './parse.ts'
 import type { Problem } from './policy.ts'
 

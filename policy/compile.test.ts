@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { parseCidr } from './cidr.ts'
-import type { Cidr } from './cidr.ts'
+import { parseCidr } from './match/cidr.ts'
+import type { Cidr } from './match/cidr.ts'
 import { EXTERNAL, NO_ZONE, UNZONED, compilePolicy } from './compile.ts'
 import { parsePolicy } from './parse.ts'
 

@@ -62,7 +62,7 @@ flows:
     const { problems, unlisted } = parsePolicy(`version: 1\nflows:\n${flow.repeat(40)}`)
     expect(problems).toHaveLength(PROBLEMS_MAX)
     expect(unlisted).toBe(30)
-    const same = '  - { from: any, to: external, reason: r }\n'.repeat(60)
+    const same = '  - { to: external, from: "any", reason: r }\n'.repeat(60)
     const mixed = parsePolicy(`version: 1\nflows:\n${same}${flow}`)
     expect(mixed.policy).toBeNull()
     expect(mixed.problems[0]).toMatchObject({ severity: 'error', line: 63 })

@@ -1,13 +1,13 @@
-import { entryOf } from './cursor.ts'
-import type { Cursor, Report } from './cursor.ts'
+import { entryOf } from './read/cursor.ts'
+import type { Cursor, Report } from './read/cursor.ts'
 import { policyDigest } from './digest.ts'
-import { Lines } from './lines.ts'
+import { Lines } from './read/lines.ts'
 import type { Policy, Problem } from './policy.ts'
-import { readDetectors } from './read-detectors.ts'
-import { readFlows } from './read-flows.ts'
-import { readZones } from './read-zones.ts'
-import { schemaProblems } from './schema-problems.ts'
-import { readTree } from './tree.ts'
+import { readDetectors } from './read/detectors.ts'
+import { readFlows } from './read/flows.ts'
+import { readZones } from './read/zones.ts'
+import { schemaProblems } from './read/schema-problems.ts'
+import { readTree } from './read/tree.ts'
 
 /** Problems that are listed; more than these say nothing new. */
 export const PROBLEMS_MAX = 50

@@ -3,7 +3,7 @@
  * place in the file where it stands, so that every decision can name its line.
  * Made by `parse.ts`; turned into look-ups by `compile.ts`.
  */
-import type { PortRange } from './ports.ts'
+import type { PortRange } from './match/ports.ts'
 
 /** A place in the policy text; both count from 1, columns in UTF-16 units as editors do. */
 export type Position = { line: number, column: number }

@@ -1,5 +1,5 @@
 import type { Policy, Position, Problem } from './policy.ts'
-import { suggest } from './suggest.ts'
+import { suggest } from './read/suggest.ts'
 
 /** The thresholds that a detector knows, with its own values, by detector id. */
 export type DetectorDefaults = ReadonlyMap<string, Readonly<Record<string, unknown>>>

@@ -1,4 +1,4 @@
-/** In a flow: every zone, the built-in ones too. `to: any` therefore also opens the way out. */
+/** In a flow: every zone, the built-in ones as well; a flow to it also opens the way out. */
 export const ANY_ZONE = 'any'
 
 /** Built-in zone of an address that no zone of the policy holds: the rest of the world. */

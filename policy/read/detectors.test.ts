@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parsePolicy } from './parse.ts'
-import type { ParseResult } from './parse.ts'
+import { parsePolicy } from '../parse.ts'
+import type { ParseResult } from '../parse.ts'
 
 const NOW = Date.UTC(2026, 5, 1)
 

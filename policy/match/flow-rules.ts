@@ -1,7 +1,7 @@
 import { compileGlob } from './glob.ts'
 import type { Glob } from './glob.ts'
-import type { Flow } from './policy.ts'
-import { ANY_ZONE } from './zone-names.ts'
+import type { Flow } from '../policy.ts'
+import { ANY_ZONE } from '../zone-names.ts'
 
 /**
  * Whether traffic may pass, and why: within one zone; between two ends that are both outside of

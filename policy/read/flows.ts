@@ -1,10 +1,10 @@
 import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
-import type { Flow, Zone } from './policy.ts'
-import { parsePorts, portsCover } from './ports.ts'
-import type { PortRange } from './ports.ts'
+import type { Flow, Zone } from '../policy.ts'
+import { parsePorts, portsCover } from '../match/ports.ts'
+import type { PortRange } from '../match/ports.ts'
 import { suggest } from './suggest.ts'
-import { ANY_ZONE, EXTERNAL_ZONE, RESERVED_NAMES, UNZONED_ZONE } from './zone-names.ts'
+import { ANY_ZONE, EXTERNAL_ZONE, RESERVED_NAMES, UNZONED_ZONE } from '../zone-names.ts'
 
 /**
  * Reads the flows and reports what only their meaning shows: zones that are not there, port ranges

@@ -7,7 +7,7 @@
 import { isAlias, isMap, isScalar, isSeq, parseDocument } from 'yaml'
 import type { Pair, YAMLError, YAMLMap, YAMLSeq } from 'yaml'
 import type { Lines } from './lines.ts'
-import type { Position, Problem } from './policy.ts'
+import type { Position, Problem } from '../policy.ts'
 
 /** The deepest policy that means anything is six levels deep. */
 const DEPTH_MAX = 16

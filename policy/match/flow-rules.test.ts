@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FlowRules } from './flow-rules.ts'
 import type { Verdict } from './flow-rules.ts'
-import type { Flow } from './policy.ts'
+import type { Flow } from '../policy.ts'
 import { parsePorts } from './ports.ts'
 import type { PortRange } from './ports.ts'
 

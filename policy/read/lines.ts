@@ -1,4 +1,4 @@
-import type { Position } from './policy.ts'
+import type { Position } from '../policy.ts'
 
 /** Finds line and column of an offset, and the text of a line. Lines end with `\n` or `\r\n`. */
 export class Lines {

@@ -1,6 +1,6 @@
 import { entriesOf, entryOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
-import type { DetectorSetting } from './policy.ts'
+import type { DetectorSetting } from '../policy.ts'
 
 /**
  * Reads the detector settings. Whether a detector or a threshold of that name exists is not known

@@ -1,8 +1,8 @@
 /** What the published schema (`schema.json`) finds, in plain words and at a place in the text. */
 import { Ajv } from 'ajv'
 import type { ErrorObject, ValidateFunction } from 'ajv'
-import schema from './schema.json' with { type: 'json' }
-import type { Position, Problem } from './policy.ts'
+import schema from '../schema.json' with { type: 'json' }
+import type { Position, Problem } from '../policy.ts'
 import { suggest } from './suggest.ts'
 import { childPath } from './tree.ts'
 import type { Tree } from './tree.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parsePolicy } from './parse.ts'
+import { parsePolicy } from '../parse.ts'
 import { ProcessRules } from './process-rules.ts'
 
 function rules(...matches: string[]): ProcessRules {

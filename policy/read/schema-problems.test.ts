@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Lines } from './lines.ts'
-import type { Problem } from './policy.ts'
-import schema from './schema.json' with { type: 'json' }
+import type { Problem } from '../policy.ts'
+import schema from '../schema.json' with { type: 'json' }
 import { schemaProblems } from './schema-problems.ts'
 import { readTree } from './tree.ts'
 

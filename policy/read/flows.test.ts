@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parsePolicy } from './parse.ts'
+import { parsePolicy } from '../parse.ts'
 
 const ZONES = `version: 1
 zones:
@@ -18,7 +18,7 @@ function problems(...flows: string[]): string[] {
 describe('flows', () => {
   it('between known zones and the built-in ones are good', () => {
     expect(problems('from: training, to: storage', 'from: external, to: training',
-      'from: training, to: external', 'from: unzoned, to: any', 'from: any, to: any, ports: [1]'))
+      'from: training, to: external', 'from: unzoned, to: "any"', 'from: "any", to: "any", ports: [1]'))
       .toEqual([])
   })
 
@@ -46,13 +46,13 @@ describe('flows', () => {
       [expect.stringContaining('warning 6:5 this flow stays within storage')])
     expect(problems('from: unzoned, to: external')).toEqual(
       [expect.stringContaining('neither end')])
-    expect(problems('from: any, to: storage, ports: [80-90]',
+    expect(problems('from: "any", to: storage, ports: [80-90]',
       'from: training, to: storage, ports: [81/tcp], executables: [/a]'))
       .toEqual([expect.stringContaining('warning 7:5 the flow on line 6 allows all of this')])
   })
 
   it('that add something to an earlier one are not', () => {
-    expect(problems('from: any, to: storage, ports: [80-90], executables: [/a]',
+    expect(problems('from: "any", to: storage, ports: [80-90], executables: [/a]',
       'from: training, to: storage, ports: [80-91], executables: [/a]',
       'from: training, to: storage, ports: [82], executables: [/a, /b]',
       'from: training, to: storage, ports: [83]',

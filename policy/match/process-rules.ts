@@ -1,6 +1,6 @@
 import { compareSpecificity, compileGlob } from './glob.ts'
 import type { Glob } from './glob.ts'
-import type { Pattern, Zone } from './policy.ts'
+import type { Pattern, Zone } from '../policy.ts'
 
 /** What is known of a process; null or absent where it is not known. */
 export type ProcessFacts = {

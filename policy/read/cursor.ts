@@ -2,7 +2,7 @@
  * Walks plain values together with their places. Everything that has not the right type is passed
  * over in silence: the schema reports it, and the checks of meaning go on with the rest.
  */
-import type { Pattern, Position, Problem } from './policy.ts'
+import type { Pattern, Position, Problem } from '../policy.ts'
 import { childPath } from './tree.ts'
 import type { Located } from './tree.ts'
 

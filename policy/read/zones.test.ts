@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parsePolicy } from './parse.ts'
+import { parsePolicy } from '../parse.ts'
 
 /** Problems of zones given one per line, as `severity line message => fix`. */
 function problems(...zones: string[]): string[] {

@@ -1,9 +1,9 @@
-import { CIDRS_MAX } from './address-table.ts'
-import { isLoopback, parseCidr } from './cidr.ts'
+import { CIDRS_MAX } from '../match/address-table.ts'
+import { isLoopback, parseCidr } from '../match/cidr.ts'
 import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
-import type { Pattern, Zone } from './policy.ts'
-import { RESERVED_NAMES } from './zone-names.ts'
+import type { Pattern, Zone } from '../policy.ts'
+import { RESERVED_NAMES } from '../zone-names.ts'
 
 const EXPOSURES = ['public', 'internal', 'protected'] as const
 
