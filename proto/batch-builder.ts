@@ -13,6 +13,14 @@ const columnsType = messageType('Columns')
 const numberOfKind = Object.fromEntries(kindInfos.map((info) => [info.kind, info.number])) as
   Record<EventKind, number>
 
+/**
+ * A batch is full when its strings are this long, UTF-16 units. Each is at most three bytes, so that
+ * no batch, however its strings are made, passes the 4 MiB that ingest takes.
+ */
+const stringUnitsMax = 1024 * 1024
+/** Columns of one event with a process of its own. */
+const eventBytes = 150
+
 /** What the envelope says beside what the builder counts. */
 export interface BatchIdentity {
   node_id: string
@@ -44,9 +52,12 @@ export class BatchBuilder {
     this.processes = new ProcessTable(options.eventsMax, this.strings, options.factsOf)
   }
 
-  get full(): boolean { return this.count >= this.eventsMax }
+  get full(): boolean { return this.count >= this.eventsMax || this.strings.units >= stringUnitsMax }
 
-  /** Adds a record whose kind and size were checked; `at` is a multiple of 8. The builder must not be full. */
+  /** Rough size of what waits here, bytes before compression; never far below the truth. */
+  get bytes(): number { return this.count * eventBytes + this.strings.units }
+
+  /** Adds a record whose kind and size were checked; `at` is a multiple of 8. Not when full. */
   appendRecord(record: RecordBuffer, at: number): void {
     const kind = record.u16[(at + 8) >> 1]
     const process = this.processes.rowOfRecord(record, at)
@@ -54,13 +65,15 @@ export class BatchBuilder {
     this.note(kind, record.u32[(at >> 2) + 1], record.u32[at >> 2])
   }
 
-  /** Adds an event made in user space. `time`: nanoseconds since boot. The builder must not be full. */
+  /** Adds an event made in user space. `time`: nanoseconds since boot. Not when full. */
   append<K extends EventKind>(
     kind: K, values: Partial<EventValues[K]>, time: bigint, process?: Partial<Process>,
   ): void {
     const row = this.processes.rowOfValues(process ?? {})
     const columns = this.columns[kind] as {
-      append(values: Partial<EventValues[K]>, time: bigint, process: number, strings: StringTable): void
+      append(
+        values: Partial<EventValues[K]>, time: bigint, process: number, strings: StringTable,
+      ): void
     }
     columns.append(values, time, row, this.strings)
     this.note(numberOfKind[kind], Number(time >> 32n), Number(time & 0xffffffffn))
@@ -73,11 +86,13 @@ export class BatchBuilder {
 
   private note(kind: number, high: number, low: number): void {
     const { times } = this
-    if (this.count === 0 || high < times.firstHigh || (high === times.firstHigh && low < times.firstLow)) {
+    if (this.count === 0 || high < times.firstHigh
+      || (high === times.firstHigh && low < times.firstLow)) {
       times.firstHigh = high
       times.firstLow = low
     }
-    if (this.count === 0 || high > times.lastHigh || (high === times.lastHigh && low > times.lastLow)) {
+    if (this.count === 0 || high > times.lastHigh
+      || (high === times.lastHigh && low > times.lastLow)) {
       times.lastHigh = high
       times.lastLow = low
     }

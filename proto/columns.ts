@@ -16,6 +16,8 @@ export function recordBuffer(buffer: ArrayBuffer): RecordBuffer {
 /** Gives every string of a batch a small number. Index 0 is the empty string. */
 export class StringTable {
   readonly list: string[] = ['']
+  /** Length of all strings, UTF-16 units: their share of the batch, at most a third of its bytes. */
+  units = 0
   private readonly indexes = new Map<string, number>([['', 0]])
 
   index(text: string): number {
@@ -23,6 +25,7 @@ export class StringTable {
     if (known !== undefined) return known
     const index = this.list.push(text) - 1
     this.indexes.set(text, index)
+    this.units += text.length
     return index
   }
 
@@ -43,6 +46,7 @@ export class StringTable {
 
   clear(): void {
     this.list.length = 1
+    this.units = 0
     this.indexes.clear()
     this.indexes.set('', 0)
   }
@@ -71,7 +75,10 @@ export function bytesOf(array: Numbers, length: number): Uint8Array {
  * Throws RangeError when the column has another length.
  */
 export function columnOf<T extends Numbers>(
-  type: { new (buffer: ArrayBufferLike, offset: number, length: number): T; BYTES_PER_ELEMENT: number },
+  type: {
+    new (buffer: ArrayBufferLike, offset: number, length: number): T
+    BYTES_PER_ELEMENT: number
+  },
   bytes: Uint8Array | undefined,
   elements: number,
   name: string,

@@ -1797,6 +1797,64 @@ export const kindInfos: readonly KindInfo[] = [
   },
 ]
 
+/** Where each field stands in the record of its kind, bytes. */
+export const recordOffsets = {
+  process_exec: {
+    exe: 64,
+    args: 320,
+    exe_inode: 832,
+    exe_device: 840,
+    args_bytes: 844,
+    args_bytes_kept: 848,
+    exe_unlinked: 850,
+    at_start: 851,
+    exe_cut: 852,
+  },
+  process_exit: {
+    lifetime_ns: 64,
+    exit_code: 72,
+    exit_signal: 73,
+  },
+  connection_open: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    netns: 104,
+    local_port: 108,
+    remote_port: 110,
+    protocol: 112,
+    direction: 113,
+    process_source: 114,
+  },
+  connection_close: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    bytes_sent: 104,
+    bytes_received: 112,
+    duration_ns: 120,
+    netns: 128,
+    retransmits: 132,
+    rtt_us: 136,
+    local_port: 140,
+    remote_port: 142,
+    error: 144,
+    protocol: 146,
+    direction: 147,
+    process_source: 148,
+  },
+  connection_failed: {
+    local_addr: 64,
+    remote_addr: 80,
+    duration_ns: 96,
+    netns: 104,
+    local_port: 108,
+    remote_port: 110,
+    error: 112,
+    protocol: 114,
+  },
+} as const
+
 /** Empty columns for every kind. */
 export function newColumns() {
   return {

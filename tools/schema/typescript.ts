@@ -300,6 +300,16 @@ function tables(schema: Schema): string[] {
       `recordBytes: ${kind.recordBytes},\n    fields: [${wrapNames(kind.fields.map((field) => field.name))}],\n  },`),
     ']',
     '',
+    '/** Where each field stands in the record of its kind, bytes. */',
+    'export const recordOffsets = {',
+    ...kinds.filter((kind) => kind.fromKernel).flatMap((kind) => [
+      `  ${kind.kind}: {`,
+      ...kind.fields.filter((field) => field.kernel)
+        .map((field) => `    ${field.name}: ${field.kernel!.offset},`),
+      '  },',
+    ]),
+    '} as const',
+    '',
     '/** Empty columns for every kind. */',
     'export function newColumns() {',
     '  return {',
