@@ -1,0 +1,112 @@
+// What an agent does with the kernel, for the probe tests: probes, source, batches, events.
+// Limited to one cgroup, so that nothing else on the machine is seen.
+
+import { readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { openProbes } from '../../agent/probes.ts'
+import type { OpenProbes } from '../../agent/probes.ts'
+import { Source } from '../../agent/source.ts'
+import type { KernelObject } from '../../native/index.ts'
+import type { RecordBuffer } from '../../proto/columns.ts'
+import { BatchBuilder } from '../../proto/batch-builder.ts'
+import { decodeBatch } from '../../proto/batch.ts'
+import { BatchCursor } from '../../proto/batch-cursor.ts'
+import { eventJson } from '../../proto/event-json.ts'
+import type { EventJson } from '../../proto/event-json.ts'
+import { recordHeader } from '../../proto/gen/events.ts'
+import type { ScopeCgroup } from './scope-cgroup.ts'
+
+// Most that a test waits for: only a failing one does. Emulated kernels are ten times slower.
+const waitMsMax = 25_000
+
+/** Why these tests cannot run here; '' when they can. */
+export function whyNot(): string {
+  if (process.getuid?.() !== 0) return 'probe tests need root: run sudo npm test'
+  return ''
+}
+
+export class Watch {
+  readonly object: KernelObject
+  readonly states: OpenProbes['states']
+  /** Everything seen so far, in order. */
+  readonly events: EventJson[] = []
+  readonly #source: Source
+  readonly #builder = new BatchBuilder({
+    eventsMax: 65_536,
+    factsOf: () => ({ exe: '', cgroup_path: '', workload: '' }),
+  })
+  readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').replace(/[-\n]/g, '')
+
+  /** Attaches, runs the iterators, and begins to collect. */
+  constructor(cgroup: ScopeCgroup, ringBytes = 2 ** 20) {
+    const { object, states, iterators } = openProbes({
+      ring_bytes: ringBytes, sockets_max: 1024,
+      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
+    })
+    if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
+    this.object = object
+    this.states = states
+    this.#source = new Source({
+      kernel: object, ring_bytes: ringBytes, iterators,
+      consume: (records, bytes) => this.#consume(records, bytes),
+      failed: (program, failure) => {
+        throw new Error(`${program}: ${failure.operation} failed: ${failure.code}`)
+      },
+    })
+    this.#source.start()
+  }
+
+  /** What this kernel lets a probe see. */
+  sees(probe: string): boolean {
+    return this.states.some((state) => state.probe === probe && state.state !== 'missing')
+  }
+
+  /** The events of a kind with these values, so far. */
+  seen(kind: string, values: EventJson = {}): EventJson[] {
+    return this.events.filter((event) => event['kind'] === kind &&
+      Object.entries(values).every(([key, value]) => event[key] === value))
+  }
+
+  /** The first event of a kind with these values, now or later. */
+  async first(kind: string, values: EventJson = {}): Promise<EventJson> {
+    return (await this.atLeast(1, kind, values))[0]
+  }
+
+  /** Waits until there are so many. */
+  async atLeast(count: number, kind: string, values: EventJson = {}): Promise<EventJson[]> {
+    const end = performance.now() + waitMsMax
+    for (;;) {
+      const found = this.seen(kind, values)
+      if (found.length >= count) return found
+      if (performance.now() > end) break
+      await sleep(10)
+    }
+    const kinds = this.seen(kind).slice(-8).map((event) => JSON.stringify(event)).join('\n')
+    throw new Error(`waited for ${count} × ${kind} ${JSON.stringify(values)}; last saw:\n${kinds}`)
+  }
+
+  /**
+   * Everything that happened in the cgroup before this call has been seen when it returns: a
+   * program is run there, and its end awaited.
+   */
+  async settle(cgroup: ScopeCgroup): Promise<void> {
+    const marker = cgroup.start('/bin/true')
+    await this.first('process_exit', { pid: marker.pid })
+  }
+
+  close(): void {
+    this.#source.stop()
+    this.object.close()
+  }
+
+  #consume(records: RecordBuffer, bytes: number): void {
+    for (let at = 0; at < bytes; at += records.u16[(at + recordHeader.size) >> 1]) {
+      this.#builder.appendRecord(records, at)
+    }
+    const batch = decodeBatch(this.#builder.encode({
+      node_id: 'test', boot_id: this.#bootId, first_seq: this.events.length + 1,
+      clock_offset_ns: 0n,
+    }))
+    new BatchCursor().forEach(batch, (event) => void this.events.push(eventJson(event)))
+  }
+}
