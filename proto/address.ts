@@ -31,7 +31,7 @@ function longestZeroRun(groups: number[]): { start: number; length: number } {
   return best
 }
 
-/** The 16 bytes of an address in text. Throws RangeError on anything but one IPv4 or IPv6 address. */
+/** The 16 bytes of an address in text. Throws RangeError on anything but one IP address. */
 export function parseAddress(text: string): Uint8Array {
   const bytes = new Uint8Array(16)
   if (isIPv4(text)) {
@@ -40,8 +40,7 @@ export function parseAddress(text: string): Uint8Array {
   }
   if (!isIPv6(text) || text.includes('%')) throw new RangeError(`"${text}" is not an IP address`)
   const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text)
-  const hex = tail ? tail[1] + tail[2].split('.').map(Number).reduce(
-    (words, octet, i) => words + (i === 2 ? ':' : '') + octet.toString(16).padStart(2, '0'), '') : text
+  const hex = tail ? tail[1] + wordsOfIpv4(tail[2]) : text
   const [head, rest] = hex.split('::')
   const left = head ? head.split(':') : []
   const right = rest ? rest.split(':') : []
@@ -53,4 +52,10 @@ export function parseAddress(text: string): Uint8Array {
     bytes[2 * i + 1] = value & 0xff
   })
   return bytes
+}
+
+/** `a.b.c.d` as two groups of hex digits. */
+function wordsOfIpv4(text: string): string {
+  const octets = text.split('.').map((octet) => Number(octet).toString(16).padStart(2, '0'))
+  return `${octets[0]}${octets[1]}:${octets[2]}${octets[3]}`
 }

@@ -90,7 +90,8 @@ function checkEnvelope(envelope: BatchEnvelope): void {
     throw new BatchError(`first_seq ${envelope.first_seq} is out of range`)
   }
   if (envelope.columns_bytes > columnsBytesMax) {
-    throw new BatchError(`${envelope.columns_bytes} bytes of columns are more than ${columnsBytesMax}`)
+    const { columns_bytes: bytes } = envelope
+    throw new BatchError(`${bytes} bytes of columns are more than ${columnsBytesMax}`)
   }
 }
 
@@ -136,7 +137,8 @@ function open(envelope: BatchEnvelope): Batch {
     clockOffsetMs: Number(envelope.clock_offset_ns) / 1e6,
     columns: columns as Partial<ColumnsByKind>,
     processId: (row) => processIdentity(processes.pid[row], processes.start_time, row),
-    parentProcessId: (row) => processIdentity(processes.ppid[row], processes.parent_start_time, row),
+    parentProcessId: (row) =>
+      processIdentity(processes.ppid[row], processes.parent_start_time, row),
   }
 }
 
@@ -145,7 +147,8 @@ function countKinds(kinds: Uint8Array, envelope: BatchEnvelope): Uint32Array {
   for (let i = 0; i < kinds.length; i++) rows[kinds[i]]++
   envelope.kinds.forEach((number, i) => {
     if (rows[number] !== envelope.kind_counts[i]) {
-      throw new BatchError(`${rows[number]} events of kind ${number}, ${envelope.kind_counts[i]} in the envelope`)
+      const promised = envelope.kind_counts[i]
+      throw new BatchError(`${rows[number]} events of kind ${number}, not ${promised} as promised`)
     }
   })
   return rows

@@ -7,7 +7,7 @@ export type EventJson = Record<string, string | number | boolean | string[]>
 const fieldsOfKind = new Map(kindInfos.map((info) => [info.kind, info.fields]))
 const processFields = ['ppid', 'uid', 'comm', 'exe', 'cgroup_path', 'workload'] as const
 
-/** The event as a flat object with snake_case keys. 64-bit ids and times become strings of digits. */
+/** The event as a flat object with snake_case keys; 64-bit ids become strings of digits. */
 export function eventJson(event: Event): EventJson {
   const json: EventJson = {
     time: formatTime(event.wall_ns),

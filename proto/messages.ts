@@ -4,7 +4,7 @@ import { descriptor } from './gen/messages.ts'
 
 const root = protobuf.Root.fromJSON(descriptor)
 
-/** One message type: plain objects with the field names of the .proto files, 64-bit amounts as numbers. */
+/** One message type: plain objects, fields named as in the .proto files, amounts as numbers. */
 export interface Codec<T> {
   encode(value: T): Buffer
   /** Throws RangeError or Error on bytes that are not this message. */

@@ -19,8 +19,8 @@ const cgroup = header.cgroup_id >> 2
 const comm = header.comm >> 2
 
 /**
- * The processes of one batch, each once. A hash table in typed arrays: a record finds its row with a
- * few integer comparisons, without a string or a BigInt. A process whose user, name or cgroup
+ * The processes of one batch, each once. A hash table in typed arrays: a record finds its row with
+ * a few integer comparisons, without a string or a BigInt. A process whose user, name or cgroup
  * changed in the middle of the batch gets a further row.
  */
 export class ProcessTable {

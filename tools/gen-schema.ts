@@ -13,7 +13,7 @@ import { writeTypescript } from './schema/typescript.ts'
 
 const root = path.join(import.meta.dirname, '..')
 
-/** Path from the top of the tree to content, for every generated file. Throws when a promise is broken. */
+/** Path to content, for every generated file. Throws when a promise of the lock is broken. */
 export function generate(): Map<string, string> {
   const schema = loadSchema(path.join(root, 'proto'))
   const lockPath = path.join(root, 'proto/lock.json')
@@ -21,7 +21,8 @@ export function generate(): Map<string, string> {
   if (fs.existsSync(lockPath)) {
     const broken = brokenPromises(JSON.parse(fs.readFileSync(lockPath, 'utf8')) as Lock, next)
     if (broken.length > 0) {
-      throw new Error(`proto/event.proto breaks what proto/lock.json promises:\n  ${broken.join('\n  ')}`)
+      const list = broken.join('\n  ')
+      throw new Error(`proto/event.proto breaks what proto/lock.json promises:\n  ${list}`)
     }
   }
   const columnsProto = writeColumnsProto(schema)

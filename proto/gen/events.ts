@@ -1748,51 +1748,63 @@ export interface KindInfo {
 /** Every kind, by ascending number. */
 export const kindInfos: readonly KindInfo[] = [
   {
-    kind: 'process_exec', number: 10, dropClass: 'normal', recordBytes: 856,
+    kind: 'process_exec', number: 10, dropClass: 'normal',
+    recordBytes: 856,
     fields: ['exe', 'args', 'exe_inode', 'exe_device', 'args_bytes', 'args_bytes_kept', 'exe_unlinked', 'at_start', 'exe_cut'],
   },
   {
-    kind: 'process_exit', number: 11, dropClass: 'low', recordBytes: 80,
+    kind: 'process_exit', number: 11, dropClass: 'low',
+    recordBytes: 80,
     fields: ['lifetime_ns', 'exit_code', 'exit_signal'],
   },
   {
-    kind: 'connection_open', number: 20, dropClass: 'normal', recordBytes: 120,
+    kind: 'connection_open', number: 20, dropClass: 'normal',
+    recordBytes: 120,
     fields: ['local_addr', 'remote_addr', 'connection_id', 'netns', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source'],
   },
   {
-    kind: 'connection_close', number: 21, dropClass: 'low', recordBytes: 152,
+    kind: 'connection_close', number: 21, dropClass: 'low',
+    recordBytes: 152,
     fields: ['local_addr', 'remote_addr', 'connection_id', 'bytes_sent', 'bytes_received', 'duration_ns', 'netns', 'retransmits', 'rtt_us', 'local_port', 'remote_port', 'error', 'protocol', 'direction', 'process_source'],
   },
   {
-    kind: 'connection_failed', number: 22, dropClass: 'normal', recordBytes: 120,
+    kind: 'connection_failed', number: 22, dropClass: 'normal',
+    recordBytes: 120,
     fields: ['local_addr', 'remote_addr', 'duration_ns', 'netns', 'local_port', 'remote_port', 'error', 'protocol'],
   },
   {
-    kind: 'agent_start', number: 100, dropClass: 'critical', recordBytes: 0,
+    kind: 'agent_start', number: 100, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['version', 'kernel_release', 'architecture', 'scope_cgroup', 'previous_run', 'first_seq'],
   },
   {
-    kind: 'probe_state', number: 101, dropClass: 'critical', recordBytes: 0,
+    kind: 'probe_state', number: 101, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['probe', 'state', 'program', 'attach_type', 'error', 'reason', 'lost'],
   },
   {
-    kind: 'gap', number: 102, dropClass: 'critical', recordBytes: 0,
+    kind: 'gap', number: 102, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['event_kind', 'count', 'from_time', 'to_time', 'stage', 'reason'],
   },
   {
-    kind: 'heartbeat', number: 103, dropClass: 'critical', recordBytes: 0,
+    kind: 'heartbeat', number: 103, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['resident_bytes', 'cpu_ms', 'spool_bytes', 'events_lost', 'probes_attached', 'probes_missing'],
   },
   {
-    kind: 'ledger', number: 104, dropClass: 'critical', recordBytes: 0,
+    kind: 'ledger', number: 104, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['event_kind', 'produced', 'lost', 'malformed', 'dropped', 'stored', 'first_seq'],
   },
   {
-    kind: 'workload_seen', number: 105, dropClass: 'critical', recordBytes: 0,
+    kind: 'workload_seen', number: 105, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['cgroup_id', 'cgroup_path', 'workload', 'container_id', 'pod_uid', 'systemd_unit', 'slurm_job'],
   },
   {
-    kind: 'policy_applied', number: 106, dropClass: 'critical', recordBytes: 0,
+    kind: 'policy_applied', number: 106, dropClass: 'critical',
+    recordBytes: 0,
     fields: ['sha256', 'text', 'path'],
   },
 ]
@@ -1893,8 +1905,10 @@ export function newViews(): EventViews {
   }
 }
 
+type Decode = (from: Partial<ColumnMessage>, rows: number) => unknown
+
 /** Reads the columns of one kind. Throws RangeError when a column has a wrong length. */
-export const decodeColumns: Record<EventKind, (from: Partial<ColumnMessage>, rows: number) => unknown> = {
+export const decodeColumns: Record<EventKind, Decode> = {
   process_exec: ProcessExecColumns.decode,
   process_exit: ProcessExitColumns.decode,
   connection_open: ConnectionOpenColumns.decode,
@@ -1911,14 +1925,20 @@ export const decodeColumns: Record<EventKind, (from: Partial<ColumnMessage>, row
 
 /** Adds the record at `at`. One case per kind the kernel makes. */
 export function appendRecord(
-  columns: ColumnsByKind, kind: number, record: RecordBuffer, at: number, process: number, strings: StringTable,
+  columns: ColumnsByKind, kind: number, record: RecordBuffer, at: number,
+  process: number, strings: StringTable,
 ): void {
   switch (kind) {
-    case 10: return columns.process_exec.appendRecord(record, at, process, strings)
-    case 11: return columns.process_exit.appendRecord(record, at, process, strings)
-    case 20: return columns.connection_open.appendRecord(record, at, process, strings)
-    case 21: return columns.connection_close.appendRecord(record, at, process, strings)
-    case 22: return columns.connection_failed.appendRecord(record, at, process, strings)
+    case 10:
+      return columns.process_exec.appendRecord(record, at, process, strings)
+    case 11:
+      return columns.process_exit.appendRecord(record, at, process, strings)
+    case 20:
+      return columns.connection_open.appendRecord(record, at, process, strings)
+    case 21:
+      return columns.connection_close.appendRecord(record, at, process, strings)
+    case 22:
+      return columns.connection_failed.appendRecord(record, at, process, strings)
     default: throw new RangeError(`kind ${kind} is not made in the kernel`)
   }
 }

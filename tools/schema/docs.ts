@@ -23,7 +23,8 @@ export function writeDocs(schema: Schema): string {
   ]
   for (const kind of schema.kinds) {
     lines.push('', `## ${kind.kind}`, '', kind.doc.replaceAll('\n', ' '), '')
-    lines.push(`Kind ${kind.number}, made in ${kind.fromKernel ? 'the kernel' : 'user space'}. Dropped: ${kind.dropClass}.`)
+    const place = kind.fromKernel ? 'the kernel' : 'user space'
+    lines.push(`Kind ${kind.number}, made in ${place}. Dropped: ${kind.dropClass}.`)
     lines.push('', ...table(kind.fields, schema))
   }
   return lines.join('\n') + '\n'

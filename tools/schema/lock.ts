@@ -4,7 +4,11 @@ import type { Message, Schema } from './model.ts'
 
 interface LockField { number: number; column: string; value: string; kernel?: string; offset?: number }
 interface LockMessage { number: number; record_bytes: number; fields: Record<string, LockField> }
-export interface Lock { note: string; enums: Record<string, Record<string, number>>; kinds: Record<string, LockMessage> }
+export interface Lock {
+  note: string
+  enums: Record<string, Record<string, number>>
+  kinds: Record<string, LockMessage>
+}
 
 /** What the schema says now, in the shape of the lock. */
 export function lockOf(schema: Schema): Lock {

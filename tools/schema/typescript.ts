@@ -1,6 +1,7 @@
 // Writes proto/gen/events.ts: per kind the values, the columns, how a record becomes a row, and the view.
 import type { Field, Kind, Message, Schema } from './model.ts'
-import { commentLines, pascal } from './model.ts'
+import { commentLines } from './model.ts'
+import { writeTables } from './typescript-tables.ts'
 
 const arrayOf = {
   u8: 'Uint8Array', u16: 'Uint16Array', u32: 'Uint32Array', u64: 'Uint32Array',
@@ -34,7 +35,7 @@ export function writeTypescript(schema: Schema): string {
       ...viewClass(kind),
     ]),
     '',
-    ...tables(schema),
+    ...writeTables(schema),
     '',
   ].join('\n')
 }
@@ -153,7 +154,10 @@ function usedWidths(fields: Field[]): string[] {
 
 function recordField(field: Field): string[] {
   const kernel = field.kernel
-  if (!kernel) return [`    this.${field.name}[${perRow[field.column] === 1 ? 'row' : `${perRow[field.column]} * row`}] = 0`]
+  if (!kernel) {
+    const count = perRow[field.column]
+    return [`    this.${field.name}[${count === 1 ? 'row' : `${count} * row`}] = 0`]
+  }
   const { offset } = kernel
   const target = `this.${field.name}`
   switch (field.column) {
@@ -264,86 +268,4 @@ function viewGetter(field: Field): string[] {
       ? `${get} { return numberOf(${column}, this.row) }`
       : `${get} { return ${column}[this.row] }`]
   }
-}
-
-function tables(schema: Schema): string[] {
-  const kinds = schema.kinds
-  return [
-    `export type EventKind = ${kinds.map((kind) => `'${kind.kind}'`).join(' | ')}`,
-    '',
-    '/** Values of each kind by its name. */',
-    'export interface EventValues {',
-    ...kinds.map((kind) => `  ${kind.kind}: ${kind.name}`),
-    '}',
-    '',
-    '/** The view of each kind by its name. */',
-    'export interface EventViews {',
-    ...kinds.map((kind) => `  ${kind.kind}: ${kind.name}View`),
-    '}',
-    '',
-    `export type KernelKind = ${kinds.filter((kind) => kind.fromKernel).map((kind) => `'${kind.kind}'`).join(' | ')}`,
-    '',
-    '/** What is known of a kind without an event of it. */',
-    'export interface KindInfo {',
-    '  kind: EventKind',
-    '  number: number',
-    '  dropClass: \'low\' | \'normal\' | \'critical\'',
-    '  /** Bytes of the kernel record; 0 for kinds made in user space. */',
-    '  recordBytes: number',
-    '  /** Field names, in the order of the schema. */',
-    '  fields: readonly string[]',
-    '}',
-    '',
-    '/** Every kind, by ascending number. */',
-    'export const kindInfos: readonly KindInfo[] = [',
-    ...kinds.map((kind) => `  {\n    kind: '${kind.kind}', number: ${kind.number}, dropClass: '${kind.dropClass}', ` +
-      `recordBytes: ${kind.recordBytes},\n    fields: [${wrapNames(kind.fields.map((field) => field.name))}],\n  },`),
-    ']',
-    '',
-    '/** Where each field stands in the record of its kind, bytes. */',
-    'export const recordOffsets = {',
-    ...kinds.filter((kind) => kind.fromKernel).flatMap((kind) => [
-      `  ${kind.kind}: {`,
-      ...kind.fields.filter((field) => field.kernel)
-        .map((field) => `    ${field.name}: ${field.kernel!.offset},`),
-      '  },',
-    ]),
-    '} as const',
-    '',
-    '/** Empty columns for every kind. */',
-    'export function newColumns() {',
-    '  return {',
-    ...kinds.map((kind) => `    ${kind.kind}: new ${pascal(kind.kind)}Columns(),`),
-    '  }',
-    '}',
-    '',
-    'export type ColumnsByKind = ReturnType<typeof newColumns>',
-    '',
-    '/** A view for every kind. */',
-    'export function newViews(): EventViews {',
-    '  return {',
-    ...kinds.map((kind) => `    ${kind.kind}: new ${kind.name}View(),`),
-    '  }',
-    '}',
-    '',
-    '/** Reads the columns of one kind. Throws RangeError when a column has a wrong length. */',
-    'export const decodeColumns: Record<EventKind, (from: Partial<ColumnMessage>, rows: number) => unknown> = {',
-    ...kinds.map((kind) => `  ${kind.kind}: ${kind.name}Columns.decode,`),
-    '}',
-    '',
-    '/** Adds the record at `at`. One case per kind the kernel makes. */',
-    'export function appendRecord(',
-    '  columns: ColumnsByKind, kind: number, record: RecordBuffer, at: number, process: number, strings: StringTable,',
-    '): void {',
-    '  switch (kind) {',
-    ...kinds.filter((kind) => kind.fromKernel).map((kind) =>
-      `    case ${kind.number}: return columns.${kind.kind}.appendRecord(record, at, process, strings)`),
-    '    default: throw new RangeError(`kind ${kind} is not made in the kernel`)',
-    '  }',
-    '}',
-  ]
-}
-
-function wrapNames(names: string[]): string {
-  return names.map((name) => `'${name}'`).join(', ')
 }
