@@ -36,11 +36,12 @@ function cmakeJs(command: string, ...more: string[]): void {
   fail(`cmake-js ${command} failed in ${folder}.\n${essence(output)}`)
 }
 
-/** Compiler and CMake messages without cmake-js's own framing. */
+/** Compiler and CMake messages without what cmake-js and CMake say around them. */
 function essence(output: string): string {
-  return output.split('\n')
-    .filter((line) => !/^(info|verb|\[$|\]$|-- |\s+'-D|OMG|npm )/.test(line))
-    .join('\n').trim()
+  const framing = /^((INFO|ERROR|VERB) |'|cd |-- |See also |Not searching for unused)/
+  return output.replace(/INFO RUN \[[^\]]*\]/g, '').split('\n')
+    .filter((line) => line.trim() !== '' && !framing.test(line.trim()))
+    .join('\n')
 }
 
 function fail(message: string): never {

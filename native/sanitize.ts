@@ -21,8 +21,7 @@ function runtime(): string {
 }
 
 function fail(message: string): never {
-  process.stderr.write(`sanitize: ${message}\n`)
-  process.exit(1)
+  throw new Error(message)
 }
 
 function run(args: string[], env: NodeJS.ProcessEnv = {}): void {
@@ -36,26 +35,41 @@ function run(args: string[], env: NodeJS.ProcessEnv = {}): void {
 function ourLeaks(log: string): string[] {
   return log.split(/\n(?=(?:Direct|Indirect) leak of )/).slice(1)
     .map((report) => report.split('\n\n')[0])
-    .filter((report) => /vedette\.node|libbpf\.so/.test(report))
+    .filter((report) => /native\/src\/|napi-inl\.h|vedette\.node|libbpf/.test(report))
+}
+
+/** The checker must find a leak that is there, or its silence says nothing. */
+function proveChecker(env: NodeJS.ProcessEnv): void {
+  const { stderr } = spawnSync(process.execPath,
+    ['-p', 'require(process.env.VEDETTE_NATIVE).leak()'],
+    { encoding: 'utf8', env: { ...process.env, ...env, LD_PRELOAD: env.VEDETTE_NATIVE_PRELOAD } })
+  const leaks = ourLeaks(stderr)
+  if (leaks.length !== 1 || !leaks[0].includes('leak of 123 byte(s)')) {
+    fail(`the leak checker did not find the leak that was made for it:\n${stderr}`)
+  }
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'vedette-sanitize-'))
 try {
   const log = join(folder, 'stderr')
-  const preload = runtime()
-  run(['native/build.ts', '--sanitize'])
-  run(['node_modules/vitest/vitest.mjs', 'run', 'native'], {
+  const env = {
     VEDETTE_NATIVE: join(root, 'build/native-sanitize/vedette.node'),
-    VEDETTE_NATIVE_PRELOAD: preload,
+    VEDETTE_NATIVE_PRELOAD: runtime(),
     VEDETTE_NATIVE_LOG: log,
-    // Errors end the child (exit code 1 fails the test); leaks are judged below.
+    // Errors end the child, which fails the test; leaks are judged below.
     ASAN_OPTIONS: 'detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=24',
     LSAN_OPTIONS: 'exitcode=0',
-  })
+  }
+  run(['native/build.ts', '--sanitize'])
+  proveChecker(env)
+  run(['node_modules/vitest/vitest.mjs', 'run', 'native'], env)
   if (!existsSync(log)) fail('the tests ran no child: nothing was checked')
   const leaks = ourLeaks(readFileSync(log, 'utf8'))
   if (leaks.length > 0) fail(`${leaks.length} leaks:\n${leaks.slice(0, 5).join('\n\n')}`)
   process.stdout.write('sanitize: no error, no leak of the addon or libbpf\n')
+} catch (error) {
+  process.stderr.write(`sanitize: ${(error as Error).message}\n`)
+  process.exitCode = 1
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
