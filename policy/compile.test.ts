@@ -13,9 +13,9 @@ const address = (text: string): Uint8Array => (parseCidr(text) as Cidr).bytes
 const zone = (name: string): number => policy.zones.indexOf(name)
 
 describe('a compiled policy', () => {
-  it('numbers the built-in zones first, then those of the file', () => {
+  it('numbers the built-in zones first, then those of the file, then those of drills', () => {
     expect(policy.zones).toEqual(['external', 'unzoned', 'ingestion', 'training', 'inference',
-      'orchestration', 'storage'])
+      'orchestration', 'storage', 'drill-source', 'drill-target'])
     expect(policy.exposures[zone('storage')]).toBe('protected')
     expect(policy.exposures[EXTERNAL]).toBe('public')
     expect(policy.exposures).toHaveLength(policy.zones.length)

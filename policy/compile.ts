@@ -1,13 +1,14 @@
 import { AddressTable } from './match/address-table.ts'
 import { isLoopback, parseCidr } from './match/cidr.ts'
 import type { Cidr } from './match/cidr.ts'
-import { FlowRules } from './match/flow-rules.ts'
+import { drillEnd } from './match/drill-ranges.ts'
+import { FlowRules, NO_FLOW, SAME_ZONE } from './match/flow-rules.ts'
 import type { Verdict } from './match/flow-rules.ts'
 import { missingFlow } from './match/missing-flow.ts'
 import type { DetectorSetting, Policy, Zone } from './policy.ts'
 import { ProcessRules } from './match/process-rules.ts'
 import type { ProcessFacts, Rule } from './match/process-rules.ts'
-import { EXTERNAL_ZONE, UNZONED_ZONE } from './zone-names.ts'
+import { DRILL_ZONES, EXTERNAL_ZONE, UNZONED_ZONE } from './zone-names.ts'
 
 /** Index of the built-in zone of addresses that no zone holds. */
 export const EXTERNAL = 0
@@ -20,8 +21,8 @@ const BUILT_IN = [EXTERNAL_ZONE, UNZONED_ZONE]
 
 /**
  * A policy as look-ups. Zones are small integers: 0 external, 1 unzoned, then those of the file in
- * their order; `zones[index]` is the name. Addresses are 16 bytes at an offset, IPv4 as
- * `::ffff:a.b.c.d`. Pure: the same questions get the same answers.
+ * their order, then the two of drills; `zones[index]` is the name. Addresses are 16 bytes at an
+ * offset, IPv4 as `::ffff:a.b.c.d`. Pure: the same questions get the same answers.
  *
  * **Which zone an end of a connection is in.** The process says more than the address, since
  * several planes share a node and its address. So the near end is `nearZone`: the zone of the
@@ -45,11 +46,14 @@ export class CompiledPolicy {
   readonly #addresses: AddressTable
   readonly #processes: ProcessRules
   readonly #flows: FlowRules
+  readonly #drillSource: number
 
   constructor(policy: Policy) {
     this.sha256 = policy.sha256
-    this.zones = [...BUILT_IN, ...policy.zones.map((zone) => zone.name)]
-    this.exposures = ['public', 'internal', ...policy.zones.map((zone) => zone.exposure)]
+    this.zones = [...BUILT_IN, ...policy.zones.map((zone) => zone.name), ...DRILL_ZONES]
+    this.exposures = ['public', 'internal', ...policy.zones.map((zone) => zone.exposure),
+      'public', 'protected']
+    this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
     this.#addressRules = policy.zones.flatMap((zone, index) => zone.cidrs.map((pattern): Rule => {
       return { ...pattern, matcher: 'cidrs', zone: BUILT_IN.length + index }
@@ -81,8 +85,18 @@ export class CompiledPolicy {
     return this.#processes.find(facts)
   }
 
-  /** Zone of the end that was watched; `processZone` from `zoneOfProcess`. See the class. */
-  nearZone(processZone: number, bytes: Uint8Array, offset: number): number {
+  /**
+   * Zone of the end that was watched; `processZone` from `zoneOfProcess`. See the class.
+   *
+   * @param farBytes address of the other end; without it the end is in no drill zone
+   */
+  nearZone(
+    processZone: number, bytes: Uint8Array, offset: number, farBytes?: Uint8Array, farOffset = 0,
+  ): number {
+    if (farBytes !== undefined) {
+      const drill = this.#drillZone(bytes, offset, farBytes, farOffset)
+      if (drill !== NO_ZONE) return drill
+    }
     if (processZone !== NO_ZONE) return processZone
     if (isLoopback(bytes, offset)) return UNZONED
     const zone = this.zoneOfAddress(bytes, offset)
@@ -103,6 +117,8 @@ export class CompiledPolicy {
       const known = processZone !== NO_ZONE && peerZone !== NO_ZONE
       return known ? peerZone : this.nearZone(processZone, nearBytes, nearOffset)
     }
+    const drill = this.#drillZone(farBytes, farOffset, nearBytes, nearOffset)
+    if (drill !== NO_ZONE) return drill
     return peerZone !== NO_ZONE ? peerZone : this.zoneOfAddress(farBytes, farOffset)
   }
 
@@ -116,6 +132,7 @@ export class CompiledPolicy {
   flowAllowed(
     from: number, to: number, port: number, protocol: string, exe: string | null,
   ): Verdict {
+    if (from >= this.#drillSource) return from === to ? SAME_ZONE : NO_FLOW
     return this.#flows.judge(from, to, port, protocol, exe)
   }
 
@@ -124,6 +141,17 @@ export class CompiledPolicy {
     from: number, to: number, port: number, protocol: string, exe: string | null,
   ): string {
     return missingFlow({ from: this.zones[from], to: this.zones[to], port, protocol, exe })
+  }
+
+  /** The drill zone of `bytes`; NO_ZONE unless both addresses are those of a drill. */
+  #drillZone(
+    bytes: Uint8Array, offset: number, otherBytes: Uint8Array, otherOffset: number,
+  ): number {
+    const end = drillEnd(bytes, offset, otherBytes, otherOffset)
+    if (end === null) return NO_ZONE
+    if (this.#addresses.find(bytes, offset) >= 0) return NO_ZONE
+    if (this.#addresses.find(otherBytes, otherOffset) >= 0) return NO_ZONE
+    return this.#drillSource + (end === 'source' ? 0 : 1)
   }
 }
 

@@ -6,7 +6,7 @@ import { parsePolicy } from './parse.ts'
 describe('the learning policy', () => {
   it('makes nothing a violation', () => {
     const compiled = compilePolicy(learningPolicy())
-    expect(compiled.zones).toEqual(['external', 'unzoned'])
+    expect(compiled.zones).toEqual(['external', 'unzoned', 'drill-source', 'drill-target'])
     for (const from of [0, 1]) {
       for (const to of [0, 1]) {
         expect(compiled.flowAllowed(from, to, 22, 'tcp', '/bin/nc').allowed).toBe(true)

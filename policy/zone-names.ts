@@ -11,5 +11,16 @@ export const EXTERNAL_ZONE = 'external'
  */
 export const UNZONED_ZONE = 'unzoned'
 
+/**
+ * Built-in zones of the two ends of a drill (`match/drill-ranges.ts`): between them nothing is ever
+ * allowed, so that a drill raises its incident under every policy, the learning one too.
+ */
+export const DRILL_SOURCE_ZONE = 'drill-source'
+export const DRILL_TARGET_ZONE = 'drill-target'
+export const DRILL_ZONES: readonly string[] = [DRILL_SOURCE_ZONE, DRILL_TARGET_ZONE]
+
+/** Names that a flow can use without a zone of that name in the file. */
+export const BUILT_IN_NAMES: readonly string[] = [ANY_ZONE, EXTERNAL_ZONE, UNZONED_ZONE]
+
 /** Names that a policy cannot give to a zone of its own. */
-export const RESERVED_NAMES: readonly string[] = [ANY_ZONE, EXTERNAL_ZONE, UNZONED_ZONE]
+export const RESERVED_NAMES: readonly string[] = [...BUILT_IN_NAMES, ...DRILL_ZONES]

@@ -19,11 +19,13 @@ export type Verdict = {
   executableUnknown: boolean
 }
 
-const SAME_ZONE: Verdict =
+/** Within one zone. */
+export const SAME_ZONE: Verdict =
   { allowed: true, because: 'same_zone', flow: null, executableUnknown: false }
 const OUTSIDE: Verdict =
   { allowed: true, because: 'outside_policy', flow: null, executableUnknown: false }
-const NO_FLOW: Verdict =
+/** The violation. */
+export const NO_FLOW: Verdict =
   { allowed: false, because: 'no_flow', flow: null, executableUnknown: false }
 
 type Rule = { flow: Flow, globs: Glob[], verdict: Verdict, unknown: Verdict }

@@ -4,14 +4,16 @@ import type { Flow, Zone } from '../policy.ts'
 import { parsePorts, portsCover } from '../match/ports.ts'
 import type { PortRange } from '../match/ports.ts'
 import { suggest } from './suggest.ts'
-import { ANY_ZONE, EXTERNAL_ZONE, RESERVED_NAMES, UNZONED_ZONE } from '../zone-names.ts'
+import {
+  ANY_ZONE, BUILT_IN_NAMES, DRILL_ZONES, EXTERNAL_ZONE, UNZONED_ZONE,
+} from '../zone-names.ts'
 
 /**
  * Reads the flows and reports what only their meaning shows: zones that are not there, port ranges
  * upside down, and flows that change nothing.
  */
 export function readFlows(cursor: Cursor | null, zones: readonly Zone[], report: Report): Flow[] {
-  const names = [...zones.map((zone) => zone.name), ...RESERVED_NAMES]
+  const names = [...zones.map((zone) => zone.name), ...BUILT_IN_NAMES]
   const known = new Set(names)
   const read: Flow[] = []
   for (const entry of listOf(cursor)) {
@@ -22,6 +24,11 @@ export function readFlows(cursor: Cursor | null, zones: readonly Zone[], report:
       whole = false
       const at = entryOf(entry, end)
       if (name === null || at === null) continue
+      if (DRILL_ZONES.includes(name)) {
+        report(problemAt(at, 'error', `${name} is for drills, and no flow may open it`,
+          'remove this flow: a drill is there to be seen'))
+        continue
+      }
       const near = suggest(name, names)
       report(problemAt(at, 'error', `there is no zone ${JSON.stringify(name.slice(0, 64))}`,
         near === null ? `known zones: ${listed(names)}` : `did you mean ${near}?`))
