@@ -7,7 +7,7 @@ import type { NativeFailure, ProgramInfo } from '../native/index.ts'
 import { readKernelFacts } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { explainRefusal, reasonWithoutBtf } from './probes.ts'
-import { probeTable } from './probe-table.ts'
+import { probeTable } from './probes/table.ts'
 
 /** One line of the report. */
 export interface DoctorFact {
@@ -132,17 +132,19 @@ function judgeUserNamespace(facts: KernelFacts): DoctorFact {
 function judgePidNamespace(facts: KernelFacts): DoctorFact {
   return facts.pid_namespace_initial
     ? fact('pid_namespace', 'have', "the host's")
-    : fact('pid_namespace', 'degraded', "not the host's: pids in events are not those in /proc here",
+    : fact('pid_namespace', 'degraded',
+      "not the host's: pids in events are not those in /proc here",
       'executables, groups and containers of processes that ran before the agent',
       'hostPID: true (Kubernetes), --pid=host (podman, docker)')
 }
 
 function judgeLockdown(facts: KernelFacts): DoctorFact {
   if (facts.lockdown === 'confidentiality') {
-    return fact('lockdown', 'missing', 'confidentiality', 'every probe: reading kernel memory is refused',
-      'boot with lockdown=integrity')
+    return fact('lockdown', 'missing', 'confidentiality',
+      'every probe: reading kernel memory is refused', 'boot with lockdown=integrity')
   }
-  return fact('lockdown', 'have', facts.lockdown ? `${facts.lockdown} (allows what we use)` : 'none seen')
+  return fact('lockdown', 'have',
+    facts.lockdown ? `${facts.lockdown} (allows what we use)` : 'none seen')
 }
 
 function judgeLsms(facts: KernelFacts): DoctorFact {
@@ -174,7 +176,9 @@ export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): Docto
     const probe = probeTable.find(({ ways }) =>
       ways.some((way) => way.programs.includes(program.name)))
     const other = probe?.ways.find((way) => way.programs.every((one) => works.has(one)))
-    if (other) return fact(name, 'degraded', detail, other.lost, `not needed: ${other.attach_type} works`)
+    if (other) {
+      return fact(name, 'degraded', detail, other.lost, `not needed: ${other.attach_type} works`)
+    }
     const whole = failure.program ? '' : explainRefusal(failure, facts)
     return fact(name, 'missing', detail, probe?.lost ?? '', whole || fixFor(program))
   })
@@ -182,8 +186,8 @@ export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): Docto
 
 function fixFor(program: ProgramInfo): string {
   const fixes: Partial<Record<ProgramInfo['attach_type'], string>> = {
-    fexit: 'a kernel that allows fentry and fexit (5.5 or newer, arm64 6.4, not refused by policy)',
-    fentry: 'a kernel that allows fentry and fexit (5.5 or newer, arm64 6.4, not refused by policy)',
+    fexit: 'a kernel that allows fentry and fexit (5.5 or newer; on arm64 6.4 or newer)',
+    fentry: 'a kernel that allows fentry and fexit (5.5 or newer; on arm64 6.4 or newer)',
     kprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
     kretprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
   }

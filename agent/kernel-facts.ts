@@ -88,7 +88,8 @@ function statusField(status: string, name: string): string {
 function mountOf(mounts: string, type: string): string {
   const line = mounts.split('\n').map((row) => row.split(' ')).find((row) => row[2] === type)
   // The kernel writes spaces and backslashes in paths as octal.
-  return line?.[1].replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8))) ?? ''
+  const path = line?.[1] ?? ''
+  return path.replace(/\\(\d{3})/g, (_, octal) => String.fromCharCode(parseInt(octal, 8)))
 }
 
 /** "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  …" */

@@ -7,13 +7,13 @@ import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
 import { readKernelFacts } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
-import {
-  allMissing, chooseWays, isChosen, iteratorsOf, probeStates, programsOf, refusalOf,
-  refusalWithoutKprobes,
-} from './probe-choice.ts'
-import type { Choice, Refusal } from './probe-choice.ts'
-import { probeTable } from './probe-table.ts'
-import type { Probe } from './probe-table.ts'
+import { chooseWays, isChosen, iteratorsOf, programsOf } from './probes/choice.ts'
+import type { Choice } from './probes/choice.ts'
+import { refusalOf, refusalWithoutKprobes } from './probes/refusal.ts'
+import type { Refusal } from './probes/refusal.ts'
+import { allMissing, probeStates } from './probes/states.ts'
+import { probeTable } from './probes/table.ts'
+import type { Probe } from './probes/table.ts'
 
 export interface ProbeOptions {
   /** Size of the ring buffer, a power of two. */
@@ -42,19 +42,19 @@ const triesMax = 16
 
 /** Loads, attaches, and tries again without what was refused. Takes about 20 ms per try. */
 export function openProbes(
-  options: ProbeOptions, facts: KernelFacts = readKernelFacts(), table: readonly Probe[] = probeTable,
+  options: ProbeOptions, facts: KernelFacts = readKernelFacts(),
+  table: readonly Probe[] = probeTable,
 ): OpenProbes {
   if (!facts.btf) return nothing(table, 0, 2, reasonWithoutBtf)
   const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(table, refusals)
     const programs = programsOf(choices)
-    if (programs.length === 0) return { states: probeStates(choices, refusals), iterators: [], tries }
+    const states = probeStates(choices, refusals)
+    if (programs.length === 0) return { states, iterators: [], tries }
     const { object, failure } = tryLoad(options, choices)
     const refused = failure ?? attachAll(object!, choices)
-    if (!refused) {
-      return { object, states: probeStates(choices, refusals), iterators: iteratorsOf(choices), tries }
-    }
+    if (!refused) return { object, states, iterators: iteratorsOf(choices), tries }
     object?.close()
     const way = choices.map(({ probe, way }) => probe.ways[way])
       .find((chosen) => refused.program && chosen?.programs.includes(refused.program))

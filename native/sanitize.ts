@@ -1,8 +1,8 @@
 // `npm run test:native-sanitize`: the native tests with AddressSanitizer and its leak checker under
-// the addon. Takes about a minute. Needs root, as the tests do; g++ brings the sanitizer.
+// the addon. Takes half a minute. Needs root, as the tests do; g++ brings the sanitizer.
 //
-// Node itself is not built with the sanitizer, so its runtime is preloaded into the test's child
-// processes, and of the leaks that are reported at their end only those with a frame of the addon or
+// Node itself is not built with the sanitizer, so its runtime is preloaded into the child processes
+// of the tests. Of the leaks that are reported at their end only those with a frame of the addon or
 // of libbpf count: Node leaves some of its own to the kernel.
 
 import { spawnSync } from 'node:child_process'

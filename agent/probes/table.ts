@@ -1,6 +1,6 @@
 // The probes, and for each the ways to attach it, best first. What is lost is said in plain words.
 
-import type { AttachType } from '../native/index.ts'
+import type { AttachType } from '../../native/index.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
 export interface ProbeWay {

@@ -1,0 +1,30 @@
+// Which way to attach each probe, after what was refused so far. Pure: refusals in, choice out.
+
+import { against } from './refusal.ts'
+import type { Refusal } from './refusal.ts'
+import type { Probe } from './table.ts'
+
+/** What was chosen for one probe; `way` is -1 when nothing is left. */
+export interface Choice { probe: Probe, way: number }
+
+/** The best way of each probe that nothing speaks against, in the order of the table. */
+export function chooseWays(table: readonly Probe[], refusals: readonly Refusal[]): Choice[] {
+  return table.map((probe) => ({
+    probe, way: probe.ways.findIndex((way) => !against(way, refusals)),
+  }))
+}
+
+/** All programs of a choice, in the order in which they are attached. */
+export function programsOf(choices: readonly Choice[]): string[] {
+  return choices.flatMap(({ probe, way }) => way < 0 ? [] : [...probe.ways[way].programs])
+}
+
+/** The programs among them that are run by reading, not attached. */
+export function iteratorsOf(choices: readonly Choice[]): string[] {
+  return programsOf(choices.filter(({ probe, way }) => probe.ways[way]?.attach_type === 'iterator'))
+}
+
+/** Is a way chosen for this probe? The kernel side must know of some before it is loaded. */
+export function isChosen(choices: readonly Choice[], name: string): boolean {
+  return choices.some(({ probe, way }) => probe.name === name && way >= 0)
+}
