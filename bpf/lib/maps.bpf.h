@@ -59,6 +59,19 @@ enum fault {
 /* Nothing reads it: a variable of the type keeps the names in the BTF (no map key may be an enum). */
 const volatile enum fault fault_names __weak = FAULTS_MAX;
 
+/*
+ * Likewise: records live in the ring, which has no type. With these in the BTF, a test compares what
+ * the compiler made of them with the layouts that were released.
+ */
+union record {
+	struct process_exec process_exec;
+	struct process_exit process_exit;
+	struct connection_open connection_open;
+	struct connection_close connection_close;
+	struct connection_failed connection_failed;
+};
+const union record *const volatile record_layouts __weak = NULL;
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, FAULTS_MAX);

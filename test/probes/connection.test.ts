@@ -266,6 +266,56 @@ describe.skipIf(reason)(`connection probes ${reason}`, () => {
     expect(watch.seen('connection_close', { pid: program.pid })).toHaveLength(2)
   })
 
+  it('a socket that connects to itself gives one connection, with its bytes', async () => {
+    // A simultaneous open: SYN_SENT goes to SYN_RECV, as a socket does that was called.
+    const script = 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); ' +
+      'bind(S, pack_sockaddr_in(0, INADDR_LOOPBACK)); connect(S, getsockname S) or die $!; ' +
+      'syswrite S, "four" and sysread S, my $got, 4 or die; print $got, "\\n"'
+    const program = cgroup.start('perl', '-e', script)
+    expect(await program.line()).toBe('four')
+    await watch.first('process_exit', { pid: program.pid })
+    await watch.settle(cgroup)
+    const [opened, ...more] = watch.seen('connection_open', { pid: program.pid })
+    expect(more).toEqual([])
+    expect(opened).toMatchObject({ direction: 'outgoing', process_source: 'caller' })
+    expect(opened['local_port']).toBe(opened['remote_port'])
+    const closed = watch.seen('connection_close', { pid: program.pid })
+    expect(closed).toHaveLength(1)
+    expect(closed[0]).toMatchObject({ bytes_sent: 4, bytes_received: 4 })
+  })
+
+  it('TCP fast open, where data comes before the handshake ends, changes nothing', async () => {
+    // 23 is TCP_FASTOPEN, 0x20000000 MSG_FASTOPEN. The first call only fetches the cookie.
+    const script = 'use Socket; open(F, ">/proc/sys/net/ipv4/tcp_fastopen"); print F 3; close F; ' +
+      'socket(S, PF_INET, SOCK_STREAM, 0); bind(S, pack_sockaddr_in(7000, INADDR_LOOPBACK)); ' +
+      'setsockopt(S, 6, 23, pack("i", 8)) or die; listen(S, 8); ' +
+      'unless (fork) { for (1, 2) { accept(C, S); while (sysread C, my $b, 99) {} close C } exit } ' +
+      'for (1, 2) { socket(D, PF_INET, SOCK_STREAM, 0); send(D, "five!", 0x20000000, ' +
+      'pack_sockaddr_in(7000, INADDR_LOOPBACK)) or die $!; shutdown(D, 1); sysread D, $b, 1; ' +
+      'close D } wait'
+    const enter = 'ip link set lo up && exec perl -e "$0"'
+    const program = cgroup.start('unshare', '--net', '/bin/sh', '-c', enter, script)
+    expect(await program.ended()).toEqual({ code: 0, signal: null })
+    const opened = await watch.atLeast(4, 'connection_open', { netns: await ownNetns() })
+    const closed = await watch.atLeast(4, 'connection_close', { netns: opened[0]['netns'] })
+    const told = (events: EventJson[]) => events.map((event) =>
+      `${event['direction']} ${event['pid'] === program.pid}`).sort()
+    const expected = ['accepted false', 'accepted false', 'outgoing true', 'outgoing true']
+    if (!watch.sees('connection_accept')) expected.splice(0, 2, 'accepted true', 'accepted true')
+    expect(told(opened)).toEqual(expected.sort())
+    expect(told(closed)).toEqual(expected.sort())
+    for (const close of closed) {
+      const outgoing = close['direction'] === 'outgoing'
+      expect(close).toMatchObject(outgoing
+        ? { bytes_sent: 5, bytes_received: 0 } : { bytes_sent: 0, bytes_received: 5 })
+    }
+
+    /** The network namespace that was made for it, by its first connection. */
+    async function ownNetns(): Promise<number> {
+      return Number((await watch.first('connection_open', { pid: program.pid }))['netns'])
+    }
+  })
+
   it('nothing was missed, guessed or left over on the way', async () => {
     await watch.settle(cgroup)
     expect(watch.events.filter((event) => event['kind'] !== 'process_exec' &&

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -29,12 +29,30 @@ open(my $program, "<", "/bin/true") or die; binmode $program;
 local $/; print {$memory} <$program>; $memory->flush;
 exec { "/proc/self/fd/$fd" } "innocent", "argument";`
 
-/** A device number as stat() gives it, in the kernel's own encoding. */
-function kernelDevice(device: number): number {
-  const major = (device >> 8) & 0xfff
-  const minor = (device & 0xff) | ((device >> 12) & 0xfff00)
+/**
+ * The kernel's number of the file system that a path is on, by the mount table: stat() gives
+ * another one for a file in a lower layer of an overlay.
+ */
+function deviceOf(path: string): number {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter(Boolean)
+    .map((line) => line.split(' '))
+    .filter(([,,,, point]) => point === '/' || path.startsWith(`${point}/`))
+  const [, , device] = mounts.sort((a, b) => a[4].length - b[4].length).at(-1)!
+  const [major, minor] = device.split(':').map(Number)
   return major * 2 ** 20 + minor
 }
+
+/** A program that replaces itself by another, from a thread that is not its first. */
+const threadExecSource = `
+#include <pthread.h>
+#include <unistd.h>
+static void *replace(void *path) { execl(path, "replaced", (char *)0); return 0; }
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, replace, "/bin/true");
+  pthread_join(thread, 0);
+  return 1;
+}`
 
 const reason = whyNot()
 if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
@@ -55,6 +73,14 @@ describe.skipIf(reason)(`process probes ${reason}`, () => {
     rmSync(folder, { recursive: true })
   })
 
+  /** Path of a program made from C. */
+  function compile(name: string, source: string): string {
+    const path = join(folder, name)
+    writeFileSync(`${path}.c`, source)
+    execFileSync('cc', ['-O1', '-pthread', '-o', path, `${path}.c`])
+    return path
+  }
+
   it('shows path, arguments, parent, user and executable of an exec', async () => {
     const program = cgroup.start('/bin/true', 'two words', '', 'last')
     const event = await watch.first('process_exec', { pid: program.pid })
@@ -63,7 +89,7 @@ describe.skipIf(reason)(`process probes ${reason}`, () => {
       exe: path,
       args: ['/bin/true', 'two words', '', 'last'],
       ppid: process.pid, uid: 0, comm: 'true', cgroup_id: cgroup.id.toString(),
-      exe_inode: statSync(path).ino.toString(), exe_device: kernelDevice(statSync(path).dev),
+      exe_inode: statSync(path).ino.toString(), exe_device: deviceOf(path),
       exe_unlinked: false, exe_cut: false,
       at_start: false, args_bytes: '/bin/true two words  last '.length,
     })
@@ -150,10 +176,7 @@ describe.skipIf(reason)(`process probes ${reason}`, () => {
   })
 
   it('gives one exit for a process whose threads end at the same moment', async () => {
-    const source = join(folder, 'threads.c')
-    const path = join(folder, 'threads')
-    writeFileSync(source, threadsSource)
-    execFileSync('cc', ['-O1', '-pthread', '-o', path, source])
+    const path = compile('threads', threadsSource)
     const script = 'i=0; while [ $i -lt 30 ]; do "$0"; i=$((i+1)); done'
     const shell = cgroup.start('/bin/sh', '-c', script, path)
     await watch.first('process_exit', { pid: shell.pid })
@@ -161,6 +184,16 @@ describe.skipIf(reason)(`process probes ${reason}`, () => {
     expect(exits.map((event) => event['comm'])).toEqual(Array(30).fill('threads'))
     expect(new Set(exits.map((event) => event['process_id'])).size).toBe(30)
     expect(exits.every((event) => event['exit_code'] === 0)).toBe(true)
+  })
+
+  it('keeps the identity of a process when a thread replaces it', async () => {
+    const program = cgroup.start(compile('replaces', threadExecSource))
+    await program.ended()
+    const exit = await watch.first('process_exit', { pid: program.pid })
+    const execs = watch.seen('process_exec', { pid: program.pid })
+    expect(execs.map((event) => event['comm'])).toEqual(['replaces', 'true'])
+    for (const exec of execs) expect(exec['process_id']).toBe(exit['process_id'])
+    expect(watch.seen('process_exit', { pid: program.pid })).toHaveLength(1)
   })
 
   it('gives no exit for a thread that ends while the process lives on', async () => {

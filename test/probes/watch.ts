@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openProbes } from '../../agent/probes.ts'
 import type { OpenProbes } from '../../agent/probes.ts'
+import type { Probe } from '../../agent/probes/table.ts'
 import { Source } from '../../agent/source.ts'
 import type { KernelObject } from '../../native/index.ts'
 import type { RecordBuffer } from '../../proto/columns.ts'
@@ -18,6 +19,7 @@ import type { ScopeCgroup } from './scope-cgroup.ts'
 
 // Most that a test waits for: only a failing one does. Emulated kernels are ten times slower.
 const waitMsMax = 25_000
+const ringBytes = 2 ** 20
 
 /** Why these tests cannot run here; '' when they can. */
 export function whyNot(): string {
@@ -37,12 +39,12 @@ export class Watch {
   })
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').replace(/[-\n]/g, '')
 
-  /** Attaches, runs the iterators, and begins to collect. */
-  constructor(cgroup: ScopeCgroup, ringBytes = 2 ** 20) {
+  /** Attaches, runs the iterators, and begins to collect. `table`: other ways to attach. */
+  constructor(cgroup: ScopeCgroup, table?: readonly Probe[]) {
     const { object, states, iterators } = openProbes({
       ring_bytes: ringBytes, sockets_max: 1024,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
-    })
+    }, undefined, table)
     if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
     this.object = object
     this.states = states

@@ -1,0 +1,63 @@
+// The second best way to attach, on kernels that have the best one: kprobes instead of fexit.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readKernelFacts } from '../../agent/kernel-facts.ts'
+import { probeTable } from '../../agent/probes/table.ts'
+import { ScopeCgroup } from './scope-cgroup.ts'
+import { Watch, whyNot } from './watch.ts'
+
+const reason = whyNot() || (readKernelFacts().kprobes ? '' : 'this kernel has no kprobes')
+if (reason) process.stderr.write(`!! SKIPPED: the kprobe way: ${reason}\n`)
+
+const withoutTrampolines = probeTable.map((probe) => ({
+  ...probe, ways: probe.ways.filter((way) => way.attach_type !== 'fexit'),
+}))
+
+describe.skipIf(reason)(`where only kprobes are left ${reason}`, () => {
+  let cgroup: ScopeCgroup
+  let watch: Watch
+  beforeAll(() => {
+    cgroup = new ScopeCgroup()
+    watch = new Watch(cgroup, withoutTrampolines)
+  })
+  afterAll(async () => {
+    watch.close()
+    await cgroup.remove()
+  })
+
+  it('says that it is attached by kretprobe', () => {
+    for (const name of ['connection_accept', 'connection_refused_locally']) {
+      const state = watch.states.find(({ probe }) => probe === name)
+      expect(state).toMatchObject({ state: 'attached', attach_type: 'kretprobe', lost: '' })
+    }
+  })
+
+  it('an accepted connection names the worker that accepted it', async () => {
+    const script = 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 8); ' +
+      'unless ($worker = fork) { accept(C, S); exit } ' +
+      'socket(D, PF_INET, SOCK_STREAM, 0); connect(D, getsockname S) or die; wait; close D'
+    const server = cgroup.start('perl', '-e', script)
+    await watch.first('process_exit', { pid: server.pid })
+    const opened = await watch.first('connection_open', { direction: 'accepted' })
+    expect(opened).toMatchObject({ ppid: server.pid, process_source: 'caller', comm: 'perl' })
+    expect(opened['pid']).not.toBe(server.pid)
+    const outgoing = await watch.first('connection_open', { direction: 'outgoing' })
+    expect(outgoing).toMatchObject({ pid: server.pid, local_port: opened['remote_port'] })
+    await watch.first('connection_close', { connection_id: opened['connection_id'] })
+  })
+
+  it('calls that the node itself refuses are seen, each once', async () => {
+    const script = 'use Socket qw(:DEFAULT inet_pton); sub dial { ' +
+      'socket(my $s, shift, SOCK_STREAM, 0); connect($s, shift); print $! + 0, "\\n" } ' +
+      'dial(PF_INET, pack_sockaddr_in(4444, inet_aton("203.0.113.7"))); ' +
+      'for ("2001:db8::7", "::ffff:203.0.113.8") ' +
+      '{ dial(PF_INET6, pack_sockaddr_in6(4444, inet_pton(AF_INET6, $_))) }'
+    const program = cgroup.start('unshare', '--net', 'perl', '-e', script)
+    const errors = [await program.line(), await program.line(), await program.line()].map(Number)
+    await watch.first('process_exit', { pid: program.pid })
+    const failed = watch.seen('connection_failed', { pid: program.pid })
+    expect(failed.map((event) => [event['remote_addr'], event['error']])).toEqual([
+      ['203.0.113.7', errors[0]], ['2001:db8::7', errors[1]], ['203.0.113.8', errors[2]],
+    ])
+  })
+})
