@@ -16,7 +16,11 @@ const header = recordHeader
 const start = header.start_time >> 2
 const parentStart = header.parent_start_time >> 2
 const cgroup = header.cgroup_id >> 2
-const comm = header.comm >> 2
+/** The part of a record's header that says who acts: words from pid to the end of comm. */
+const whoFirst = header.pid >> 2
+const whoWords = (header.bytes - header.pid) >> 2
+/** In place of the pid of a row that no record may find again; no kernel gives out such a pid. */
+const pidStale = 0xffffffff
 
 /**
  * The processes of one batch, each once. A hash table in typed arrays: a record finds its row with
@@ -30,9 +34,8 @@ export class ProcessTable {
   /** Row + 1 of the entry, 0 for none. */
   private readonly slots: Uint32Array
   private readonly mask: number
-  /** The four words of comm as the kernel gave them, per row. */
-  private readonly commWords: Uint32Array
-  private readonly stale: Uint8Array
+  /** The 13 words of each row's identity as the kernel gave them: one look-up reads one place. */
+  private readonly who: Uint32Array
 
   /** @param rowsMax most rows that can be needed: one per event, and one for "no process". */
   constructor(rowsMax: number, strings: StringTable, factsOf: ProcessFactsOf) {
@@ -41,36 +44,20 @@ export class ProcessTable {
     this.factsOf = factsOf
     this.slots = new Uint32Array(size)
     this.mask = size - 1
-    this.commWords = new Uint32Array(4 * (rowsMax + 1))
-    this.stale = new Uint8Array(rowsMax + 1)
+    this.who = new Uint32Array(whoWords * (rowsMax + 1))
   }
 
   rowOfRecord(record: RecordBuffer, at: number): number {
     const { u32 } = record
-    const word = at >> 2
-    let slot = hash(u32[word + 3], u32[word + start]) & this.mask
+    const { slots, mask, who } = this
+    const word = (at >> 2) + whoFirst
+    let slot = hash(u32[word], u32[word + 1]) & mask
     for (;;) {
-      const entry = this.slots[slot]
+      const entry = slots[slot]
       if (entry === 0) return this.addRecord(record, at, slot)
-      if (this.same(entry - 1, u32, word)) return entry - 1
-      slot = (slot + 1) & this.mask
+      if (same(who, whoWords * (entry - 1), u32, word)) return entry - 1
+      slot = (slot + 1) & mask
     }
-  }
-
-  private same(row: number, u32: Uint32Array, word: number): boolean {
-    const { columns, commWords } = this
-    return columns.pid[row] === u32[word + 3]
-      && columns.start_time[2 * row] === u32[word + start]
-      && columns.start_time[2 * row + 1] === u32[word + start + 1]
-      && columns.uid[row] === u32[word + (header.uid >> 2)]
-      && columns.ppid[row] === u32[word + (header.ppid >> 2)]
-      && columns.cgroup_id[2 * row] === u32[word + cgroup]
-      && columns.cgroup_id[2 * row + 1] === u32[word + cgroup + 1]
-      && commWords[4 * row] === u32[word + comm]
-      && commWords[4 * row + 1] === u32[word + comm + 1]
-      && commWords[4 * row + 2] === u32[word + comm + 2]
-      && commWords[4 * row + 3] === u32[word + comm + 3]
-      && this.stale[row] === 0
   }
 
   private addRecord(record: RecordBuffer, at: number, slot: number): number {
@@ -89,7 +76,8 @@ export class ProcessTable {
       ...facts,
     }, this.strings)
     this.columns.comm[row] = this.strings.indexOfBytes(u8, at + header.comm, 16)
-    this.commWords.set(u32.subarray(word + comm, word + comm + 4), 4 * row)
+    const from = word + whoFirst
+    this.who.set(u32.subarray(from, from + whoWords), whoWords * row)
     this.slots[slot] = row + 1
     return row
   }
@@ -103,15 +91,22 @@ export class ProcessTable {
       const entry = this.slots[slot]
       if (entry === 0) break
       const row = entry - 1
-      if (pid === 0 && this.columns.pid[row] === 0) return row
+      if (pid === 0 && this.isNobody(row)) return row
       slot = (slot + 1) & this.mask
     }
     const row = this.columns.rows
     this.columns.append(values, this.strings)
     // Names of values are not compared with names of records: such a row serves values only.
-    this.stale[row] = pid === 0 ? 0 : 1
+    this.who.fill(0, whoWords * row, whoWords * (row + 1))
+    if (pid !== 0) this.who[whoWords * row] = pidStale
     this.slots[slot] = row + 1
     return row
+  }
+
+  /** A connection without a process has a row of pid 0, too, but it knows its cgroup. */
+  private isNobody(row: number): boolean {
+    const { pid, cgroup_id: cgroupId } = this.columns
+    return pid[row] === 0 && cgroupId[2 * row] === 0 && cgroupId[2 * row + 1] === 0
   }
 
   forget(pid: number, startLow: number, startHigh: number): void {
@@ -121,16 +116,24 @@ export class ProcessTable {
       if (entry === 0) return
       const row = entry - 1
       if (this.columns.pid[row] === pid && this.columns.start_time[2 * row] === startLow
-        && this.columns.start_time[2 * row + 1] === startHigh) this.stale[row] = 1
+        && this.columns.start_time[2 * row + 1] === startHigh) this.who[whoWords * row] = pidStale
       slot = (slot + 1) & this.mask
     }
   }
 
   clear(): void {
     this.slots.fill(0)
-    this.stale.fill(0)
     this.columns.rows = 0
   }
+}
+
+/** Is row identity `a[i…]` the same as `b[j…]`? Unrolled: a loop costs three times as much. */
+function same(a: Uint32Array, i: number, b: Uint32Array, j: number): boolean {
+  return a[i] === b[j] && a[i + 1] === b[j + 1] && a[i + 2] === b[j + 2]
+    && a[i + 3] === b[j + 3] && a[i + 4] === b[j + 4] && a[i + 5] === b[j + 5]
+    && a[i + 6] === b[j + 6] && a[i + 7] === b[j + 7] && a[i + 8] === b[j + 8]
+    && a[i + 9] === b[j + 9] && a[i + 10] === b[j + 10] && a[i + 11] === b[j + 11]
+    && a[i + 12] === b[j + 12]
 }
 
 function hash(pid: number, startLow: number): number {
