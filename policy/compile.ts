@@ -38,6 +38,8 @@ const BUILT_IN = [EXTERNAL_ZONE, UNZONED_ZONE]
 export class CompiledPolicy {
   readonly sha256: string
   readonly zones: readonly string[]
+  /** The policy has no zones of its own: only a drill can be a violation. */
+  readonly learning: boolean
   /** Exposure by zone index; the outside is public, a stray process of a node internal. */
   readonly exposures: readonly Zone['exposure'][]
   readonly detectors: ReadonlyMap<string, DetectorSetting>
@@ -53,6 +55,7 @@ export class CompiledPolicy {
     this.zones = [...BUILT_IN, ...policy.zones.map((zone) => zone.name), ...DRILL_ZONES]
     this.exposures = ['public', 'internal', ...policy.zones.map((zone) => zone.exposure),
       'public', 'protected']
+    this.learning = policy.zones.length === 0
     this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
     this.#addressRules = policy.zones.flatMap((zone, index) => zone.cidrs.map((pattern): Rule => {

@@ -6,6 +6,7 @@ import { parsePolicy } from './parse.ts'
 describe('the learning policy', () => {
   it('makes nothing a violation', () => {
     const compiled = compilePolicy(learningPolicy())
+    expect(compiled.learning).toBe(true)
     expect(compiled.zones).toEqual(['external', 'unzoned', 'drill-source', 'drill-target'])
     for (const from of [0, 1]) {
       for (const to of [0, 1]) {
