@@ -68,8 +68,10 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe('nextDelayMs', () => {
   it('sleeps longest on a quiet node and wakes at once under load, within its bounds', () => {
-    expect(nextDelayMs(50, 0, ringBytes)).toBe(50)
+    expect(nextDelayMs(100, 0, ringBytes)).toBe(100)
     expect(nextDelayMs(10, 0, ringBytes)).toBe(20)
+    expect(nextDelayMs(100, 8, ringBytes)).toBe(50)
+    expect(nextDelayMs(100, ringBytes / 16, ringBytes)).toBe(50)
     expect(nextDelayMs(50, ringBytes, ringBytes)).toBe(25)
     expect(nextDelayMs(1, ringBytes, ringBytes)).toBe(1)
     expect(nextDelayMs(20, ringBytes / 16, ringBytes)).toBe(20)
@@ -138,7 +140,7 @@ describe('Source', () => {
     expect(kernel.detached).toEqual(['a', 'b'])
     expect(seen).toHaveLength(70_002)
     const { reads } = kernel
-    await new Promise((resolve) => setTimeout(resolve, 120))
+    await new Promise((resolve) => setTimeout(resolve, 250))
     expect(kernel.reads).toBe(reads)
   })
 

@@ -50,17 +50,20 @@ const batchBytes = 256 * 1024
 const batchesPerTurnMax = 16
 const delayMsMin = 1
 const delayMsMax = 50
+/** While nothing happens: a timer that fires costs Node 0.12 ms, whatever it does. */
+const delayMsEmptyMax = 100
 
 /**
  * How long to sleep before the next turn, by what waited in the ring when this turn began. Pure.
  * Half as long when an eighth of the ring was full, twice as long when less than a 64th was: a
- * burst has to outrun the timer by far before a record is lost, and a quiet node is woken 20
- * times a second.
+ * burst has to outrun the timer by far before a record is lost. An empty ring of 16 MiB takes
+ * 100 ms of a million records a second.
  */
 export function nextDelayMs(delayMs: number, pendingBytes: number, ringBytes: number): number {
+  if (pendingBytes === 0) return Math.min(delayMsEmptyMax, delayMs * 2)
   if (pendingBytes > ringBytes / 8) return Math.max(delayMsMin, delayMs / 2)
   if (pendingBytes < ringBytes / 64) return Math.min(delayMsMax, delayMs * 2)
-  return delayMs
+  return Math.min(delayMsMax, delayMs)
 }
 
 /** Pulls from start() to stop(). */
