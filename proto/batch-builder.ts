@@ -3,13 +3,13 @@ import zlib from 'node:zlib'
 import { encodeEnvelope } from './batch.ts'
 import { StringTable, bigOf } from './columns.ts'
 import type { RecordBuffer } from './columns.ts'
+import { ColumnsWriter } from './columns-writer.ts'
+import type { ColumnsMessage } from './columns-writer.ts'
 import { appendRecord, kindInfos, newColumns } from './gen/events.ts'
 import type { EventKind, EventValues, Process } from './gen/events.ts'
-import { messageType } from './messages.ts'
 import { ProcessTable } from './process-table.ts'
 import type { ProcessFactsOf } from './process-table.ts'
 
-const columnsType = messageType('Columns')
 const numberOfKind = Object.fromEntries(kindInfos.map((info) => [info.kind, info.number])) as
   Record<EventKind, number>
 
@@ -18,6 +18,8 @@ const numberOfKind = Object.fromEntries(kindInfos.map((info) => [info.kind, info
  * no batch, however its strings are made, passes the 4 MiB that ingest takes.
  */
 const stringUnitsMax = 1024 * 1024
+/** More than a batch of connections takes, compressed. */
+const compressedBytesUsual = 256 * 1024
 /** Columns of one event with a process of its own. */
 const eventBytes = 150
 
@@ -44,6 +46,7 @@ export class BatchBuilder {
   private readonly columns = newColumns()
   private readonly kinds: Uint8Array
   private readonly processes: ProcessTable
+  private readonly writer = new ColumnsWriter()
 
   constructor(options: BatchBuilderOptions) {
     this.eventsMax = options.eventsMax
@@ -96,14 +99,14 @@ export class BatchBuilder {
   /** The batch as bytes, and an empty builder. At least one event must be in it. */
   encode(identity: BatchIdentity): Buffer {
     if (this.count === 0) throw new RangeError('a batch holds at least one event')
-    const message: Record<string, unknown> = {
+    const message: ColumnsMessage = {
       strings: this.strings.list,
       kinds: this.kinds.subarray(0, this.count),
       processes: this.processes.columns.message(),
     }
     const counts = this.kindCounts()
     for (const kind of counts.keys()) message[kind] = this.columns[kind].message()
-    const columns = columnsType.encode(message).finish()
+    const columns = this.writer.encode(message)
     const bytes = encodeEnvelope({
       ...identity,
       ...timeRange([...counts.keys()].map((kind) => this.columns[kind])),
@@ -112,6 +115,8 @@ export class BatchBuilder {
       kind_counts: [...counts.values()],
       columns_bytes: columns.length,
       payload: zlib.zstdCompressSync(columns, {
+        // One piece for nearly every batch; the default makes dozens and joins them.
+        chunkSize: compressedBytesUsual,
         params: { [zlib.constants.ZSTD_c_compressionLevel]: 1 },
       }),
     })

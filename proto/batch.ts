@@ -9,6 +9,9 @@ import { bytesOf, messageType } from './messages.ts'
 /** Largest batch before compression, bytes. Guards the reader against a crafted envelope. */
 export const columnsBytesMax = 64 * 1024 * 1024
 
+/** More than the columns of any batch that an agent makes. */
+const columnsBytesUsual = 4 * 1024 * 1024
+
 /** What is known of a batch without decompressing it. Shapes and units: proto/batch.proto. */
 export interface BatchEnvelope {
   node_id: string
@@ -86,6 +89,9 @@ function checkEnvelope(envelope: BatchEnvelope): void {
   if (count < 1 || sum !== count || kinds.length !== counts.length) {
     throw new BatchError(`count is ${count}, but the kinds add up to ${sum}`)
   }
+  for (let i = 1; i < kinds.length; i++) {
+    if (kinds[i] <= kinds[i - 1]) throw new BatchError('the kinds of the batch are not ascending')
+  }
   if (envelope.first_seq < 1 || !Number.isSafeInteger(envelope.first_seq + count)) {
     throw new BatchError(`first_seq ${envelope.first_seq} is out of range`)
   }
@@ -116,6 +122,9 @@ type DecodedColumns = { strings: string[]; kinds: Uint8Array; processes?: Partia
 function open(envelope: BatchEnvelope): Batch {
   const raw = zlib.zstdDecompressSync(envelope.payload, {
     maxOutputLength: Math.max(1, envelope.columns_bytes),
+    // In one piece, and one byte more, which tells that it is the end. Not on the word of a sender
+    // who promises more than the largest honest batch.
+    chunkSize: Math.max(64, Math.min(envelope.columns_bytes + 1, columnsBytesUsual)),
   })
   const message = columnsType.decode(raw) as unknown as DecodedColumns
   const { strings, kinds } = message
