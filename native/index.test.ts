@@ -44,7 +44,7 @@ const prelude = `
 `
 
 /** Runs code in a child after the prelude; what it said. Fails when it ended in any other way. */
-function child(code: string, wrapper: string[] = []): any {
+function child(code: string, wrapper: string[] = []) {
   const folder = mkdtempSync(join(tmpdir(), 'vedette-native-'))
   try {
     const file = join(folder, 'child.mjs')
