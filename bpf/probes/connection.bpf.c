@@ -24,7 +24,7 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 struct socket_entry {
-	/* Tells this socket from the next one at the same address. */
+	/* Tells this socket from the next one at the same address; 0 while it has none. */
 	u64 cookie;
 	/* When the attempt began, when the connection stood; 0 when not seen. Nanoseconds of boot. */
 	u64 began;
@@ -105,6 +105,9 @@ static __always_inline struct socket_entry *entry_find(u64 key, u64 cookie)
 {
 	struct socket_entry *entry = bpf_map_lookup_elem(&sockets, &key);
 
+	/* Accepted before it had a cookie, which accept() cannot make: this is it. */
+	if (entry && entry->cookie == 0)
+		entry->cookie = cookie;
 	if (!entry || entry->cookie == cookie)
 		return entry;
 	bpf_map_delete_elem(&sockets, &key);
@@ -266,7 +269,6 @@ static __always_inline void on_established(struct sock *sk, int oldstate)
 	endpoint_fill(&end, sk, tcp);
 	if (known) {
 		known->established = entry.established;
-		/* With TCP fast open, accept() can come first. */
 		if (!known->opened) {
 			known->opened = 1;
 			emit_open(known, &end);
@@ -337,9 +339,9 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 			emit_close(sk, tcp, &unknown, &end);
 		return;
 	}
-	/* SYN_RECV with an unopened entry: both ends called at the same moment, in vain. */
+	/* SYN_RECV of a caller: both ends called at the same moment, in vain. */
 	attempt = oldstate == TCP_STATE_SYN_SENT || oldstate == TCP_STATE_SYN_RECV;
-	if (attempt && !entry->opened) {
+	if (attempt && !entry->opened && entry->direction == DIRECTION_OUTGOING) {
 		if (!on_failed(sk, entry, &end))
 			return;
 	} else {
@@ -404,7 +406,12 @@ static __always_inline void on_accepted(struct sock *sk)
 		entry.cookie = cookie;
 	}
 	opened = entry.opened;
-	entry.opened = 1;
+	/*
+	 * No cookie yet: TCP fast open, accepted before the handshake's end, which then reports it; or
+	 * it waited to be accepted since before we were attached, and its close does.
+	 */
+	if (cookie)
+		entry.opened = 1;
 	entry.direction = DIRECTION_ACCEPTED;
 	entry.process_source = PROCESS_SOURCE_CALLER;
 	identity_fill(&entry.who, bpf_get_current_task_btf());
@@ -417,7 +424,7 @@ static __always_inline void on_accepted(struct sock *sk)
 	} else {
 		entry_store(key, &entry);
 	}
-	if (opened)
+	if (opened || !cookie)
 		return;
 	endpoint_read(&end, sk);
 	emit_open(&entry, &end);
