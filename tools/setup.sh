@@ -214,6 +214,8 @@ install_npm_packages() {
     printf '%s\n' "$lock_hash" > "$stamp"
     outcome='installed'
   fi
+  # npm links the commands of packages, not ours: with this, npx finds it and asks no registry.
+  ln -sfn ../../cli/vedette.js node_modules/.bin/vedette
   PATH=$ROOT/node_modules/.bin:$PATH
   hash -r
   version=$(node -v 2>> "$LOG") ||
