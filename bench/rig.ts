@@ -1,0 +1,108 @@
+// What the benches share of the machine: C programs that make load, and a running kernel to watch.
+
+import { execFileSync, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+
+const here = import.meta.dirname
+
+/** A folder that is gone when the process is. */
+export function temporaryFolder(parent = tmpdir()): string {
+  const folder = mkdtempSync(join(parent, 'vedette-bench-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Compiles bench/NAME.c; the path of the program. */
+export function compile(name: string, folder: string): string {
+  const program = join(folder, name)
+  execFileSync('clang', ['-O2', '-Wall', '-Werror', join(here, `${name}.c`), '-o', program, '-lbpf'])
+  return program
+}
+
+/** Compiles bench/NAME.bpf.c as the build compiles probes; the path of the object. */
+export function compileBpf(name: string, folder: string): string {
+  const object = join(folder, `${name}.bpf.o`)
+  const machine = process.arch === 'arm64' ? 'arm64' : 'x86'
+  const headers = `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
+  execFileSync('clang', [
+    '-O2', '-g', '-target', 'bpf', `-D__TARGET_ARCH_${machine}`, '-std=gnu11', '-Wall', '-Werror',
+    '-I', join(here, '../bpf/gen'), '-I', join(here, '../bpf/lib'), '-idirafter', headers,
+    '-c', join(here, `${name}.bpf.c`), '-o', object,
+  ])
+  return object
+}
+
+/** A program of the bench that makes what it is told to: flood.c or storm.c. */
+export interface LoadMaker {
+  pid: number
+  /** So many, so many per second (0: as fast as it goes); how long it took, seconds. */
+  make(count: number, rate: number): Promise<number>
+  end(): void
+}
+
+/** Speaks the two lines that flood.c and storm.c have in common. */
+export async function loadMaker(child: ChildProcess): Promise<LoadMaker> {
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
+  const next = async (): Promise<string> => {
+    const { value, done } = await lines.next()
+    if (done) throw new Error(`${child.spawnfile} ended: see above`)
+    return value
+  }
+  child.stdin!.on('error', () => {})
+  process.on('exit', () => void child.kill('SIGKILL'))
+  await next()
+  return {
+    pid: child.pid as number,
+    make: async (count, rate) => {
+      child.stdin!.write(`${count} ${rate}\n`)
+      return Number((await next()).split(' ')[1]) / 1e9
+    },
+    end: () => child.stdin!.end(),
+  }
+}
+
+/** Floods the ring of the process `pid`, which may be this one. */
+export async function startFlood(pid: number, folder: string): Promise<LoadMaker> {
+  const object = compileBpf('flood', folder)
+  const program = String(programIdOf(pid))
+  return loadMaker(spawn(compile('flood', folder), [object, program], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  }))
+}
+
+/** An attached BPF program of a process: each of our probes uses the ring and the counters. */
+function programIdOf(pid: number): number {
+  for (const fd of readdirSync(`/proc/${pid}/fdinfo`)) {
+    const link = textOf(`/proc/${pid}/fdinfo/${fd}`)
+    const id = /^prog_id:\s*(\d+)/m.exec(link)?.[1]
+    if (id && link.includes('link_type:')) return Number(id)
+  }
+  throw new Error(`process ${pid} holds no attached BPF program`)
+}
+
+/** User and system time of another process so far, seconds. */
+export function cpuSecondsOf(pid: number): number {
+  // Behind the name in brackets, which may hold blanks: fields 14 and 15, in ticks of 10 ms.
+  const fields = textOf(`/proc/${pid}/stat`).replace(/^.*\) /s, '').split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** Resident memory of another process, MiB: now, and its highest since the start. */
+export function residentOf(pid: number): { now: number, peak: number } {
+  const status = textOf(`/proc/${pid}/status`)
+  const of = (name: string): number =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024
+  return { now: of('VmRSS'), peak: of('VmHWM') }
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
