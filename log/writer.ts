@@ -130,6 +130,11 @@ export class LogWriter {
     return oldest?.firstPosition ?? this.#next - this.#unsynced.length
   }
 
+  /** First position of the segment that is written to; `next` when none is open. */
+  get segmentFirst(): number {
+    return this.#active?.firstPosition ?? this.#next
+  }
+
   /** The position that the next append gets. */
   get next(): number {
     return this.#next
@@ -148,6 +153,11 @@ export class LogWriter {
   /** Bytes in memory that are not durable yet. */
   get unsyncedBytes(): number {
     return this.#unsyncedBytes
+  }
+
+  /** Those of them that are not in segment files yet. */
+  get unwrittenBytes(): number {
+    return this.#unsyncedBytes - this.#writtenBytes
   }
 
   /** Chain hash (hex) of the frame at `synced`: keep it elsewhere and the log is evidence. */
@@ -212,7 +222,6 @@ export class LogWriter {
 
   #refuse(payloadBytes: number, bytes: number): void {
     const { frameBytesMax, unsyncedBytesMax, bytesMax, whenFull } = this.#options
-    const unwrittenBytes = this.#unsyncedBytes - this.#writtenBytes
     const refused = (code: 'LOG_FRAME_TOO_LARGE' | 'LOG_BACKLOG' | 'LOG_FULL', what: string) =>
       new LogError(code, { operation: 'append', path: this.dir, what })
     if (this.#closed) throw this.#closedError('append')
@@ -222,7 +231,7 @@ export class LogWriter {
     if (this.#unsyncedBytes > 0 && this.#unsyncedBytes + bytes > unsyncedBytesMax) {
       throw refused('LOG_BACKLOG', `${this.#unsyncedBytes} bytes are not durable yet`)
     }
-    if (whenFull === 'refuse' && this.bytes + unwrittenBytes + bytes > bytesMax) {
+    if (whenFull === 'refuse' && this.bytes + this.unwrittenBytes + bytes > bytesMax) {
       throw refused('LOG_FULL', `${this.bytes} of ${bytesMax} bytes are used`)
     }
   }

@@ -33,6 +33,7 @@ export interface RawKernelObject {
 export interface RawAddon {
   KernelObject: new () => RawKernelObject
   programs(): { name: string, section: string }[] | RawFailure
+  clocks(): [bigint, bigint]
   enableStats(): number
   disableStats(fd: number): void
   libbpfVersion: string

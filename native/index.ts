@@ -1,7 +1,7 @@
 // The typed face of the addon: checks arguments, names errors. Facts in, no decisions.
 
 import { constants } from 'node:os'
-import { loadAddon } from './addon.ts'
+import { AddonMissingError, loadAddon } from './addon.ts'
 import type { RawAddon, RawFailure, RawKernelObject } from './addon.ts'
 
 /** A refusal of the kernel or of libbpf. A fact, never thrown. */
@@ -68,6 +68,17 @@ export function programs(): ProgramInfo[] {
   const list = addon().programs()
   if (!Array.isArray(list)) throw new NativeError('programs', errnoName(list.errno), list.detail)
   return list.map((program) => ({ ...program, attach_type: attachType(program.section) }))
+}
+
+/** One moment on CLOCK_BOOTTIME and CLOCK_REALTIME, nanoseconds; undefined without the addon. */
+export function clocks(): { bootNs: bigint, wallNs: bigint } | undefined {
+  try {
+    const [bootNs, wallNs] = addon().clocks()
+    return { bootNs, wallNs }
+  } catch (error) {
+    if (error instanceof AddonMissingError) return undefined
+    throw error
+  }
 }
 
 /**

@@ -1,6 +1,7 @@
 // The complete native surface. Everything else is behind these exports.
 
 #include <bpf/bpf.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -46,6 +47,24 @@ void DisableStats(const Napi::CallbackInfo& info) {
   if (info.Env().GetInstanceData<Instance>()->stats.erase(fd) == 1) close(fd);
 }
 
+int64_t NanosecondsOf(clockid_t clock) {
+  timespec at = {};
+  clock_gettime(clock, &at);
+  return at.tv_sec * INT64_C(1000000000) + at.tv_nsec;
+}
+
+// One moment on both clocks: [since boot, since 1970], nanoseconds as BigInt.
+Napi::Value Clocks(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const int64_t before = NanosecondsOf(CLOCK_BOOTTIME);
+  const int64_t wall = NanosecondsOf(CLOCK_REALTIME);
+  const int64_t after = NanosecondsOf(CLOCK_BOOTTIME);
+  Napi::Array pair = Napi::Array::New(env, 2);
+  pair.Set(uint32_t{0}, Napi::BigInt::New(env, before + (after - before) / 2));
+  pair.Set(uint32_t{1}, Napi::BigInt::New(env, wall));
+  return pair;
+}
+
 #ifdef VEDETTE_SANITIZE
 // So that sanitize.ts can see that a leak would be found.
 void Leak(const Napi::CallbackInfo&) {
@@ -57,6 +76,7 @@ void Leak(const Napi::CallbackInfo&) {
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Instance());
   exports.Set("KernelObject", KernelObject::Define(env));
+  exports.Set("clocks", Napi::Function::New<Clocks>(env, "clocks"));
   exports.Set("programs", Napi::Function::New<Programs>(env, "programs"));
   exports.Set("enableStats", Napi::Function::New<EnableStats>(env, "enableStats"));
   exports.Set("disableStats", Napi::Function::New<DisableStats>(env, "disableStats"));

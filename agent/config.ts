@@ -1,0 +1,104 @@
+// The settings of the agent: checked once, with every problem named.
+
+import { hostname } from 'node:os'
+import { AgentError } from './errors.ts'
+
+/** Shape and units; see `defaults`. */
+export interface AgentConfig {
+  /** Name that events carry. */
+  node_id: string
+  /** `host:port` of the correlator. */
+  correlator: string
+  /** Folder; the spool lies in it. */
+  data: string
+  /** `host:port` of /metrics, /livez and /readyz; port 0 is chosen by the system. */
+  listen_http: string
+  /** Watch only this cgroup v2 (path below the mount) and those below it. */
+  scope_cgroup?: string
+  spool_bytes_max: number
+  /** A power of two. */
+  ring_bytes: number
+  /** Open connections of which the identity is kept. */
+  sockets_max: number
+  /** Longest time that an event waits for its batch to leave. */
+  flush_interval_ms: number
+  heartbeat_interval_ms: number
+  events_per_batch_max: number
+  /** PEM files. */
+  tls?: { ca: string, cert: string, key: string }
+}
+
+const MIB = 1024 * 1024
+
+/** What is used for settings that are left out; `correlator` and `data` have no default. */
+export const defaults = {
+  listen_http: '127.0.0.1:7413',
+  spool_bytes_max: 256 * MIB,
+  ring_bytes: 16 * MIB,
+  sockets_max: 65_536,
+  flush_interval_ms: 200,
+  heartbeat_interval_ms: 5000,
+  events_per_batch_max: 8192,
+} as const
+
+const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
+  spool_bytes_max: [8 * MIB, 1024 ** 4],
+  ring_bytes: [64 * 1024, 1024 * MIB],
+  sockets_max: [1, 2 ** 24],
+  flush_interval_ms: [1, 60_000],
+  heartbeat_interval_ms: [100, 600_000],
+  events_per_batch_max: [1, 65_536],
+}
+const texts = ['node_id', 'correlator', 'data', 'listen_http', 'scope_cgroup'] as const
+const known = new Set<string>([...texts, ...Object.keys(ranges), 'tls'])
+
+/** Checked settings with defaults filled in. Throws AgentError AGENT_CONFIG naming every problem. */
+export function checkConfig(given: Partial<AgentConfig>): AgentConfig {
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  const config = { node_id: hostname(), ...defaults, ...set } as AgentConfig
+  const problems = [
+    ...Object.keys(set).filter((key) => !known.has(key)).map((key) => `${key} is no setting`),
+    ...texts.flatMap((key) => checkText(key, config[key])),
+    ...Object.entries(ranges).flatMap(([key, range]) =>
+      checkNumber(key, config[key as keyof AgentConfig], range)),
+    ...checkMore(config),
+  ]
+  if (problems.length > 0) throw new AgentError('AGENT_CONFIG', problems.join('; '))
+  return config
+}
+
+function checkText(key: typeof texts[number], value: unknown): string[] {
+  if (value === undefined) return key === 'scope_cgroup' ? [] : [`${key} is missing`]
+  if (typeof value !== 'string' || value === '') return [`${key} must be a text`]
+  if (key === 'node_id' && !/^[\x21-\x7e]{1,253}$/.test(value)) {
+    return [`node_id ${JSON.stringify(value.slice(0, 80))} must be 1 to 253 ASCII characters ` +
+      'without blanks']
+  }
+  if ((key === 'correlator' || key === 'listen_http') && !splitAddress(value)) {
+    return [`${key} ${JSON.stringify(value.slice(0, 80))} must be host:port, such as 10.0.0.1:7411`]
+  }
+  return []
+}
+
+function checkNumber(key: string, value: unknown, [min, max]: [number, number]): string[] {
+  if (Number.isInteger(value) && Number(value) >= min && Number(value) <= max) return []
+  return [`${key} is ${JSON.stringify(value)}; it must be a whole number from ${min} to ${max}`]
+}
+
+function checkMore({ ring_bytes: ringBytes, tls }: AgentConfig): string[] {
+  const problems: string[] = []
+  if (Number.isInteger(ringBytes) && !Number.isInteger(Math.log2(ringBytes))) {
+    problems.push(`ring_bytes is ${ringBytes}; it must be a power of two`)
+  }
+  for (const key of tls === undefined ? [] : ['ca', 'cert', 'key'] as const) {
+    if (typeof tls?.[key] !== 'string') problems.push(`tls.${key} must be the path of a PEM file`)
+  }
+  return problems
+}
+
+/** `host:port` or `[v6]:port` as its two parts; undefined when it is neither. */
+export function splitAddress(text: string): { host: string, port: number } | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  return match && port <= 65_535 ? { host: match[1] ?? match[2], port } : undefined
+}

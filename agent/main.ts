@@ -1,0 +1,142 @@
+// One node. The stages in order: probe → source → decode → enrich → spool → uplink.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { openClock, readBootId } from './clock.ts'
+import { Complaints } from './complaints.ts'
+import { checkConfig } from './config.ts'
+import type { AgentConfig } from './config.ts'
+import { Decoder } from './decode.ts'
+import { scopeOf } from './enrich/cgroups.ts'
+import { openEnricher } from './enrich/open.ts'
+import { AgentError } from './errors.ts'
+import { close, listen } from './http.ts'
+import { readKernelFacts } from './kernel-facts.ts'
+import { metricsRegistry } from './metrics.ts'
+import { RunMarker } from './previous-run.ts'
+import { openProbes } from './probes.ts'
+import { stateAfterFailure } from './probes/states.ts'
+import { probeTable } from './probes/table.ts'
+import { Pulse } from './pulse.ts'
+import { Source } from './source.ts'
+import { Spool } from './spool.ts'
+import { notReady, statsOf } from './status.ts'
+import type { AgentStats } from './status.ts'
+import { Uplink } from './uplink.ts'
+import type { NativeFailure } from '../native/index.ts'
+import type { ProbeState } from '../proto/gen/events.ts'
+
+/** A running agent. */
+export interface RunningAgent {
+  node_id: string
+  boot_id: string
+  /** Port of /metrics, /livez and /readyz. */
+  metrics_port: number
+  /** What each probe can see now. */
+  readonly probeStates: readonly ProbeState[]
+  stats(): AgentStats
+  /** Detaches, delivers what waits (5 s at most), stores the rest. Rejects when it cannot be stored. */
+  stop(): Promise<void>
+}
+
+const drainMs = 5000
+const { version } = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }
+
+/**
+ * Starts the agent. Rejects with AgentError or LogError when settings, folder or port cannot be used.
+ * Probes that the kernel refuses are no error: `probeStates` says what is lost.
+ */
+export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAgent> {
+  const config = checkConfig(given)
+  const { node_id, data, ring_bytes, sockets_max } = config
+  const facts = readKernelFacts()
+  const scope = checkScope(facts.cgroup2, config.scope_cgroup)
+  const clock = openClock()
+  const boot_id = readBootId()
+  const complaints = new Complaints()
+  const complain = complaints.say.bind(complaints)
+  const marker = new RunMarker(data, boot_id)
+  // Closes what is open in reverse order: when the start fails, and at the end.
+  await using opened = new AsyncDisposableStack()
+
+  const probes = openProbes({ ring_bytes, sockets_max, ...scope }, facts)
+  opened.defer(() => probes.object?.close())
+  const source = probes.object && new Source({
+    kernel: probes.object, ring_bytes, iterators: probes.iterators,
+    consume: (records, bytes) => decoder.decode(records, bytes),
+    failed: (program, failure) => pulse.setProbe(stateAfter(program, failure)),
+  })
+  const decoder = new Decoder({
+    takeRecord(record, at, kind) {
+      enricher.observe(record, at, kind)
+      spool.takeRecord(record, at, kind)
+    },
+  })
+  const { enricher, processes, stop: stopEnricher } = openEnricher({
+    cgroupMount: facts.cgroup2,
+    seen: (workload) => spool.add('workload_seen', workload),
+    changed: (pid, startLow, startHigh) => spool.forgetProcess(pid, startLow, startHigh),
+  })
+  opened.defer(stopEnricher)
+  const spool = new Spool({
+    dir: join(data, 'spool'), node_id, boot_id, clock, bytesMax: config.spool_bytes_max,
+    eventsPerBatchMax: config.events_per_batch_max, flushIntervalMs: config.flush_interval_ms,
+    factsOf: enricher.factsOf, failed: complain,
+    recovered: () => complaints.over(diskCodes, 'the disk of the spool works again'),
+  })
+  opened.defer(async () => {
+    await spool.close()
+    marker.end()
+  })
+  const uplink = new Uplink({
+    spool, clock, address: config.correlator, tls: config.tls, version, complain,
+    recovered: () => complaints.over(uplinkCodes, `the correlator at ${config.correlator} answers`),
+  })
+  opened.defer(() => uplink.stop(drainMs))
+
+  const pulse = new Pulse({
+    spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '',
+    heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states,
+    kernelCounts: () => probes.object?.counters() ?? [], undeliverable: () => uplink.eventsLost,
+    execsLost: () => processes.forgetAll(),
+  })
+  const parts = { decoder, enricher, pulse, source, spool, uplink }
+  const http = await listen({
+    listen: config.listen_http, problems: () => notReady(parts),
+    registry: metricsRegistry({
+      ...parts, version, probes: () => pulse.probeStates, mapBytes: () => probes.object?.mapBytes() ?? 0,
+    }),
+  })
+  opened.defer(() => close(http))
+
+  pulse.begin(marker.begin())
+  opened.defer(() => pulse.end())
+  uplink.start()
+  source?.start()
+  opened.defer(() => source?.stop())
+  const running = opened.move()
+  return {
+    node_id, boot_id, metrics_port: http.port, get probeStates() { return pulse.probeStates },
+    stats: () => statsOf(parts), stop: () => running.disposeAsync(),
+  }
+}
+
+const diskCodes = ['LOG_NO_SPACE', 'LOG_READ_ONLY', 'LOG_NOT_PERMITTED', 'LOG_NOT_FOUND', 'LOG_IO']
+const uplinkCodes = ['UPLINK_UNREACHABLE', 'UPLINK_SILENT', 'UPLINK_REFUSED']
+
+function checkScope(
+  mount: string, path: string | undefined,
+): { scope_cgroup_id: bigint, scope_cgroup_level: number } {
+  if (path === undefined) return { scope_cgroup_id: 0n, scope_cgroup_level: 0 }
+  const scope = scopeOf(mount, path)
+  if (scope) return { scope_cgroup_id: scope.id, scope_cgroup_level: scope.level }
+  const where = mount === '' ? 'no cgroup v2 is mounted' : `not found below ${mount}`
+  throw new AgentError('AGENT_SCOPE', `scope_cgroup ${path}: ${where}`)
+}
+
+function stateAfter(program: string, failure: NativeFailure): ProbeState {
+  const state = stateAfterFailure(probeTable, program, failure)
+  if (state) return state
+  throw new TypeError(`program ${program} is not in the table of probes`)
+}
