@@ -1,0 +1,290 @@
+/** What a detector may ask and do while it looks at an event. */
+import type { CompiledPolicy } from '../policy/compile.ts'
+import type { EventView } from '../proto/event-view.ts'
+import { formatTime } from '../proto/event-json.ts'
+import type { EventViews } from '../proto/gen/events.ts'
+import { unitOf } from './cgroup-table.ts'
+import type { Detector, Evidence, Finding, Json, Severity } from './detector.ts'
+import type { Amendment, IncidentTable } from './incident-table.ts'
+import type { KeyedState } from './keyed-state.ts'
+import { processIdentity } from './lineage.ts'
+import type { Lineage, LineageProcess } from './lineage.ts'
+import { connectionKey } from './pairing.ts'
+import type { End, Pairing } from './pairing.ts'
+import type { Source, SourceTable } from './source-table.ts'
+
+/** Events of connections, whose addresses are 16 bytes in a column. */
+export type ConnectionEvent =
+  EventViews['connection_open'] | EventViews['connection_close'] | EventViews['connection_failed']
+
+/** The other end of a connection, when it is watched too. */
+export interface Peer {
+  process: LineageProcess | null
+  evidence: Evidence
+}
+
+/** A detector with its memory, its settings by the policy in force, and what it counted. */
+export interface RunningDetector {
+  detector: Detector
+  states: KeyedState<unknown>
+  settings: Record<string, number>
+  findings: number
+  muted: number
+}
+
+/** Values of `direction` in the columns. */
+export const OUTGOING = 1
+export const ACCEPTED = 2
+
+/** One object, moved from event to event by the engine. */
+export class Context {
+  /** Highest event time so far, wall clock milliseconds. */
+  watermarkMs = 0
+  policy: CompiledPolicy
+  /** Number of the policy: what was derived from another one is stale. */
+  policyNumber = 0
+  /** Process of the event; null when none is known. */
+  process: LineageProcess | null = null
+  private event: EventView | null = null
+  private source: Source | null = null
+  private running: RunningDetector | null = null
+  private key: string | number = 0
+  /** The other end was looked for already, and the key of the connection made. */
+  private met = false
+  private keyed = false
+  private peerFound: Peer | null = null
+  private readonly connectionKey = { low: 0, high: 0 }
+  private readonly end: End = { process: 0, source: 0, seq: 0 }
+  private readonly other: End = { process: 0, source: 0, seq: 0 }
+  private readonly lineage: Lineage
+  private readonly sources: SourceTable
+  private readonly pairing: Pairing
+  private readonly incidents: IncidentTable
+
+  constructor(
+    policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, pairing: Pairing,
+    incidents: IncidentTable,
+  ) {
+    this.policy = policy
+    this.lineage = lineage
+    this.sources = sources
+    this.pairing = pairing
+    this.incidents = incidents
+  }
+
+  /** For the engine: the next event; null for a wake-up. */
+  moveTo(event: EventView | null, source: Source | null, process: LineageProcess | null): void {
+    this.event = event
+    this.source = source
+    this.process = process
+    this.met = false
+    this.keyed = false
+  }
+
+  /** For the engine: calls `act` as if there were no event, and then goes on where it was. */
+  without(act: () => void): void {
+    const { event, source, process, running, key, met, peerFound } = this
+    this.moveTo(null, null, null)
+    act()
+    this.moveTo(event, source, process)
+    Object.assign(this, { running, key, met, peerFound })
+  }
+
+  /** For the engine: the detector that is asked next, and its key. */
+  enter(running: RunningDetector, key: string | number): void {
+    this.running = running
+    this.key = key
+  }
+
+  /** A threshold by the policy in force. */
+  setting(name: string): number {
+    return this.running!.settings[name]
+  }
+
+  /** Zone of a process by the policy, `NO_ZONE` when none holds it. Kept per process. */
+  zoneOf(process: LineageProcess | null): number {
+    if (process === null) return -1
+    if (process.zonePolicy === this.policyNumber && process.zoneCgroup === process.cgroup.version) {
+      return process.zone
+    }
+    const { path } = process.cgroup
+    process.zone = this.policy.zoneOfProcess({
+      exe: process.exe, cgroup_path: path, systemd_unit: unitOf(path),
+    })
+    process.zonePolicy = this.policyNumber
+    process.zoneCgroup = process.cgroup.version
+    return process.zone
+  }
+
+  /** False when no policy in force could forbid this connection: most, while it only learns. */
+  mayCross(event: ConnectionEvent): boolean {
+    const { local_addr: near, remote_addr: far } = event.columns
+    const at = 16 * event.row
+    return this.policy.mayCross(near, at, far, at)
+  }
+
+  /** Zone of the end of the connection that the event is about. */
+  nearZone(event: ConnectionEvent): number {
+    const { local_addr: near, remote_addr: far } = event.columns
+    const at = 16 * event.row
+    return this.policy.nearZone(this.zoneOf(this.process), near, at, far, at)
+  }
+
+  /** Zone of the other end, as well as it is known. */
+  farZone(event: ConnectionEvent, peer: Peer | null): number {
+    const { local_addr: near, remote_addr: far } = event.columns
+    const at = 16 * event.row
+    const peerZone = this.zoneOf(peer?.process ?? null)
+    return this.policy.farZone(this.zoneOf(this.process), near, at, far, at, peerZone)
+  }
+
+  /** Name of a zone. */
+  zoneName(zone: number): string {
+    return this.policy.zones[zone] ?? ''
+  }
+
+  /** The connection as a number that is the same from both ends. A state can be kept by it. */
+  connection(event: EventViews['connection_open'] | EventViews['connection_close']): number {
+    const { connectionKey: key } = this
+    if (!this.keyed) this.makeConnectionKey(event)
+    return (key.high & 0x1fffff) * 4294967296 + key.low
+  }
+
+  private makeConnectionKey(
+    event: EventViews['connection_open'] | EventViews['connection_close'],
+  ): void {
+    this.keyed = true
+    const { columns, row } = event
+    const { local_addr: near, remote_addr: far, local_port, remote_port } = columns
+    const at = 16 * row
+    const place = isOnePlace(near, far, at)
+      ? Math.imul(this.source!.number, 0x9e3779b1) ^ columns.netns[row] : 0
+    const protocol = columns.protocol[row]
+    const { connectionKey: key } = this
+    if (columns.direction[row] === ACCEPTED) {
+      connectionKey(far, at, remote_port[row], near, at, local_port[row], protocol, place, key)
+    } else connectionKey(near, at, local_port[row], far, at, remote_port[row], protocol, place, key)
+  }
+
+  /** The other end, when its event came before this one. */
+  peer(event: EventViews['connection_open']): Peer | null {
+    if (this.met) return this.peerFound
+    this.met = true
+    this.peerFound = null
+    this.connection(event)
+    this.end.process = this.process?.number ?? 0
+    this.end.source = this.source!.number
+    this.end.seq = event.seq
+    const direction = event.columns.direction[event.row]
+    const { connectionKey: key, end, other } = this
+    if (!this.pairing.meet(key, direction, end, this.watermarkMs, other)) return null
+    const source = this.sources.get(other.source)
+    if (source === null) return null
+    const { node_id, boot_id } = source
+    this.peerFound = {
+      process: this.lineage.get(other.process), evidence: { node_id, boot_id, seq: other.seq },
+    }
+    return this.peerFound
+  }
+
+  /** A process by its number; null when it is forgotten. */
+  processOf(number: number): LineageProcess | null {
+    return this.lineage.get(number)
+  }
+
+  subjectOf(process: LineageProcess): string {
+    return this.lineage.subjectOf(process)
+  }
+
+  workloadOf(process: LineageProcess): string {
+    return this.lineage.workloadOf(process)
+  }
+
+  /** The process and where it comes from, for the details of a finding. */
+  describe(process: LineageProcess): { [key: string]: Json } {
+    const { pid, uid, comm, exe, node_id } = process
+    const zone = this.zoneOf(process)
+    return {
+      node_id, pid, process_id: processIdentity(process), uid, comm, exe,
+      args: argumentsOf(process), cgroup_path: process.cgroup.path,
+      workload: this.workloadOf(process), zone: zone < 0 ? '' : this.zoneName(zone),
+      ancestry: this.lineage.ancestry(process).map((ancestor) => ({
+        pid: ancestor.pid, process_id: processIdentity(ancestor), uid: ancestor.uid,
+        exe: ancestor.exe, args: argumentsOf(ancestor),
+      })),
+    }
+  }
+
+  /** Identity of the event. */
+  get evidence(): Evidence {
+    const { node_id, boot_id, seq } = this.event!
+    return { node_id, boot_id, seq }
+  }
+
+  /** Time of the event, RFC 3339. */
+  get time(): string {
+    return formatTime(this.event!.wall_ns)
+  }
+
+  /**
+   * Reports a finding; the id of its incident, null while the detector is muted. In `wake` there is
+   * no event and no process: what has a default from them must be given.
+   */
+  report(finding: Finding): string | null {
+    const running = this.running!
+    const { detector } = running
+    const timeMs = finding.timeMs ?? this.event!.time_ms
+    const mute = this.policy.detectors.get(detector.id)?.mute
+    if (mute && timeMs < mute.untilMs) {
+      running.muted++
+      return null
+    }
+    running.findings++
+    return this.incidents.add(detector, {
+      ...finding, timeMs,
+      subject: finding.subject ?? this.subjectOfEvent(),
+      severity: finding.severity ?? detector.severity,
+      time: finding.time ?? this.time,
+      evidence: finding.evidence ?? [this.evidence],
+      zones: finding.zones ?? [],
+      workloads: finding.workloads ?? (this.process === null ? [] : [this.workloadOf(this.process)]),
+      nodes: finding.nodes ?? [this.event!.node_id],
+      totals: finding.totals ?? {},
+    }, this.watermarkMs)
+  }
+
+  /** Adds to a finding of this detector; `incident` from `report`. */
+  amend(incident: string, key: string, amendment: Amendment): void {
+    this.incidents.amend(incident, this.running!.detector.id, key, amendment)
+  }
+
+  /** Asks for `wake` for the key of this call, so many milliseconds of the watermark from now. */
+  wakeIn(ms: number): void {
+    this.running!.states.wakeAt(this.key, this.watermarkMs + ms)
+  }
+
+  /** Forgets the state of the key of this call. */
+  forget(): void {
+    this.running!.states.delete(this.key)
+  }
+
+  private subjectOfEvent(): string {
+    return this.process !== null ? this.subjectOf(this.process) : `node ${this.event!.node_id}`
+  }
+}
+
+/** One step down, for an attempt that did not succeed. */
+export function milder(severity: Severity): Severity {
+  return severity === 'critical' ? 'high' : severity === 'high' ? 'medium' : 'low'
+}
+
+function argumentsOf({ args }: LineageProcess): string[] {
+  return args === '' ? [] : args.split('\0')
+}
+
+/** Both ends are in one network namespace: loopback, or an address that talks to itself. */
+function isOnePlace(near: Uint8Array, far: Uint8Array, at: number): boolean {
+  let same = true
+  for (let i = 15; i >= 0 && same; i--) same = near[at + i] === far[at + i]
+  return same || (far[at + 12] === 127 && far[at + 10] === 0xff && far[at + 11] === 0xff)
+}

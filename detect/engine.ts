@@ -1,0 +1,368 @@
+/**
+ * Events in, incidents out. Pure: what comes out is a function of the log and the policy in it.
+ * The hot loop reads columns; detectors see one view per kind, moved from row to row.
+ */
+import { compilePolicy } from '../policy/compile.ts'
+import { learningPolicy } from '../policy/learning.ts'
+import { parsePolicy } from '../policy/parse.ts'
+import type { Policy } from '../policy/policy.ts'
+import type { Batch } from '../proto/batch.ts'
+import type { Event } from '../proto/batch-cursor.ts'
+import { kindInfos, newViews } from '../proto/gen/events.ts'
+import { Context } from './context.ts'
+import type { RunningDetector } from './context.ts'
+import { CoverageTable } from './coverage.ts'
+import type { CoveredNode } from './coverage.ts'
+import type { Detector } from './detector.ts'
+import { IncidentTable } from './incident-table.ts'
+import type { IncidentOptions } from './incident-table.ts'
+import type { Incident, IncidentUpdate } from './incident.ts'
+import { KeyedState } from './keyed-state.ts'
+import { Lineage } from './lineage.ts'
+import type { LineageOptions, LineageProcess } from './lineage.ts'
+import { Pairing } from './pairing.ts'
+import { packState, unpackState } from './snapshot.ts'
+import type { EngineState } from './snapshot.ts'
+import { SourceTable } from './source-table.ts'
+import type { Source } from './source-table.ts'
+
+export interface EngineOptions {
+  detectors: readonly Detector[]
+  /** In force until the log says otherwise; default: learning. */
+  policy?: Policy
+  /** In force whatever the log says: a replay that asks what another policy would do. */
+  policyOverride?: Policy
+  lineage?: LineageOptions
+  incidents?: IncidentOptions
+  /** Ends of connections that can wait for each other; a power of two. */
+  pairingSlots?: number
+}
+
+/** Amounts since the first event of the log; those by detector have its id as the key. */
+export interface EngineCounters {
+  events: number
+  /** Of kinds that this build does not know. */
+  events_unknown: number
+  /** Events that had been evaluated before. */
+  duplicates: number
+  /** Places where numbers of events are missing. */
+  holes: number
+  /** Texts in the log that are no policy; the one before stayed in force. */
+  policies_refused: number
+  findings: Record<string, number>
+  muted: Record<string, number>
+  keys: Record<string, number>
+  evictions: Record<string, number>
+  processes: number
+  process_evictions: number
+  source_evictions: number
+  pairing_evictions: number
+  incidents_open: number
+  incidents_aged_out: number
+  findings_unlisted: number
+  amendments_lost: number
+}
+
+const TICK_MS = 1000
+const NEW_SPOOL = 'the agent began a new spool; what the old one still held is lost'
+const MISSING = 'the numbers are missing in the log'
+const numberOfKind = Object.fromEntries(kindInfos.map(({ kind, number }) => [kind, number]))
+
+export class Engine {
+  private readonly running: RunningDetector[]
+  private readonly subscribers: RunningDetector[][] = Array.from({ length: 256 }, () => [])
+  private readonly views: (Event | undefined)[] = []
+  private readonly rows = new Uint32Array(256)
+  private readonly sources = new SourceTable()
+  private readonly coverage: CoverageTable
+  private readonly lineage: Lineage
+  private readonly pairing: Pairing
+  private readonly table: IncidentTable
+  private readonly context: Context
+  private readonly overridden: boolean
+  private policyText: string
+  /** Processes of the rows of this batch. */
+  private processes: (LineageProcess | undefined)[] = []
+  private nextTickMs = 0
+  private readonly counted =
+    { events: 0, events_unknown: 0, duplicates: 0, holes: 0, policies_refused: 0 }
+
+  constructor(options: EngineOptions) {
+    this.coverage = new CoverageTable((nodeId, fromMs, toMs) =>
+      this.table.coverageChanged(nodeId, fromMs, toMs))
+    this.lineage = new Lineage(options.lineage)
+    this.pairing = new Pairing(options.pairingSlots)
+    this.table = new IncidentTable(this.coverage, options.incidents)
+    const policy = options.policyOverride ?? options.policy ?? learningPolicy()
+    this.overridden = options.policyOverride !== undefined
+    this.policyText = policy.text
+    this.context = new Context(
+      compilePolicy(policy), this.lineage, this.sources, this.pairing, this.table)
+    this.running = options.detectors.map((detector) => this.start(detector))
+    for (const running of this.running) {
+      for (const kind of running.detector.needs) {
+        this.subscribers[numberOfKind[kind]].push(running)
+      }
+    }
+    this.applySettings()
+    const views = newViews()
+    for (const { kind, number } of kindInfos) this.views[number] = views[kind]
+  }
+
+  private start(detector: Detector): RunningDetector {
+    const { keysMax, idleMs } = detector.state
+    const running: RunningDetector = {
+      detector, settings: {}, findings: 0, muted: 0,
+      states: new KeyedState(keysMax, idleMs, (key, state) => this.context.without(() => {
+        this.context.enter(running, key)
+        detector.wake?.(state, this.context)
+      })),
+    }
+    return running
+  }
+
+  /** Highest event time so far, wall clock milliseconds; 0 before the first event. */
+  get watermarkMs(): number { return this.context.watermarkMs }
+
+  get openIncidents(): number { return this.table.openCount }
+
+  /** SHA-256 of the policy in force. */
+  get policySha256(): string { return this.context.policy.sha256 }
+
+  /** Every incident that is still kept, as it is now. */
+  incidents(): Incident[] {
+    return this.table.all()
+  }
+
+  /** Evaluates a batch; batches come in log order. Returns what is to be told of incidents. */
+  ingest(batch: Batch, position: number): IncidentUpdate[] {
+    const { context } = this
+    const { envelope } = batch
+    const source = this.sources.of(envelope, context.watermarkMs)
+    const from = Math.min(envelope.count, Math.max(0, source.nextSeq - envelope.first_seq))
+    this.counted.duplicates += from
+    if (from < envelope.count) this.walk(batch, source, from)
+    return this.table.takeUpdates(position, context.watermarkMs)
+  }
+
+  private walk(batch: Batch, source: Source, from: number): void {
+    const { kinds } = batch
+    const { rows, views, context } = this
+    this.open(batch)
+    let node: CoveredNode | null = null
+    for (let index = 0; index < kinds.length; index++) {
+      const view = views[kinds[index]]
+      const row = rows[kinds[index]]++
+      if (index < from) continue
+      if (view === undefined) {
+        this.counted.events_unknown++
+        continue
+      }
+      view.row = row
+      view.index = index
+      const { columns } = view
+      const timeMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6 +
+        batch.clockOffsetMs
+      node ??= this.arrive(batch, source, timeMs)
+      if (timeMs > context.watermarkMs) this.advance(timeMs)
+      this.coverage.seen(node, timeMs, context.watermarkMs)
+      this.visit(view, batch, source, node, timeMs)
+    }
+    this.counted.events += kinds.length - from
+  }
+
+  /** Points the views at the columns of a batch. */
+  private open(batch: Batch): void {
+    this.rows.fill(0)
+    for (const { kind, number } of kindInfos) {
+      const columns = batch.columns[kind]
+      if (columns === undefined) continue
+      const view = this.views[number]!
+      view.batch = batch
+      view.columns = columns as never
+    }
+    this.processes = new Array<LineageProcess | undefined>(batch.processes.rows).fill(undefined)
+  }
+
+  /** The first event of a batch: is one missing before it? */
+  private arrive(batch: Batch, source: Source, timeMs: number): CoveredNode {
+    const { node_id, boot_id, first_seq, count } = batch.envelope
+    const node = this.coverage.node(node_id, timeMs, this.context.watermarkMs)
+    if (first_seq > source.nextSeq) {
+      this.counted.holes++
+      const start = batch.columns.agent_start
+      const fresh = batch.kinds[0] === numberOfKind.agent_start && start !== undefined &&
+        start.first_seq[0] + start.first_seq[1] * 4294967296 === first_seq
+      this.coverage.hole(node, boot_id, source.nextSeq - 1, first_seq,
+        fresh ? NEW_SPOOL : MISSING, timeMs)
+    }
+    source.nextSeq = Math.max(source.nextSeq, first_seq + count)
+    return node
+  }
+
+  private visit(
+    view: Event, batch: Batch, source: Source, node: CoveredNode, timeMs: number,
+  ): void {
+    const { context } = this
+    const row = view.columns.process[view.row]
+    let process: LineageProcess | null = null
+    if (batch.processes.pid[row] !== 0) {
+      process = this.processes[row] ?? null
+      if (process === null || process.forgotten) {
+        process = this.lineage.ofRow(source, batch, row, context.watermarkMs)
+        this.processes[row] = process
+      } else if (process.row !== row) this.lineage.update(process, batch, row)
+      process.touchedMs = context.watermarkMs
+    }
+    context.moveTo(view, source, process)
+    if (view.kind !== 'connection_open') this.learn(view, source, node, timeMs)
+    for (const running of this.subscribers[batch.kinds[view.index]]) this.ask(running, view)
+  }
+
+  /** What the engine itself takes from an event. */
+  private learn(view: Event, source: Source, node: CoveredNode, timeMs: number): void {
+    const { process } = this.context
+    switch (view.kind) {
+      case 'process_exec':
+        if (process !== null) this.lineage.exec(process, view)
+        break
+      case 'process_exit':
+        if (process !== null) process.exitedMs = this.context.watermarkMs
+        break
+      case 'workload_seen':
+        this.lineage.workloadSeen(source, view)
+        break
+      case 'gap':
+        this.coverage.gap(node, view, view.batch.clockOffsetMs)
+        break
+      case 'probe_state':
+        this.coverage.probe(node, view, timeMs)
+        break
+      case 'policy_applied':
+        this.apply(view.text)
+    }
+  }
+
+  private ask(running: RunningDetector, view: Event): void {
+    const { context } = this
+    const { detector, states } = running
+    context.enter(running, 0)
+    const key = detector.key(view, context)
+    if (key === null) return
+    context.enter(running, key)
+    let state = states.use(key, context.watermarkMs)
+    if (state === undefined) {
+      state = detector.state.initial(view, context)
+      if (state !== null) states.add(key, state, context.watermarkMs)
+    }
+    detector.evaluate(view, state, context)
+  }
+
+  /** Time has come this far: what waited for it happens, whole seconds at a time. */
+  private advance(timeMs: number): void {
+    this.context.watermarkMs = timeMs
+    if (timeMs < this.nextTickMs) return
+    this.nextTickMs = (Math.floor(timeMs / TICK_MS) + 1) * TICK_MS
+    this.coverage.advance(timeMs)
+    for (const { states } of this.running) states.advance(timeMs)
+    this.table.advance(timeMs)
+  }
+
+  /** The empty text is the learning policy. */
+  private apply(text: string): void {
+    if (this.overridden) return
+    const policy = text === '' ? learningPolicy() : parsePolicy(text).policy
+    if (policy === null) {
+      this.counted.policies_refused++
+      return
+    }
+    if (policy.sha256 === this.context.policy.sha256) return
+    this.policyText = policy.text
+    this.context.policy = compilePolicy(policy)
+    this.context.policyNumber++
+    this.applySettings()
+  }
+
+  private applySettings(): void {
+    for (const running of this.running) {
+      const { id, settings } = running.detector
+      running.settings = { ...settings }
+      for (const { name, value } of this.context.policy.detectors.get(id)?.thresholds ?? []) {
+        // Others were refused when the policy was checked.
+        if (Object.hasOwn(settings, name) && typeof value === 'number') {
+          running.settings[name] = value
+        }
+      }
+    }
+  }
+
+  counters(): EngineCounters {
+    const byId = (value: (running: RunningDetector) => number): Record<string, number> =>
+      Object.fromEntries(this.running.map((running) => [running.detector.id, value(running)]))
+    return {
+      ...this.counted,
+      findings: byId(({ findings }) => findings),
+      muted: byId(({ muted }) => muted),
+      keys: byId(({ states }) => states.size),
+      evictions: byId(({ states }) => states.evictions),
+      processes: this.lineage.size,
+      process_evictions: this.lineage.evictions,
+      source_evictions: this.sources.evictions,
+      pairing_evictions: this.pairing.evictions,
+      incidents_open: this.table.openCount,
+      incidents_aged_out: this.table.agedOut,
+      findings_unlisted: this.table.findingsUnlisted,
+      amendments_lost: this.table.amendmentsLost,
+    }
+  }
+
+  /** Everything that `restore` needs to go on as if nothing had happened, policy included. */
+  snapshot(): Uint8Array {
+    return packState({
+      watermarkMs: this.context.watermarkMs,
+      nextTickMs: this.nextTickMs,
+      policyText: this.policyText,
+      counted: this.counted,
+      sources: this.sources.snapshot(),
+      coverage: this.coverage.snapshot(),
+      lineage: this.lineage.snapshot(),
+      pairing: this.pairing.snapshot(),
+      incidents: this.table.snapshot(),
+      detectors: this.running.map(({ detector, findings, muted, states }) => {
+        return { id: detector.id, findings, muted, states: states.snapshot() }
+      }),
+    })
+  }
+
+  /**
+   * The engine that a snapshot was taken of. `policy` of the options is not used: the snapshot has
+   * it. A detector that is not in the snapshot starts empty.
+   *
+   * @throws SnapshotError
+   */
+  static restore(bytes: Uint8Array, options: EngineOptions): Engine {
+    const state = unpackState(bytes)
+    const policy = state.policyText === '' ? null : parsePolicy(state.policyText).policy
+    const engine = new Engine({ ...options, policy: policy ?? learningPolicy() })
+    engine.take(state)
+    return engine
+  }
+
+  private take(state: EngineState): void {
+    this.context.watermarkMs = state.watermarkMs
+    this.nextTickMs = state.nextTickMs
+    Object.assign(this.counted, state.counted)
+    this.sources.restore(state.sources)
+    this.coverage.restore(state.coverage)
+    this.lineage.restore(state.lineage)
+    this.pairing.restore(state.pairing)
+    this.table.restore(state.incidents)
+    for (const { id, findings, muted, states } of state.detectors) {
+      const running = this.running.find(({ detector }) => detector.id === id)
+      if (running === undefined) continue
+      running.findings = findings
+      running.muted = muted
+      running.states.restore(states)
+    }
+  }
+}

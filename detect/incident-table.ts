@@ -1,0 +1,261 @@
+/** Joins findings about the same subject into incidents. Bounded; driven by the watermark alone. */
+import type { CoverageTable } from './coverage.ts'
+import type { Detector, Evidence, Finding, Story } from './detector.ts'
+import { incidentId, tellIncident } from './incident.ts'
+import type { Incident, IncidentUpdate, KeptFinding, KeptIncident } from './incident.ts'
+
+/** A finding with everything filled in. */
+export type CompleteFinding = Required<Finding>
+
+/** What became known about a finding after it was reported. */
+export interface Amendment {
+  totals?: Record<string, number>
+  details?: Story['details']
+  evidence?: Evidence[]
+  nodes?: string[]
+  workloads?: string[]
+  hop?: Story['hop']
+  summary?: string
+}
+
+export interface IncidentOptions {
+  openMax?: number
+  /** Closed incidents that can still be amended. */
+  closedMax?: number
+  findingsMax?: number
+  /** An open incident without news is closed after this time, by the watermark. */
+  quietMs?: number
+}
+
+export type IncidentTableSnapshot = {
+  kept: KeptIncident[]
+  /** Ids of the closed ones in the order in which they closed. */
+  closed: string[]
+  agedOut: number
+  findingsUnlisted: number
+  amendmentsLost: number
+}
+
+const EVIDENCE_MAX = 10
+const NAMES_MAX = 100
+/** Amounts alone are told at most so often: a busy violation must not fill the incident log. */
+const AMOUNTS_EVERY_MS = 10_000
+/** What was lost shortly before the first finding may belong to it. */
+const LOOK_BACK_MS = 60_000
+
+export class IncidentTable {
+  /** Incidents that were closed because too many were open. */
+  agedOut = 0
+  findingsUnlisted = 0
+  /** Amendments to incidents that are no longer kept. */
+  amendmentsLost = 0
+  private readonly open = new Map<string, KeptIncident>()
+  private readonly byId = new Map<string, KeptIncident>()
+  /** Closed, the oldest first. */
+  private readonly closed = new Set<KeptIncident>()
+  private readonly options: Required<IncidentOptions>
+  private readonly coverage: CoverageTable
+  private updates: Omit<IncidentUpdate, 'position'>[] = []
+
+  constructor(coverage: CoverageTable, options: IncidentOptions = {}) {
+    this.coverage = coverage
+    this.options = {
+      openMax: 1000, closedMax: 1000, findingsMax: 100, quietMs: 900_000, ...options,
+    }
+  }
+
+  get openCount(): number { return this.open.size }
+
+  /** Returns the id of the incident that the finding went into. `nowMs` is the watermark. */
+  add(detector: Detector, finding: CompleteFinding, nowMs: number): string {
+    const incident = this.open.get(finding.subject) ?? this.openFor(finding, nowMs)
+    const known = incident.findings.find(({ key, detector: id }) =>
+      key === finding.key && id === detector.id)
+    if (known !== undefined) again(known, finding)
+    else if (incident.findings.length < this.options.findingsMax) {
+      incident.findings.push(keptOf(detector, finding))
+    } else {
+      incident.findings_unlisted++
+      this.findingsUnlisted++
+    }
+    const listed = addNames(incident.nodes, finding.nodes) + addNames(incident.zones, finding.zones)
+      + addNames(incident.workloads, finding.workloads)
+    incident.touchedMs = nowMs
+    if (finding.timeMs > incident.updatedMs) {
+      incident.updatedMs = finding.timeMs
+      incident.updated_at = finding.time
+    }
+    const isNew = known === undefined && incident.findings_unlisted === 0
+    this.note(incident, isNew || listed > 0 ? 'story' : 'amount')
+    return incident.incident_id
+  }
+
+  /** Adds to a finding that was reported, also when its incident has closed since. */
+  amend(id: string, detector: string, key: string, amendment: Amendment): void {
+    const incident = this.byId.get(id)
+    const finding = incident?.findings.find((one) => one.key === key && one.detector === detector)
+    if (incident === undefined || finding === undefined) {
+      this.amendmentsLost++
+      return
+    }
+    addTotals(finding.totals, amendment.totals ?? {})
+    addEvidence(finding, amendment.evidence ?? [])
+    Object.assign(finding.details, amendment.details)
+    finding.hop = amendment.hop ?? finding.hop
+    finding.summary = amendment.summary ?? finding.summary
+    addNames(incident.nodes, amendment.nodes ?? [])
+    addNames(incident.workloads, amendment.workloads ?? [])
+    const story = amendment.summary !== undefined || amendment.hop !== undefined
+    this.note(incident, story ? 'story' : 'amount')
+  }
+
+  /** What is known of a node in a time range has changed. */
+  coverageChanged(nodeId: string, fromMs: number, toMs: number): void {
+    for (const incident of this.byId.values()) {
+      const [start, end] = windowOf(incident)
+      if (fromMs > end || toMs < start || !incident.nodes.includes(nodeId)) continue
+      this.note(incident, 'story')
+    }
+  }
+
+  /** The watermark has come to `nowMs`. */
+  advance(nowMs: number): void {
+    for (const incident of this.open.values()) {
+      if (nowMs - incident.touchedMs >= this.options.quietMs) this.close(incident, 'quiet', nowMs)
+    }
+  }
+
+  /** What is to be told after a batch. */
+  takeUpdates(position: number, nowMs: number): IncidentUpdate[] {
+    for (const incident of this.byId.values()) {
+      const due = incident.news === 'story' ||
+        (incident.news === 'amount' && nowMs - incident.toldMs >= AMOUNTS_EVERY_MS)
+      if (due) this.tell(incident, nowMs)
+    }
+    const updates = this.updates.map((update) => ({ position, ...update }))
+    this.updates = []
+    return updates
+  }
+
+  /** Every incident that is kept, as it is now; the oldest first. */
+  all(): Incident[] {
+    return [...this.byId.values()].map((incident) => this.toJson(incident))
+  }
+
+  private openFor(finding: CompleteFinding, nowMs: number): KeptIncident {
+    if (this.open.size >= this.options.openMax) {
+      const oldest = [...this.open.values()].reduce((a, b) => b.touchedMs < a.touchedMs ? b : a)
+      this.agedOut++
+      this.close(oldest, 'aged_out', nowMs)
+    }
+    const incident: KeptIncident = {
+      incident_id: incidentId(finding.subject, finding.evidence[0]),
+      subject: finding.subject, state: 'open', close_reason: null,
+      openedMs: finding.timeMs, opened_at: finding.time,
+      updatedMs: finding.timeMs, updated_at: finding.time, closedMs: 0, touchedMs: nowMs,
+      nodes: [], workloads: [], zones: [], findings: [], findings_unlisted: 0,
+      news: 'story', toldMs: 0, told: false,
+    }
+    this.open.set(finding.subject, incident)
+    this.byId.set(incident.incident_id, incident)
+    return incident
+  }
+
+  private close(incident: KeptIncident, reason: 'quiet' | 'aged_out', nowMs: number): void {
+    // One that opened in this batch is told as opened first.
+    if (incident.news !== 'none') this.tell(incident, nowMs)
+    incident.state = 'closed'
+    incident.close_reason = reason
+    incident.closedMs = nowMs
+    this.open.delete(incident.subject)
+    this.closed.add(incident)
+    this.updates.push({ change: 'closed', incident: this.toJson(incident) })
+    incident.toldMs = nowMs
+    for (const oldest of this.closed) {
+      if (this.closed.size <= this.options.closedMax) break
+      this.closed.delete(oldest)
+      this.byId.delete(oldest.incident_id)
+    }
+  }
+
+  private note(incident: KeptIncident, news: 'amount' | 'story'): void {
+    if (incident.news !== 'story') incident.news = news
+  }
+
+  private tell(incident: KeptIncident, nowMs: number): void {
+    this.updates.push({
+      change: incident.told ? 'updated' : 'opened', incident: this.toJson(incident),
+    })
+    incident.told = true
+    incident.news = 'none'
+    incident.toldMs = nowMs
+  }
+
+  private toJson(incident: KeptIncident): Incident {
+    const [start, end] = windowOf(incident)
+    return tellIncident(incident, this.coverage.of(incident.nodes, start, end))
+  }
+
+  snapshot(): IncidentTableSnapshot {
+    const { agedOut, findingsUnlisted, amendmentsLost } = this
+    const closed = [...this.closed].map((incident) => incident.incident_id)
+    return { kept: [...this.byId.values()], closed, agedOut, findingsUnlisted, amendmentsLost }
+  }
+
+  /** Takes over what `snapshot` gave, which must not be used again; this one must be empty. */
+  restore(from: IncidentTableSnapshot): void {
+    for (const incident of from.kept) {
+      this.byId.set(incident.incident_id, incident)
+      if (incident.state === 'open') this.open.set(incident.subject, incident)
+    }
+    for (const id of from.closed) this.closed.add(this.byId.get(id)!)
+    this.agedOut = from.agedOut
+    this.findingsUnlisted = from.findingsUnlisted
+    this.amendmentsLost = from.amendmentsLost
+  }
+}
+
+/** What happened then belongs to the incident. It goes on until the incident closes. */
+function windowOf(incident: KeptIncident): [startMs: number, endMs: number] {
+  return [incident.openedMs - LOOK_BACK_MS,
+    incident.state === 'open' ? Infinity : incident.closedMs]
+}
+
+function keptOf(detector: Detector, finding: CompleteFinding): KeptFinding {
+  const { key, severity, time, timeMs, totals } = finding
+  const { summary, details, next_steps, hop } = finding.tell()
+  return {
+    key, detector: detector.id, title: detector.title, severity, time, timeMs, last_time: time,
+    count: 1, summary, details, totals: { ...totals }, next_steps, hop: hop ?? null,
+    evidence: finding.evidence.slice(0, EVIDENCE_MAX),
+    evidence_unlisted: Math.max(0, finding.evidence.length - EVIDENCE_MAX),
+    attack: detector.attack, atlas: detector.atlas,
+  }
+}
+
+function again(known: KeptFinding, finding: CompleteFinding): void {
+  known.count++
+  if (finding.time > known.last_time) known.last_time = finding.time
+  addTotals(known.totals, finding.totals)
+  addEvidence(known, finding.evidence)
+}
+
+function addTotals(totals: Record<string, number>, more: Record<string, number>): void {
+  for (const [name, value] of Object.entries(more)) totals[name] = (totals[name] ?? 0) + value
+}
+
+function addEvidence(finding: KeptFinding, evidence: readonly Evidence[]): void {
+  for (const one of evidence) {
+    if (finding.evidence.length < EVIDENCE_MAX) finding.evidence.push(one)
+    else finding.evidence_unlisted++
+  }
+}
+
+/** How many were new. What does not fit is left out: it stands in the findings. */
+function addNames(list: string[], names: readonly string[]): number {
+  const before = list.length
+  for (const name of names) {
+    if (name !== '' && list.length < NAMES_MAX && !list.includes(name)) list.push(name)
+  }
+  return list.length - before
+}

@@ -1,0 +1,323 @@
+/**
+ * Who is who: the processes of all nodes, from exec and exit events and from the process dictionary
+ * of every batch. Bounded. What is in it depends on the order of events alone, not on how they were
+ * cut into batches.
+ */
+import type { Batch } from '../proto/batch.ts'
+import type { ProcessExecView, WorkloadSeenView } from '../proto/gen/events.ts'
+import { CgroupTable } from './cgroup-table.ts'
+import type { Cgroup, CgroupSnapshot } from './cgroup-table.ts'
+import type { Source } from './source-table.ts'
+
+/** A process, as far as it is known. 64-bit start times are two words, low one first. */
+export interface LineageProcess {
+  /** Never used again for another process. Detectors key on it. */
+  number: number
+  /** Number of the node and boot. */
+  source: number
+  node_id: string
+  pid: number
+  startLow: number
+  startHigh: number
+  /** The first parent that was seen: after its end the kernel would say pid 1. */
+  ppid: number
+  parentStartLow: number
+  parentStartHigh: number
+  uid: number
+  comm: string
+  exe: string
+  /** Arguments of the last exec, NUL between them. */
+  args: string
+  /** What the batches say of `exe` and `workload`, to see when it changes. */
+  rowExe: string
+  rowWorkload: string
+  /** Row of the batch that was taken over last. */
+  row: number
+  cgroup: Cgroup
+  /** Watermark at the exit event; 0 while it runs. */
+  exitedMs: number
+  /** Watermark at the last event. */
+  touchedMs: number
+  /** No longer in the table. */
+  forgotten: boolean
+  /** Zone by the policy numbered `zonePolicy`, and the facts of the cgroup then. */
+  zone: number
+  zonePolicy: number
+  zoneCgroup: number
+  /** Cached name of who acts, and the version of the facts of the cgroup then; '' until asked. */
+  subject: string
+  subjectCgroup: number
+  /** Another process that had the same pid. */
+  next: LineageProcess | null
+}
+
+export interface LineageOptions {
+  processesMax?: number
+  /** An exited process is forgotten before a running one when its exit is so long ago. */
+  exitGraceMs?: number
+}
+
+export type LineageSnapshot = {
+  strings: string[]
+  /** `ROW_NUMBERS` numbers for each process: `toRow` says which. */
+  processes: number[]
+  cgroups: CgroupSnapshot
+  nextNumber: number
+  evictions: number
+}
+
+/** Levels of `ancestry`, the process itself not counted. */
+const ANCESTORS_MAX = 16
+const ARGS_CHARS_MAX = 1024
+const ROW_NUMBERS = 20
+
+export class Lineage {
+  /** Processes that were forgotten to make room. */
+  evictions = 0
+  readonly cgroups = new CgroupTable()
+  private readonly byNumber = new Map<number, LineageProcess>()
+  /** By source and pid; processes with the same pid are chained. */
+  private readonly byPid = new Map<number, LineageProcess>()
+  private readonly processesMax: number
+  private readonly exitGraceMs: number
+  private nextNumber = 1
+
+  constructor(options: LineageOptions = {}) {
+    this.processesMax = options.processesMax ?? 200_000
+    this.exitGraceMs = options.exitGraceMs ?? 60_000
+  }
+
+  get size(): number { return this.byNumber.size }
+
+  get(number: number): LineageProcess | null {
+    return this.byNumber.get(number) ?? null
+  }
+
+  /** The process of a row of the batch's dictionary, up to date. The row must have a pid. */
+  ofRow(source: Source, batch: Batch, row: number, nowMs: number): LineageProcess {
+    const { processes } = batch
+    const pid = processes.pid[row]
+    const low = processes.start_time[2 * row]
+    const high = processes.start_time[2 * row + 1]
+    const known = this.find(source.number, pid, low, high)
+    const process = known ?? this.add(source, batch, row, nowMs)
+    this.update(process, batch, row)
+    return process
+  }
+
+  /**
+   * Takes over what the row says. A second time the same row changes nothing, so that the result
+   * does not depend on how often it is called, and so not on where a batch was cut.
+   */
+  update(process: LineageProcess, batch: Batch, row: number): void {
+    const { processes, strings } = batch
+    process.row = row
+    if (process.ppid === 0) {
+      process.ppid = processes.ppid[row]
+      process.parentStartLow = processes.parent_start_time[2 * row]
+      process.parentStartHigh = processes.parent_start_time[2 * row + 1]
+    }
+    process.uid = processes.uid[row]
+    process.comm = strings[processes.comm[row]] ?? ''
+    const exe = strings[processes.exe[row]] ?? ''
+    if (exe !== '' && exe !== process.rowExe) {
+      process.rowExe = exe
+      process.exe = exe
+      process.zonePolicy = -1
+    }
+    const workload = strings[processes.workload[row]] ?? ''
+    if (workload !== '' && workload !== process.rowWorkload) {
+      process.rowWorkload = workload
+      process.subject = ''
+    }
+    const low = processes.cgroup_id[2 * row]
+    const high = processes.cgroup_id[2 * row + 1]
+    const path = strings[processes.cgroup_path[row]] ?? ''
+    const cgroup = this.cgroups.follow(process.cgroup, process.source, low, high, path)
+    if (cgroup === process.cgroup) return
+    process.cgroup = cgroup
+    process.zonePolicy = -1
+    process.subject = ''
+  }
+
+  private add(source: Source, batch: Batch, row: number, nowMs: number): LineageProcess {
+    if (this.byNumber.size >= this.processesMax) this.evict(nowMs)
+    const { processes } = batch
+    const process: LineageProcess = {
+      number: this.nextNumber++,
+      source: source.number,
+      node_id: source.node_id,
+      pid: processes.pid[row],
+      startLow: processes.start_time[2 * row],
+      startHigh: processes.start_time[2 * row + 1],
+      ppid: 0, parentStartLow: 0, parentStartHigh: 0,
+      uid: 0, comm: '', exe: '', args: '', rowExe: '', rowWorkload: '', row: -1,
+      cgroup: this.cgroups.none,
+      exitedMs: 0, touchedMs: nowMs, forgotten: false,
+      zone: -1, zonePolicy: -1, zoneCgroup: 0, subject: '', subjectCgroup: 0, next: null,
+    }
+    this.insert(process)
+    return process
+  }
+
+  private insert(process: LineageProcess): void {
+    this.byNumber.set(process.number, process)
+    const key = pidKey(process.source, process.pid)
+    process.next = this.byPid.get(key) ?? null
+    this.byPid.set(key, process)
+  }
+
+  private find(source: number, pid: number, low: number, high: number): LineageProcess | null {
+    let process = this.byPid.get(pidKey(source, pid)) ?? null
+    while (process !== null && (process.startLow !== low || process.startHigh !== high)) {
+      process = process.next
+    }
+    return process
+  }
+
+  /** The process runs another program from here on. */
+  exec(process: LineageProcess, event: ProcessExecView): void {
+    const { columns, row, batch } = event
+    const args = batch.strings[columns.args[row]] ?? ''
+    process.args = args.slice(0, ARGS_CHARS_MAX)
+    process.exitedMs = 0
+    const { exe } = event
+    if (exe === '' || exe === process.exe) return
+    process.exe = exe
+    process.zonePolicy = -1
+  }
+
+  /** What was not known of a cgroup when its first events came. */
+  workloadSeen(source: Source, event: WorkloadSeenView): void {
+    this.cgroups.learn(source.number, event)
+  }
+
+  /** The parent, its parent and so on, at most 16; ends where nothing more is known. */
+  ancestry(process: LineageProcess): LineageProcess[] {
+    const ancestors: LineageProcess[] = []
+    let child = process
+    while (ancestors.length < ANCESTORS_MAX) {
+      const parent = this.parentOf(child)
+      if (parent === null || parent === process || ancestors.includes(parent)) break
+      ancestors.push(parent)
+      child = parent
+    }
+    return ancestors
+  }
+
+  private parentOf(child: LineageProcess): LineageProcess | null {
+    if (child.ppid === 0) return null
+    return this.find(child.source, child.ppid, child.parentStartLow, child.parentStartHigh)
+  }
+
+  /** What the process is called where people look: pod, job, unit, or its executable. */
+  workloadOf(process: LineageProcess): string {
+    return process.cgroup.workload || process.rowWorkload || process.exe
+  }
+
+  /**
+   * Who acts, as the subject of incidents: the workload (with its node, where its name is not good
+   * for the whole cluster), or failing that the tree of processes.
+   */
+  subjectOf(process: LineageProcess): string {
+    if (process.subject !== '' && process.subjectCgroup === process.cgroup.version) {
+      return process.subject
+    }
+    process.subjectCgroup = process.cgroup.version
+    const workload = process.cgroup.workload || process.rowWorkload
+    if (/^(pod|job):/.test(workload)) process.subject = workload
+    else if (workload !== '' && !workload.startsWith('/')) {
+      process.subject = `${workload} on ${process.node_id}`
+    } else {
+      const root = this.ancestry(process).findLast(({ pid }) => pid > 2) ?? process
+      process.subject = `process ${processIdentity(root)} on ${process.node_id}`
+    }
+    return process.subject
+  }
+
+  /** Forgets a sixteenth: exited processes first, then those that were seen least recently. */
+  private evict(nowMs: number): void {
+    const rank = ({ exitedMs }: LineageProcess): number => {
+      return exitedMs !== 0 && nowMs - exitedMs >= this.exitGraceMs ? 0 : 1
+    }
+    const order = [...this.byNumber.values()].sort((a, b) =>
+      rank(a) - rank(b) || a.touchedMs - b.touchedMs || a.number - b.number)
+    const leaving = order.slice(0, Math.max(1, this.processesMax >> 4))
+    for (const process of leaving) this.forget(process)
+    this.evictions += leaving.length
+  }
+
+  private forget(process: LineageProcess): void {
+    process.forgotten = true
+    this.byNumber.delete(process.number)
+    const key = pidKey(process.source, process.pid)
+    const first = this.byPid.get(key)!
+    if (first === process) {
+      if (process.next === null) this.byPid.delete(key)
+      else this.byPid.set(key, process.next)
+      return
+    }
+    let before = first
+    while (before.next !== process) before = before.next!
+    before.next = process.next
+  }
+
+  snapshot(): LineageSnapshot {
+    const strings: string[] = []
+    const indexes = new Map<string, number>()
+    const put = (text: string): number => {
+      let index = indexes.get(text)
+      if (index === undefined) indexes.set(text, index = strings.push(text) - 1)
+      return index
+    }
+    const processes = [...this.byNumber.values()].flatMap((process) => toRow(process, put))
+    return {
+      strings, processes,
+      cgroups: this.cgroups.snapshot([...this.byNumber.values()].map(({ cgroup }) => cgroup)),
+      nextNumber: this.nextNumber, evictions: this.evictions,
+    }
+  }
+
+  /** Takes over what `snapshot` gave; this one must be empty. */
+  restore(from: LineageSnapshot): void {
+    const cgroups = this.cgroups.restore(from.cgroups)
+    for (let at = 0; at < from.processes.length; at += ROW_NUMBERS) {
+      const row = from.processes.slice(at, at + ROW_NUMBERS)
+      this.insert(fromRow(row, from.strings, cgroups))
+    }
+    this.nextNumber = from.nextNumber
+    this.evictions = from.evictions
+  }
+}
+
+/** Identity of a process in its boot, as in events: `pid:start_time`. */
+export function processIdentity({ pid, startLow, startHigh }: LineageProcess): string {
+  return `${pid}:${(BigInt(startHigh) << 32n) | BigInt(startLow)}`
+}
+
+/** Exact for the first two million nodes and boots. */
+function pidKey(source: number, pid: number): number {
+  return source * 4294967296 + pid
+}
+
+function toRow(process: LineageProcess, put: (text: string) => number): number[] {
+  const { number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid } =
+    process
+  const texts = [process.node_id, process.comm, process.exe, process.args, process.rowExe,
+    process.rowWorkload, process.subject].map(put)
+  return [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
+    process.cgroup.number, process.exitedMs, process.touchedMs, process.subjectCgroup, ...texts]
+}
+
+function fromRow(
+  row: number[], strings: string[], cgroups: ReadonlyMap<number, Cgroup>,
+): LineageProcess {
+  const [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
+    cgroup, exitedMs, touchedMs, subjectCgroup, ...texts] = row
+  const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
+  return {
+    number, source, node_id, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
+    comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!, exitedMs, touchedMs,
+    forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0, subject, subjectCgroup, next: null,
+  }
+}

@@ -1,0 +1,7 @@
+/** The catalogue. */
+import type { Detector } from '../detect/detector.ts'
+import connectionScan from './connection-scan.ts'
+import zoneViolation from './zone-violation.ts'
+
+/** Every detector, by id. */
+export const detectors: readonly Detector[] = [zoneViolation, connectionScan]

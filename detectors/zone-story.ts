@@ -1,0 +1,63 @@
+/** How NET-001 tells of a connection. */
+import type { Context } from '../detect/context.ts'
+import type { HopEnd, Story } from '../detect/detector.ts'
+import { endpoint, printable } from '../detect/words.ts'
+import type { Crossing, CrossingEnd } from './zone-judgement.ts'
+
+/** Crossings of an incident with the same key are one finding: who, from where, to which service. */
+export function crossingKey({ from, to, opener, accepter, protocol, established }: Crossing): string {
+  const kind = established ? 'connection' : 'attempt'
+  const service = `${endpoint(accepter.address, accepter.port)}/${protocol}`
+  return `${kind} ${from} > ${to} ${opener.exe || opener.address} > ${service}`
+}
+
+/** The processes are described as they are now. */
+export function tellCrossing(crossing: Crossing, context: Context): Story {
+  const { from, to, opener, accepter, protocol, established, missing_rule: rule } = crossing
+  const process = context.processOf(opener.process)
+  const accepting = context.processOf(accepter.process)
+  const verb = established ? 'connected' : 'tried to connect'
+  const server = accepting === null ? ''
+    : ` (${printable(accepting.exe || accepting.comm)}, pid ${accepting.pid})`
+  const node = printable((process ?? accepting)?.node_id ?? '')
+  return {
+    summary: `${whoIs(opener, context)} in zone ${from} ${verb} to ` +
+      `${endpoint(accepter.address, accepter.port)}/${protocol}${server} in zone ${to}. ` +
+      'No flow of the policy allows it.',
+    details: {
+      from_zone: from, to_zone: to, protocol, established,
+      client: endpoint(opener.address, opener.port),
+      server: endpoint(accepter.address, accepter.port),
+      process: process === null ? null : context.describe(process),
+      accepting_process: accepting === null ? null : context.describe(accepting),
+      missing_rule: rule,
+    },
+    hop: {
+      time: crossing.time, protocol, established,
+      from: hopEnd(opener, from, context), to: hopEnd(accepter, to, context),
+    },
+    next_steps: [
+      process === null ? `Find out who uses ${opener.address}: its node is not watched.`
+        : `Look at pid ${process.pid} on ${node} and at what started it.`,
+      `If this is meant to be, add to the flows of the policy:\n${rule}`,
+      established ? 'If not, end the connection and look at what it reached.'
+        : 'If not, find out what made the process try.',
+    ],
+  }
+}
+
+function whoIs(end: CrossingEnd, context: Context): string {
+  const process = context.processOf(end.process)
+  if (process === null) return `Someone at ${end.address}`
+  return `${printable(process.exe || process.comm || 'A process')} (pid ${process.pid}, uid ` +
+    `${process.uid}, workload ${printable(context.workloadOf(process))} on ` +
+    `${printable(process.node_id)})`
+}
+
+function hopEnd(end: CrossingEnd, zone: string, context: Context): HopEnd {
+  const process = context.processOf(end.process)
+  const place = { zone, address: end.address, port: end.port }
+  if (process === null) return place
+  const { node_id, pid, exe, uid } = process
+  return { ...place, node_id, workload: context.workloadOf(process), pid, exe, uid }
+}
