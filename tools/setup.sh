@@ -26,6 +26,8 @@ prometheus-alertmanager  takes the alerts, for real
 netcat-openbsd           makes connections that are not ours
 procps                   reads processes from the outside
 buildah                  builds the container image
+debootstrap              makes the base system to build it on, without a registry
+jq                       makes the seccomp profile for it
 '
 # The kernel rig boots x86-64 guests on the machine's own root file system.
 PACKAGES_TEST_X86='
