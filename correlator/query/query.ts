@@ -1,0 +1,83 @@
+/** What command line and console read: proto/query.proto. */
+import { status } from '@grpc/grpc-js'
+import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
+import { messageOf } from '../errors.ts'
+import type { EventsRequest, IncidentsRequest, JsonLines } from '../grpc.ts'
+import { answerEvents, eventsRequestProblem } from './events.ts'
+import type { EventsOptions } from './events.ts'
+import type { IncidentFeed } from './incidents.ts'
+import { statusLines } from '../status.ts'
+import type { StatusParts } from '../status.ts'
+
+export interface QueryOptions {
+  events: EventsOptions
+  feed: IncidentFeed
+  status: StatusParts
+}
+
+/** Answers at the same time: each costs memory, and time that ingest needs too. */
+const ANSWERS_MAX = 64
+const LINES_PER_MESSAGE = 256
+
+type Stream<Request> = ServerWritableStream<Request, JsonLines>
+
+/** The Query service of one correlator. */
+export class Query {
+  readonly #options: QueryOptions
+  readonly #calls = new Set<ServerWritableStream<unknown, JsonLines>>()
+
+  constructor(options: QueryOptions) {
+    this.#options = options
+  }
+
+  /** Answers that are being written or followed. */
+  get open(): number { return this.#calls.size }
+
+  events = (call: Stream<EventsRequest>): void => {
+    const problem = eventsRequestProblem(call.request)
+    if (problem !== null) return fail(call, status.INVALID_ARGUMENT, problem)
+    this.#answer(call, () => answerEvents(call, this.#options.events))
+  }
+
+  incidents = (call: Stream<IncidentsRequest>): void => {
+    const { incident_id, state } = call.request
+    if (!['', 'open', 'closed'].includes(state)) {
+      return fail(call, status.INVALID_ARGUMENT, `state is "open", "closed" or empty, not "${state}"`)
+    }
+    const found = this.#options.feed.resolve(incident_id)
+    if ('problem' in found) {
+      const code = found.problem === 'unknown' ? status.NOT_FOUND : status.INVALID_ARGUMENT
+      return fail(call, code, found.message)
+    }
+    this.#answer(call, () => this.#options.feed.answer(call, found.id))
+  }
+
+  status = (_call: ServerUnaryCall<object, JsonLines>, reply: sendUnaryData<JsonLines>): void => {
+    const lines = statusLines(this.#options.status)
+    // A message holds 4 MiB by default: some ten thousand boots.
+    reply(null, { lines: lines.slice(0, 1 + 40 * LINES_PER_MESSAGE) })
+  }
+
+  /** Ends all answers. */
+  stop(): void {
+    for (const call of this.#calls) fail(call, status.UNAVAILABLE, 'the correlator stops')
+  }
+
+  #answer(call: ServerWritableStream<unknown, JsonLines>, work: () => Promise<void>): void {
+    if (this.#calls.size >= ANSWERS_MAX) {
+      return fail(call, status.RESOURCE_EXHAUSTED,
+        `${ANSWERS_MAX} queries are open already; end one or try again later`)
+    }
+    this.#calls.add(call)
+    const gone = () => void this.#calls.delete(call)
+    call.on('close', gone)
+    call.on('cancelled', gone)
+    call.on('error', gone)
+    work().then(() => call.end(), (error: unknown) => fail(call, status.INTERNAL, messageOf(error)))
+      .finally(gone)
+  }
+}
+
+function fail(call: ServerWritableStream<unknown, JsonLines>, code: status, details: string): void {
+  call.emit('error', { code, details })
+}
