@@ -126,6 +126,14 @@ export class CompiledPolicy {
   }
 
   /**
+   * False when no connection between these addresses can be a violation, whatever the processes
+   * are. Decides at once for a policy that only learns, and is always true for any other.
+   */
+  mayCross(near: Uint8Array, nearOffset: number, far: Uint8Array, farOffset: number): boolean {
+    return !this.learning || drillEnd(near, nearOffset, far, farOffset) !== null
+  }
+
+  /**
    * Whether `from` may open a connection to `to`. For an accepted connection `from` is the far end.
    *
    * @param port port of the accepting end

@@ -41,6 +41,15 @@ describe('the drill ranges', () => {
     expect(learning.zoneOfAddress(target, 0)).toBe(EXTERNAL)
   })
 
+  it('are all that a policy that only learns has to look at', () => {
+    const other = address('10.0.0.1')
+    expect(learning.mayCross(source, 0, target, 0)).toBe(true)
+    expect(learning.mayCross(source, 0, other, 0)).toBe(false)
+    const lab = policyWith(
+      'zones:\n  - { name: lab, exposure: internal, match: { cidrs: [10.0.0.0/8] } }\n')
+    expect(lab.mayCross(other, 0, other, 0)).toBe(true)
+  })
+
   it('cannot be opened by a flow, and no process rule hides them', () => {
     const open = policyWith('zones:\n' +
       '  - { name: all, exposure: internal, match: { executables: ["/**"] } }\n' +
