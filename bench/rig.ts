@@ -9,10 +9,18 @@ import { createInterface } from 'node:readline'
 
 const here = import.meta.dirname
 
+const atExit: (() => void)[] = []
+process.on('exit', () => atExit.forEach((undo) => undo()))
+
+/** Ends a child at the latest with this process. */
+export function endWithUs(child: ChildProcess): void {
+  atExit.push(() => void child.kill('SIGKILL'))
+}
+
 /** A folder that is gone when the process is. */
 export function temporaryFolder(parent = tmpdir()): string {
   const folder = mkdtempSync(join(parent, 'vedette-bench-'))
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  atExit.push(() => rmSync(folder, { recursive: true, force: true }))
   return folder
 }
 
@@ -53,7 +61,7 @@ export async function loadMaker(child: ChildProcess): Promise<LoadMaker> {
     return value
   }
   child.stdin!.on('error', () => {})
-  process.on('exit', () => void child.kill('SIGKILL'))
+  endWithUs(child)
   await next()
   return {
     pid: child.pid as number,
