@@ -2,7 +2,7 @@
 // that the compiler gave the records of the probes.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -50,10 +50,11 @@ function builtObject(): string {
 
 /** Compiles and links the probes for arm64 into a folder; nothing of it can be loaded here. */
 function crossCompile(folder: string): string {
-  const objects = ['connection', 'process'].map((probe) => {
-    const object = join(folder, `${probe}.bpf.o`)
+  const probes = readdirSync(join(root, 'bpf/probes'))
+  const objects = probes.map((probe) => {
+    const object = join(folder, probe.replace(/c$/, 'o'))
     execFileSync('clang', ['-O2', '-g', '-target', 'bpf', '-D__TARGET_ARCH_arm64', '-std=gnu11',
-      '-Wall', '-Werror', '-Ibpf/gen', '-Ibpf/lib', '-c', `bpf/probes/${probe}.bpf.c`,
+      '-Wall', '-Werror', '-Ibpf/gen', '-Ibpf/lib', '-c', join('bpf/probes', probe),
       '-o', object], { cwd: root })
     return object
   })

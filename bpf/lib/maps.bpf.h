@@ -51,17 +51,17 @@ enum fault {
 	FAULT_ARGS_UNREADABLE,
 	/* `connecting` was full: a connect() that the node itself refuses is not seen. */
 	FAULT_CONNECTING_FULL,
-	/* An entry of `sockets` belonged to an earlier socket at the same address: its end was missed. */
+	/* An entry of `sockets` was of an earlier socket at the same address: its end was missed. */
 	FAULT_SOCKET_STALE,
 	FAULTS_MAX,
 };
 
-/* Nothing reads it: a variable of the type keeps the names in the BTF (no map key may be an enum). */
+/* Nothing reads it: a variable of the type keeps the names in the BTF (map keys are no enums). */
 const volatile enum fault fault_names __weak = FAULTS_MAX;
 
 /*
- * Likewise: records live in the ring, which has no type. With these in the BTF, a test compares what
- * the compiler made of them with the layouts that were released.
+ * Likewise: records live in the ring, which has no type. With these in the BTF, a test compares
+ * what the compiler made of them with the layouts that were released.
  */
 union record {
 	struct process_exec process_exec;

@@ -40,15 +40,19 @@ static __always_inline void record_zero(void *record, u32 bytes)
 }
 
 /* What every record carries beside the identity of its process. */
-static __always_inline void record_stamp(struct record_header *header, u32 kind, u32 bytes)
+static __always_inline void record_stamp(struct record_header *header, u32 kind, u32 bytes,
+					 u64 now)
 {
-	header->time = bpf_ktime_get_boot_ns();
+	header->time = now;
 	header->kind = kind;
 	header->size = bytes;
 }
 
-/* Room for a record in the ring, zeroed and stamped; NULL, and counted as lost, when it is full. */
-static __always_inline void *record_reserve(u32 kind, u32 bytes)
+/*
+ * Room for a record in the ring, zeroed and stamped; NULL, and counted as lost, when it is full.
+ * `now` is bpf_ktime_get_boot_ns(), asked once per program: it costs as much as the record.
+ */
+static __always_inline void *record_reserve(u32 kind, u32 bytes, u64 now)
 {
 	void *record = bpf_ringbuf_reserve(&ring, bytes, 0);
 
@@ -56,7 +60,7 @@ static __always_inline void *record_reserve(u32 kind, u32 bytes)
 	if (!record)
 		return NULL;
 	record_zero(record, bytes);
-	record_stamp(record, kind, bytes);
+	record_stamp(record, kind, bytes, now);
 	return record;
 }
 

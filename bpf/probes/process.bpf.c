@@ -80,7 +80,7 @@ int BPF_PROG(process_exec_tp_btf, struct task_struct *task, int old_pid, struct 
 
 	if (!scope_has_current())
 		return 0;
-	record = record_reserve(KIND_PROCESS_EXEC, sizeof(*record));
+	record = record_reserve(KIND_PROCESS_EXEC, sizeof(*record), bpf_ktime_get_boot_ns());
 	if (!record)
 		return 0;
 	identity_fill(&record->header, task);
@@ -117,7 +117,7 @@ int BPF_PROG(process_exit_tp_btf, struct task_struct *task)
 		return 0;
 	if (!scope_has_current() || !exit_is_first(task, signal))
 		return 0;
-	record = record_reserve(KIND_PROCESS_EXIT, sizeof(*record));
+	record = record_reserve(KIND_PROCESS_EXIT, sizeof(*record), bpf_ktime_get_boot_ns());
 	if (!record)
 		return 0;
 	identity_fill(&record->header, task);
@@ -158,7 +158,7 @@ int process_iter(struct bpf_iter__task *ctx)
 	if (!file || !record)
 		return 0;
 	record_zero(record, sizeof(*record));
-	record_stamp(&record->header, KIND_PROCESS_EXEC, sizeof(*record));
+	record_stamp(&record->header, KIND_PROCESS_EXEC, sizeof(*record), bpf_ktime_get_boot_ns());
 	identity_fill(&record->header, task);
 	executable_fill(record, file);
 	record->at_start = 1;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Fills and sends the records of connections. `now` is the time of the record. */
+#ifndef VEDETTE_CONNECTION_RECORD_BPF_H
+#define VEDETTE_CONNECTION_RECORD_BPF_H
+
+#include "sockets.bpf.h"
+#include "endpoint.bpf.h"
+#include "identity.bpf.h"
+
+static __always_inline void emit_open(const struct socket_entry *entry, const struct endpoint *end,
+				      u64 now)
+{
+	struct connection_open *record;
+
+	record = record_reserve(KIND_CONNECTION_OPEN, sizeof(*record), now);
+	if (!record)
+		return;
+	identity_copy(&record->header, &entry->who);
+	__builtin_memcpy(record->local_addr, end->local_addr, 16);
+	__builtin_memcpy(record->remote_addr, end->remote_addr, 16);
+	record->connection_id = entry->cookie;
+	record->netns = end->netns;
+	record->local_port = end->local_port;
+	record->remote_port = end->remote_port;
+	record->protocol = PROTOCOL_TCP;
+	record->direction = entry->direction;
+	record->process_source = entry->process_source;
+	record_submit(record);
+}
+
+static __always_inline void emit_close(struct sock *sk, struct tcp_sock *tcp,
+				       const struct socket_entry *entry, const struct endpoint *end,
+				       u64 now)
+{
+	struct connection_close *record;
+	u64 received = tcp->bytes_received, sent = tcp->bytes_sent, again = tcp->bytes_retrans;
+
+	record = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*record), now);
+	if (!record)
+		return;
+	identity_copy(&record->header, &entry->who);
+	__builtin_memcpy(record->local_addr, end->local_addr, 16);
+	__builtin_memcpy(record->remote_addr, end->remote_addr, 16);
+	record->connection_id = entry->cookie;
+	/* The kernel counts a retransmission before it tries, and the try may find no memory. */
+	record->bytes_sent = sent > again ? sent - again : 0;
+	/* The peer's FIN takes one sequence number and is counted as a byte. */
+	if (received > 0 && (sk->__sk_common.skc_flags & (1UL << SOCKET_FLAG_DONE)))
+		received--;
+	record->bytes_received = received;
+	if (entry->established)
+		record->duration_ns = now - entry->established;
+	record->netns = end->netns;
+	record->retransmits = tcp->total_retrans;
+	/* The kernel keeps eight times the value. */
+	record->rtt_us = tcp->srtt_us >> 3;
+	record->local_port = end->local_port;
+	record->remote_port = end->remote_port;
+	record->error = sk->sk_err;
+	record->protocol = PROTOCOL_TCP;
+	record->direction = entry->direction;
+	record->process_source = entry->process_source;
+	record_submit(record);
+}
+
+static __always_inline void emit_failed(const struct socket_entry *entry,
+					const struct endpoint *end, u16 error, u64 now)
+{
+	struct connection_failed *record;
+
+	record = record_reserve(KIND_CONNECTION_FAILED, sizeof(*record), now);
+	if (!record)
+		return;
+	identity_copy(&record->header, &entry->who);
+	__builtin_memcpy(record->local_addr, end->local_addr, 16);
+	__builtin_memcpy(record->remote_addr, end->remote_addr, 16);
+	if (entry->began)
+		record->duration_ns = now - entry->began;
+	record->netns = end->netns;
+	record->local_port = end->local_port;
+	record->remote_port = end->remote_port;
+	record->error = error;
+	record->protocol = PROTOCOL_TCP;
+	record_submit(record);
+}
+
+#endif
