@@ -1,7 +1,6 @@
 /** What a detector may ask and do while it looks at an event. */
 import type { CompiledPolicy } from '../policy/compile.ts'
 import type { EventView } from '../proto/event-view.ts'
-import { formatTime } from '../proto/event-json.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { unitOf } from './cgroup-table.ts'
 import type { Detector, Evidence, Finding, Json, Severity } from './detector.ts'
@@ -221,11 +220,6 @@ export class Context {
     return { node_id, boot_id, seq }
   }
 
-  /** Time of the event, RFC 3339. */
-  get time(): string {
-    return formatTime(this.event!.wall_ns)
-  }
-
   /**
    * Reports a finding; the id of its incident, null while the detector is muted. In `wake` there is
    * no event and no process: what has a default from them must be given.
@@ -233,18 +227,17 @@ export class Context {
   report(finding: Finding): string | null {
     const running = this.running!
     const { detector } = running
-    const timeMs = finding.timeMs ?? this.event!.time_ms
+    const wallNs = finding.wallNs ?? this.event!.wall_ns
     const mute = this.policy.detectors.get(detector.id)?.mute
-    if (mute && timeMs < mute.untilMs) {
+    if (mute && Number(wallNs / 1_000_000n) < mute.untilMs) {
       running.muted++
       return null
     }
     running.findings++
     return this.incidents.add(detector, {
-      ...finding, timeMs,
+      ...finding, wallNs,
       subject: finding.subject ?? this.subjectOfEvent(),
       severity: finding.severity ?? detector.severity,
-      time: finding.time ?? this.time,
       evidence: finding.evidence ?? [this.evidence],
       zones: finding.zones ?? [],
       workloads: finding.workloads ?? (this.process === null ? [] : [this.workloadOf(this.process)]),

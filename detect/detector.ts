@@ -55,9 +55,8 @@ export interface Finding {
   severity?: Severity
   /** Default: the event that is being evaluated. */
   evidence?: Evidence[]
-  /** When it happened, RFC 3339 and wall clock milliseconds. Default: the time of the event. */
-  time?: string
-  timeMs?: number
+  /** When it happened, wall clock nanoseconds. Default: the time of the event. */
+  wallNs?: bigint
   /** Names of the zones that it touches. */
   zones?: string[]
   /** Default: that of the event's process. */

@@ -81,10 +81,7 @@ export class IncidentTable {
     const listed = addNames(incident.nodes, finding.nodes) + addNames(incident.zones, finding.zones)
       + addNames(incident.workloads, finding.workloads)
     incident.touchedMs = nowMs
-    if (finding.timeMs > incident.updatedMs) {
-      incident.updatedMs = finding.timeMs
-      incident.updated_at = finding.time
-    }
+    if (finding.wallNs > incident.updatedNs) incident.updatedNs = finding.wallNs
     const isNew = known === undefined && incident.findings_unlisted === 0
     this.note(incident, isNew || listed > 0 ? 'story' : 'amount')
     return incident.incident_id
@@ -151,8 +148,7 @@ export class IncidentTable {
     const incident: KeptIncident = {
       incident_id: incidentId(finding.subject, finding.evidence[0]),
       subject: finding.subject, state: 'open', close_reason: null,
-      openedMs: finding.timeMs, opened_at: finding.time,
-      updatedMs: finding.timeMs, updated_at: finding.time, closedMs: 0, touchedMs: nowMs,
+      openedNs: finding.wallNs, updatedNs: finding.wallNs, closedMs: 0, touchedMs: nowMs,
       nodes: [], workloads: [], zones: [], findings: [], findings_unlisted: 0,
       news: 'story', toldMs: 0, told: false,
     }
@@ -217,15 +213,15 @@ export class IncidentTable {
 
 /** What happened then belongs to the incident. It goes on until the incident closes. */
 function windowOf(incident: KeptIncident): [startMs: number, endMs: number] {
-  return [incident.openedMs - LOOK_BACK_MS,
+  return [Number(incident.openedNs) / 1e6 - LOOK_BACK_MS,
     incident.state === 'open' ? Infinity : incident.closedMs]
 }
 
 function keptOf(detector: Detector, finding: CompleteFinding): KeptFinding {
-  const { key, severity, time, timeMs, totals } = finding
+  const { key, severity, wallNs, totals } = finding
   const { summary, details, next_steps, hop } = finding.tell()
   return {
-    key, detector: detector.id, title: detector.title, severity, time, timeMs, last_time: time,
+    key, detector: detector.id, title: detector.title, severity, firstNs: wallNs, lastNs: wallNs,
     count: 1, summary, details, totals: { ...totals }, next_steps, hop: hop ?? null,
     evidence: finding.evidence.slice(0, EVIDENCE_MAX),
     evidence_unlisted: Math.max(0, finding.evidence.length - EVIDENCE_MAX),
@@ -235,7 +231,7 @@ function keptOf(detector: Detector, finding: CompleteFinding): KeptFinding {
 
 function again(known: KeptFinding, finding: CompleteFinding): void {
   known.count++
-  if (finding.time > known.last_time) known.last_time = finding.time
+  if (finding.wallNs > known.lastNs) known.lastNs = finding.wallNs
   addTotals(known.totals, finding.totals)
   addEvidence(known, finding.evidence)
 }

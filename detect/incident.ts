@@ -1,5 +1,6 @@
 /** An incident as everyone sees it, and how it is told. */
 import { createHash } from 'node:crypto'
+import { formatTime } from '../proto/event-json.ts'
 import type { Coverage } from './coverage.ts'
 import type { Evidence, Hop, Json, Severity } from './detector.ts'
 import { amount } from './words.ts'
@@ -58,25 +59,25 @@ export interface IncidentUpdate {
 }
 
 /** A finding as it is kept. */
-export interface KeptFinding extends IncidentFinding {
+export interface KeptFinding extends Omit<IncidentFinding, 'time' | 'last_time'> {
   key: string
-  timeMs: number
+  /** Wall clock nanoseconds. */
+  firstNs: bigint
+  lastNs: bigint
   attack: readonly string[]
   atlas: readonly string[]
   next_steps: string[]
   hop: Hop | null
 }
 
-/** An incident as it is kept: plain data. Times in milliseconds are wall clock. */
+/** An incident as it is kept: plain data. Times are wall clock. */
 export interface KeptIncident {
   incident_id: string
   subject: string
   state: 'open' | 'closed'
   close_reason: 'quiet' | 'aged_out' | null
-  openedMs: number
-  opened_at: string
-  updatedMs: number
-  updated_at: string
+  openedNs: bigint
+  updatedNs: bigint
   closedMs: number
   /** Watermark at the last finding. */
   touchedMs: number
@@ -104,7 +105,7 @@ export function incidentId(subject: string, first: Evidence): string {
 
 /** The incident as JSON. Shares nothing that changes later. */
 export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
-  const findings = kept.findings.toSorted((a, b) => a.timeMs - b.timeMs)
+  const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
   const worst = findings.reduce((most, one) =>
     severities.indexOf(one.severity) > severities.indexOf(most.severity) ? one : most)
   const closed = kept.state === 'closed'
@@ -116,8 +117,8 @@ export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
     severity: worst.severity,
     state: kept.state,
     subject: kept.subject,
-    opened_at: kept.opened_at,
-    updated_at: kept.updated_at,
+    opened_at: formatTime(kept.openedNs),
+    updated_at: formatTime(kept.updatedNs),
     ...closed,
     summary: summaryOf(findings, worst, kept, coverage),
     nodes: kept.nodes,
@@ -149,10 +150,11 @@ function summaryOf(
 }
 
 function told(finding: KeptFinding): IncidentFinding {
-  const { detector, title, severity, time, last_time, count, summary } = finding
-  const { evidence, evidence_unlisted, details, totals } = finding
+  const { detector, title, severity, count, summary, details, totals } = finding
+  const { evidence, evidence_unlisted } = finding
   return {
-    detector, title, severity, time, last_time, count, summary, evidence, evidence_unlisted,
+    detector, title, severity, time: formatTime(finding.firstNs),
+    last_time: formatTime(finding.lastNs), count, summary, evidence, evidence_unlisted,
     details, totals,
   }
 }

@@ -24,11 +24,8 @@ export interface Crossing {
   established: boolean
   opener: CrossingEnd
   accepter: CrossingEnd
-  /** Of the first end that was seen. */
-  time: string
-  timeMs: number
-  /** The `flows:` entry that would allow it. */
-  missing_rule: string
+  /** Of the first end that was seen, wall clock nanoseconds. */
+  wallNs: bigint
 }
 
 /**
@@ -61,8 +58,7 @@ export function judgeOpen(
   return {
     ...zonesOf(context, from, to), protocol: event.protocol, established: true,
     opener: accepted ? there : here, accepter: accepted ? here : there,
-    time: first?.time ?? context.time, timeMs: first?.timeMs ?? event.time_ms,
-    missing_rule: context.policy.missingFlow(from, to, port, event.protocol, exe),
+    wallNs: first?.wallNs ?? event.wall_ns,
   }
 }
 
@@ -83,8 +79,7 @@ export function judgeAttempt(
       exe: exe ?? '', evidence: context.evidence,
     },
     accepter: { address: event.remote_addr, port, process: 0, exe: '', evidence: null },
-    time: context.time, timeMs: event.time_ms,
-    missing_rule: context.policy.missingFlow(from, to, port, protocol, exe),
+    wallNs: event.wall_ns,
   }
 }
 

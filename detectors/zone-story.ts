@@ -2,6 +2,7 @@
 import type { Context } from '../detect/context.ts'
 import type { HopEnd, Story } from '../detect/detector.ts'
 import { endpoint, printable } from '../detect/words.ts'
+import { formatTime } from '../proto/event-json.ts'
 import type { Crossing, CrossingEnd } from './zone-judgement.ts'
 
 /** Crossings of an incident with the same key are one finding: who, from where, to which service. */
@@ -13,7 +14,8 @@ export function crossingKey({ from, to, opener, accepter, protocol, established 
 
 /** The processes are described as they are now. */
 export function tellCrossing(crossing: Crossing, context: Context): Story {
-  const { from, to, opener, accepter, protocol, established, missing_rule: rule } = crossing
+  const { from, to, opener, accepter, protocol, established } = crossing
+  const rule = missingRule(crossing, context)
   const process = context.processOf(opener.process)
   const accepting = context.processOf(accepter.process)
   const verb = established ? 'connected' : 'tried to connect'
@@ -33,7 +35,7 @@ export function tellCrossing(crossing: Crossing, context: Context): Story {
       missing_rule: rule,
     },
     hop: {
-      time: crossing.time, protocol, established,
+      time: formatTime(crossing.wallNs), protocol, established,
       from: hopEnd(opener, from, context), to: hopEnd(accepter, to, context),
     },
     next_steps: [
@@ -44,6 +46,14 @@ export function tellCrossing(crossing: Crossing, context: Context): Story {
         : 'If not, find out what made the process try.',
     ],
   }
+}
+
+/** The `flows:` entry that would allow it; the zones may be gone by now. */
+function missingRule({ from, to, opener, accepter, protocol }: Crossing, context: Context): string {
+  const { policy } = context
+  const [source, target] = [policy.zones.indexOf(from), policy.zones.indexOf(to)]
+  if (source < 0 || target < 0) return ''
+  return policy.missingFlow(source, target, accepter.port, protocol, opener.exe || null)
 }
 
 function whoIs(end: CrossingEnd, context: Context): string {

@@ -141,14 +141,14 @@ function evaluateAttempt(event: EventViews['connection_failed'], context: Contex
 
 function report(state: State, context: Context): void {
   const { crossing } = state
-  const { opener, accepter, severity, from, to, time, timeMs } = crossing
+  const { opener, accepter, severity, from, to, wallNs } = crossing
   const ends = [opener, accepter].filter(({ evidence }) => evidence !== null)
   const processes = [opener, accepter].map(({ process }) => context.processOf(process))
   state.reported = true
   state.incident = context.report({
     key: crossingKey(crossing),
     subject: processes[0] === null ? `address ${opener.address}` : context.subjectOf(processes[0]),
-    severity, time, timeMs, zones: [from, to],
+    severity, wallNs, zones: [from, to],
     evidence: ends.map(({ evidence }) => evidence!),
     nodes: ends.map(({ evidence }) => evidence!.node_id),
     workloads: processes.flatMap((one) => one === null ? [] : [context.workloadOf(one)]),
