@@ -1,0 +1,72 @@
+import { readFileSync } from 'node:fs'
+import { formatProblems } from '../policy/check.ts'
+import { parsePolicy } from '../policy/parse.ts'
+import type { ParseResult } from '../policy/parse.ts'
+import type { CommandSpec } from './command.ts'
+import { CliError } from './errors.ts'
+import { printLines } from './output.ts'
+
+/** The policy file that is used when there is one in the working folder and none is named. */
+export const POLICY_FILE = 'vedette.yaml'
+
+export const spec: CommandSpec = {
+  name: 'policy',
+  summary: 'the policy: zones and the flows between them',
+  examples: ['vedette policy check vedette.yaml'],
+  settings: [],
+  run() {
+    throw new CliError('CLI_USAGE', 'policy needs to be told what to do: vedette policy check FILE')
+  },
+}
+
+const check: CommandSpec = {
+  name: 'check',
+  argument: '[file]',
+  argumentHelp: `policy file (default: --policy, or ${POLICY_FILE})`,
+  summary: 'says what is wrong with a policy file, where, and what to write',
+  examples: [
+    'vedette policy check                         checks ./vedette.yaml',
+    'vedette policy check site.yaml --output json  one JSON object per problem',
+  ],
+  settings: ['policy'],
+  changes: { policy: { help: 'policy file', shown: POLICY_FILE } },
+  async run({ policy, output }, argument) {
+    const file = argument ?? policy ?? POLICY_FILE
+    const text = readPolicyText(file)
+    const result = parsePolicy(text, { nowMs: Date.now() })
+    await printLines(output === 'json' ? jsonLines(file, result) : textLines(file, text, result))
+    return result.policy === null ? 1 : 0
+  },
+}
+
+export const children = [check]
+
+/** The text of a policy file. Throws CliError CLI_UNREADABLE. */
+export function readPolicyText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new CliError('CLI_UNREADABLE', `the policy file ${file} cannot be read (${code})`, error)
+  }
+}
+
+function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): string[] {
+  return [
+    ...problems.map((problem) => JSON.stringify({ file, ...problem })),
+    JSON.stringify({
+      file, ok: policy !== null, sha256: policy?.sha256, zones: policy?.zones.length,
+      flows: policy?.flows.length, unlisted,
+    }),
+  ]
+}
+
+function textLines(file: string, text: string, result: ParseResult): string[] {
+  const lines = result.problems.length === 0 ? []
+    : formatProblems(file, text, result).trimEnd().split('\n')
+  const { policy } = result
+  if (policy === null) return lines
+  const { zones, flows, sha256 } = policy
+  return [...lines,
+    `ok: ${zones.length} zones, ${flows.length} flows, sha256 ${sha256.slice(0, 12)}…`]
+}

@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest'
+import type { EventJson } from '../../proto/event-json.ts'
+import { kindInfos } from '../../proto/gen/events.ts'
+import { eventLine, localTime } from './event-line.ts'
+
+const base: EventJson = {
+  time: '2030-01-31T12:00:00.123456789Z', node_id: 'gpu-1', boot_id: '0'.repeat(32), seq: 7,
+  pid: 42, comm: 'nc', exe: '/usr/bin/nc',
+}
+
+describe('an event on one line', () => {
+  it('says who, what and where', () => {
+    const line = eventLine({
+      ...base, kind: 'connection_open', direction: 'outgoing', local_addr: '10.0.0.1',
+      local_port: 4242, remote_addr: '2001:db8::1', remote_port: 80, zone: 'training',
+      remote_zone: 'storage',
+    })
+    expect(line).toMatch(/^\d\d:\d\d:\d\d\.123  gpu-1 +connection_open +nc\[42\] /)
+    expect(line).toContain('10.0.0.1:4242 → [2001:db8::1]:80 (training → storage)')
+  })
+
+  it('shows an accepted connection the other way round', () => {
+    const line = eventLine({ ...base, kind: 'connection_close', direction: 'accepted',
+      local_addr: '10.0.0.1', local_port: 80, remote_addr: '10.0.0.2', remote_port: 4242,
+      bytes_sent: 2048, bytes_received: 3, duration_ns: 1_500_000_000, error: 104 })
+    expect(line).toContain('10.0.0.1:80 ← 10.0.0.2:4242 sent 2.0 KiB, received 3 B in 1.5 s reset')
+  })
+
+  it('lets no name or argument reach the terminal as a command', () => {
+    const line = eventLine({ ...base, comm: '\x1b[31m', node_id: 'a\nb', kind: 'process_exec',
+      exe: '/tmp/\x07x', args: ['sh', '-c', 'echo \x1b]0;owned\x07'] })
+    expect(line).not.toMatch(/[\x00-\x1f\x7f]/)
+    expect(line).toContain(String.raw`\u{1b}]0;owned\u{7}`)
+  })
+
+  it('is made of every kind, also when all fields are missing', () => {
+    for (const { kind } of kindInfos) {
+      expect(eventLine({ kind }), kind).toContain(kind)
+      expect(eventLine({ ...base, kind }), kind).not.toContain('undefined')
+      expect(eventLine({ ...base, kind }), kind).not.toContain('NaN')
+    }
+  })
+
+  it('says that it does not know a time rather than a wrong one', () => {
+    expect(localTime('soon')).toBe('??:??:??.???')
+  })
+})

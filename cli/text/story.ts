@@ -1,0 +1,120 @@
+/** An incident told for a person: what happened, who did it, what is missing, what to do. */
+import type { Coverage } from '../../detect/coverage.ts'
+import type { Hop, HopEnd } from '../../detect/detector.ts'
+import type { Incident, IncidentFinding } from '../../detect/incident.ts'
+import { tone, toneOf } from '../output.ts'
+import { printable } from './printable.ts'
+import { factLines, shortTime } from './story-facts.ts'
+import { wrap } from './table.ts'
+import { formatCount } from './time.ts'
+
+const LABEL_COLUMNS = 12
+const INDENT = '  '
+
+/** The whole story in lines of at most `width`, but for rules to be copied, which stay whole. */
+export function incidentStory(incident: Incident, width: number): string[] {
+  const { severity, state } = incident
+  return [
+    `${tone(toneOf(severity), severity.toUpperCase())}  ${tone('strong', printable(incident.title))}`,
+    '',
+    ...wrap(printable(incident.summary), width),
+    '',
+    ...labelled('Incident', `${incident.incident_id}, ${state}` +
+      (incident.close_reason ? ` (${incident.close_reason.replace('_', ' ')})` : ''), width),
+    ...labelled('Opened', shortTime(incident.opened_at), width),
+    ...labelled('Last news', shortTime(incident.updated_at), width),
+    ...(incident.closed_at ? labelled('Closed', shortTime(incident.closed_at), width) : []),
+    ...labelled('About', incident.subject, width),
+    ...labelled('Nodes', incident.nodes.join(', '), width),
+    ...labelled('Workloads', incident.workloads.join(', '), width),
+    ...labelled('Zones', incident.zones.join(', '), width),
+    ...labelled('ATT&CK', [...incident.attack, ...incident.atlas].join(', '), width),
+    ...section('What happened', incident.findings.flatMap((one) => findingLines(one, width))),
+    ...(incident.findings_unlisted > 0
+      ? [`${INDENT}and ${formatCount(incident.findings_unlisted)} more findings`] : []),
+    ...section('Connections, in order', incident.hops.flatMap((hop, i) => hopLines(hop, i, width))),
+    ...section('What could not be seen', coverageLines(incident.coverage, width)),
+    ...section('What to do', incident.next_steps.flatMap((step, i) => stepLines(step, i, width))),
+  ]
+}
+
+function section(title: string, lines: string[]): string[] {
+  return lines.length === 0 ? [] : ['', tone('strong', title), ...lines]
+}
+
+function labelled(label: string, text: string, width: number): string[] {
+  if (text === '') return []
+  return wrap(printable(text), width - LABEL_COLUMNS).map((line, i) =>
+    (i === 0 ? label : '').padEnd(LABEL_COLUMNS) + line)
+}
+
+function hanging(mark: string, text: string, width: number): string[] {
+  const start = INDENT.length + mark.length
+  return wrap(text, width - start).map((line, i) =>
+    i === 0 ? `${INDENT}${mark}${line}` : ' '.repeat(start) + line)
+}
+
+/** A step may end with lines to be copied into the policy: those stay as they are. */
+function stepLines(step: string, index: number, width: number): string[] {
+  const [first, ...rest] = step.trimEnd().split('\n')
+  return [
+    ...hanging(`${index + 1}. `, printable(first), width),
+    ...rest.map((line) => `${INDENT}${INDENT}${INDENT}${printable(line)}`),
+  ]
+}
+
+function findingLines(finding: IncidentFinding, width: number): string[] {
+  const { detector, severity, time, last_time, count } = finding
+  const often = count > 1 ? `, ${formatCount(count)} times until ${shortTime(last_time)}` : ''
+  const lines = [
+    `${INDENT}${shortTime(time)}  ${detector} ${tone(toneOf(severity), severity)}${often}`,
+    ...wrap(printable(finding.summary), width - 4).map((line) => `${INDENT}${INDENT}${line}`),
+  ]
+  const events = finding.evidence.map(({ node_id, seq }) => `${printable(node_id)}/${seq}`)
+  const more = finding.evidence_unlisted > 0
+    ? ` and ${formatCount(finding.evidence_unlisted)} more` : ''
+  return [...lines, ...factLines({
+    ...finding.totals, ...finding.details, evidence: `events ${events.join(', ')}${more}`,
+  }, width)]
+}
+
+function hopLines(hop: Hop, index: number, width: number): string[] {
+  const what = hop.established ? hop.protocol : `${hop.protocol}, never established`
+  return hanging(`${index + 1}. `,
+    `${endText(hop.from)} → ${endText(hop.to)} (${what}) at ${shortTime(hop.time)}`, width)
+}
+
+function endText(end: HopEnd): string {
+  const address = end.address.includes(':') ? `[${end.address}]` : end.address
+  const facts = [
+    end.node_id ? `node ${end.node_id}` : '',
+    end.workload ?? '',
+    end.pid ? `pid ${end.pid}` : '',
+    end.exe ?? '',
+    end.uid === undefined ? '' : `uid ${end.uid}`,
+  ].filter((fact) => fact !== '')
+  const port = end.port ? `:${end.port}` : ''
+  return printable(`${end.zone} ${address}${port}${facts.length > 0 ? ` [${facts.join(', ')}]` : ''}`)
+}
+
+function coverageLines(coverage: Coverage, width: number): string[] {
+  if (coverage.complete) return [`${INDENT}Nothing is known to be missing.`]
+  return coverage.nodes.filter(({ complete }) => !complete).flatMap((node) => {
+    const name = printable(node.node_id)
+    const lines = [
+      ...node.gaps.map((gap) => `${name}: ${formatCount(gap.count)} ${gap.event_kind} lost at ` +
+        `${gap.stage} from ${rangeText(gap)}: ${printable(gap.reason)}`),
+      ...node.probes_degraded.map((probe) => `${name}: probe ${printable(probe.probe)} was ` +
+        `${probe.state} from ${rangeText(probe)}; not seen: ${printable(probe.lost)}`),
+      ...node.holes.map((hole) => `${name}: events ${hole.after_seq + 1} to ` +
+        `${hole.before_seq - 1} never came, from ${rangeText(hole)}`),
+      ...node.silences.map((silence) => `${name}: said nothing from ${rangeText(silence)}`),
+      ...(node.unlisted > 0 ? [`${name}: ${formatCount(node.unlisted)} more`] : []),
+    ]
+    return lines.flatMap((line) => hanging('- ', line, width))
+  })
+}
+
+function rangeText({ from, to }: { from: string, to?: string }): string {
+  return `${from} to ${to ?? 'now'}`
+}
