@@ -10,8 +10,10 @@ import { afterAll, describe, expect, it } from 'vitest'
 const root = join(import.meta.dirname, '..')
 
 describe('generated files', () => {
-  it('are what tools/gen-schema.ts makes of proto/event.proto', () => {
-    const result = spawnSync(process.execPath, ['tools/gen-schema.ts', '--check'], {
+  it.each([
+    ['tools/gen-schema.ts', 'proto/event.proto'], ['tools/gen-docs.ts', 'the detectors'],
+  ])('are what %s makes of %s', (tool) => {
+    const result = spawnSync(process.execPath, [tool, '--check'], {
       cwd: root, encoding: 'utf8',
     })
     expect(result.stderr + result.stdout).toBe('')
