@@ -1,6 +1,7 @@
 /** The correlator: stages 7 to 11 of the path. Stage 12, replay, is detect/replay.ts. */
 import type { Server } from '@grpc/grpc-js'
 import type { Detector } from '../detect/detector.ts'
+import { detectors as catalogue } from '../detectors/index.ts'
 import { Alerts } from './alert/alertmanager.ts'
 import { correlatorSettings } from './config.ts'
 import type { CorrelatorConfig, CorrelatorSettings } from './config.ts'
@@ -56,7 +57,7 @@ export async function startCorrelator(
   const report = options.report ?? ((line) => void process.stderr.write(`correlator: ${line}\n`))
   const opened: Opened = []
   try {
-    return await start(settings, options.detectors ?? (await import('../detectors/index.ts')).detectors, report, opened)
+    return await start(settings, options.detectors ?? catalogue, report, opened)
   } catch (error) {
     await closeAll(opened, report)
     throw error

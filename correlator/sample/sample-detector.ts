@@ -1,5 +1,6 @@
 /** A detector for tests of the correlator: any connection to port 4444. */
 import { defineDetector } from '../../detect/detector.ts'
+import { formatTime } from '../../proto/event-json.ts'
 
 export const sampleDetector = defineDetector({
   id: 'TST-001', title: 'Connection to port 4444', severity: 'high', maturity: 'experimental',
@@ -17,7 +18,7 @@ export const sampleDetector = defineDetector({
         details: { count: state.count },
         next_steps: ['Look at the process.'],
         hop: {
-          time: context.time, established: true, protocol: 'tcp',
+          time: formatTime(event.wall_ns), established: true, protocol: 'tcp',
           from: { zone: 'inference', address: event.local_addr },
           to: { zone: 'storage', address: event.remote_addr, port: 4444 },
         },
