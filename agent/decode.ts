@@ -23,6 +23,8 @@ export interface Malformed {
 const kindsMax = 256
 const unknownKind = 0
 const sampleBytes = 96
+/** Bad records in a row that are stepped over. */
+const stepsMax = 16
 const headerBytes = recordHeader.bytes
 
 /** Bytes of a whole record by kind number; 0 for kinds that the kernel does not make. */
@@ -76,13 +78,9 @@ export class Decoder {
   /** Counts a bad record; where the walk goes on: behind it when that is plausible, else the end. */
   #skip(record: RecordBuffer, at: number, bytes: number): number {
     const whole = at + headerBytes <= bytes
-    const size = whole ? record.u16[(at + recordHeader.size) >> 1] : 0
-    const next = at + size
-    const plausible = size >= headerBytes && size % 8 === 0 &&
-      (next === bytes || (next < bytes && isRecord(record, next, bytes)))
     const kind = whole ? record.u16[(at + recordHeader.kind) >> 1] : unknownKind
     this.#count(kind < kindsMax && bytesOfKind[kind] !== 0 ? kind : unknownKind, record, at, bytes)
-    if (plausible) return next
+    if (leadsOn(record, at, bytes)) return at + record.u16[(at + recordHeader.size) >> 1]
     this.readsCut++
     return bytes
   }
@@ -95,11 +93,20 @@ export class Decoder {
   }
 }
 
-function isRecord(record: RecordBuffer, at: number, bytes: number): boolean {
-  if (at + headerBytes > bytes) return false
-  const kind = record.u16[(at + recordHeader.kind) >> 1]
-  const size = record.u16[(at + recordHeader.size) >> 1]
-  return kind < kindsMax && size !== 0 && bytesOfKind[kind] === size
+/** Whether the sizes from `at` on lead to a good record or exactly to the end, in a few steps. */
+function leadsOn({ u16 }: RecordBuffer, at: number, bytes: number): boolean {
+  let next = at
+  for (let step = 0; step < stepsMax && next + headerBytes <= bytes; step++) {
+    const size = u16[(next + recordHeader.size) >> 1]
+    if (size < headerBytes || size % 8 !== 0) return false
+    next += size
+    if (next === bytes) return true
+    if (next + headerBytes > bytes) return false
+    const kind = u16[(next + recordHeader.kind) >> 1]
+    if (kind < kindsMax && bytesOfKind[kind] !== 0 &&
+      bytesOfKind[kind] === u16[(next + recordHeader.size) >> 1]) return true
+  }
+  return false
 }
 
 function nameOf(kind: number): EventKind | 'unknown' {

@@ -13,7 +13,7 @@ import type { BatchEnvelope } from '../proto/batch.ts'
 import { backoffMs } from './uplink/backoff.ts'
 import { Losses } from './uplink/losses.ts'
 import { openCall } from './uplink/messages.ts'
-import { Session } from './uplink/session.ts'
+import { isAboutBatch, Session } from './uplink/session.ts'
 import type { Outcome, UplinkMemory } from './uplink/session.ts'
 
 export interface UplinkOptions {
@@ -67,7 +67,7 @@ export class Uplink {
     const { spool, clock, complain } = options
     this.#losses = new Losses(spool, clock, complain)
     this.#memory = {
-      ackedSeq: ackedBefore(spool), sentSeq: spool.firstSeq - 1, refused: new Set(), cautious: false,
+      ackedSeq: ackedBefore(spool), sentSeq: spool.firstSeq - 1, refused: new Set(),
     }
     this.#client = new Client(options.address, channelCredentials(options.tls), channelOptions)
   }
@@ -136,8 +136,10 @@ export class Uplink {
         const { code, message, retry_after_ms: retryMs } = outcome.refusal
         this.#fail(new AgentError('UPLINK_REFUSED', `the correlator at ${address} refuses (${code}): ` +
           message.slice(0, 500)))
-        return this.#memory.cautious ? backoffMs(0, Math.random())
-          : retryMs > 0 ? Math.min(retryMs, refusedRetryMs) : refusedRetryMs
+        if (retryMs > 0) return Math.min(retryMs, refusedRetryMs)
+        // About a batch: it will be left out. About us: only somebody else can change that.
+        if (isAboutBatch(code)) break
+        return refusedRetryMs
       }
       case 'silent':
         this.#fail(new AgentError('UPLINK_SILENT', `${address}: ${outcome.reason}`))

@@ -139,13 +139,12 @@ export class SpoolStore {
     try {
       // First what frees space: the mark may not fit on a full disk.
       await this.#log.dropBefore(this.#acked + 1)
+      this.#options.changed()
       await this.#mark.set(this.#acked)
     } catch (error) {
       // Frames are sent again after a restart, or leave the disk later.
       this.#fail(error)
-      return
     }
-    this.#options.changed()
   }
 
   #fail(error: unknown): void {

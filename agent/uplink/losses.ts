@@ -48,10 +48,10 @@ export class Losses {
     this.#say('SPOOL_DAMAGED', `events before ${envelope.first_seq} cannot be read: ${what}`)
   }
 
-  /** Something that is no batch; how many events it held, nobody knows. */
-  noteDamage(what: string): void {
-    this.#note('unknown', 1, `the spool is damaged: ${what}, at least one event`)
-    this.#say('SPOOL_DAMAGED', what)
+  /** A batch of which nobody knows what it held: at least one event. */
+  noteUnknown(code: AgentErrorCode, what: string): void {
+    this.#note('unknown', 1, `${what}; at least one event`)
+    this.#say(code, what)
   }
 
   /** The correlator has less than it once acknowledged; the spool no longer holds it. */

@@ -29,8 +29,6 @@ export interface UplinkMemory {
   sentSeq: number
   /** Positions of batches that are never taken: they are left out. */
   readonly refused: Set<number>
-  /** One batch on the way at a time, to find out which one is refused. */
-  cautious: boolean
 }
 
 export interface SessionOptions {
@@ -113,9 +111,9 @@ export class Session {
 
   /** Sends what there is to send and the limits allow. Call it when the spool has grown. */
   pump(): void {
-    if (this.#ended || this.#welcome === undefined || this.#paused || this.#switching) return
+    if (this.#ended || this.#welcome === undefined) return
     try {
-      this.#sendWaiting()
+      if (!this.#paused && !this.#switching) this.#sendWaiting()
     } catch (error) {
       if (!(error instanceof LogError)) throw error
       return this.stop({ kind: 'ended', reason: error.message })
@@ -135,8 +133,7 @@ export class Session {
   }
 
   #hasRoom(): boolean {
-    const { cautious } = this.#options.memory
-    const allowed = cautious ? 1 : Math.max(1, this.#welcome!.batches_in_flight_max)
+    const allowed = Math.max(1, this.#welcome!.batches_in_flight_max)
     return this.inFlight < Math.min(inFlightMax, allowed) && this.#sentBytes < inFlightBytesMax
   }
 
@@ -145,7 +142,7 @@ export class Session {
     const { nodeId, bootId, memory, losses } = this.#options
     const envelope = envelopeOf(payload)
     if (envelope === undefined) {
-      losses.noteDamage(`the frame at ${position} is no batch`)
+      losses.noteUnknown('SPOOL_DAMAGED', `the frame at position ${position} is no batch`)
       return this.#giveUp(position, payload.length)
     }
     if (envelope.node_id !== nodeId || envelope.boot_id !== bootId) {
@@ -203,11 +200,9 @@ export class Session {
   }
 
   #acknowledge(ackedSeq: number): void {
-    const { memory } = this.#options
     for (const sent of this.#sent) {
       if (!sent.done && sent.lastSeq <= ackedSeq) this.#finish(sent)
     }
-    memory.cautious = false
     this.#watch()
   }
 
@@ -241,7 +236,7 @@ export class Session {
       ? open.find(({ envelope }) => envelope!.first_seq === refusal.first_seq)
       : open.length === 1 ? open[0] : undefined
     if (about && refusal.retry_after_ms > 0) return this.#sendAgain(about, refusal.retry_after_ms)
-    const never = ['malformed_batch', 'batch_too_large', 'sequence'].includes(refusal.code)
+    const never = isAboutBatch(refusal.code)
     if (about && never) {
       this.#options.losses.noteBatch(about.envelope!, `${refusal.code}: ${refusal.message}`)
       this.#options.memory.refused.add(about.position)
@@ -249,7 +244,11 @@ export class Session {
       this.#sentBytes -= about.bytes
       return
     }
-    if (never && open.length > 1) this.#options.memory.cautious = true
+    if (never && open.length > 1) {
+      const [first, last] = [open[0].envelope!.first_seq, open.at(-1)!.lastSeq]
+      this.#options.losses.noteUnknown('UPLINK_BATCH_REFUSED', 'the correlator refused a batch ' +
+        `(${refusal.code}) without saying which of events ${first} to ${last} it held`)
+    }
     this.stop({ kind: 'refused', refusal })
   }
 
@@ -275,6 +274,11 @@ export class Session {
       this.stop({ kind: 'silent', reason: `${what} within ${answerTimeoutMs / 1000} s` })
     }, answerTimeoutMs)
   }
+}
+
+/** Refusals that speak of one batch, which will never be taken. */
+export function isAboutBatch(code: string): boolean {
+  return ['malformed_batch', 'batch_too_large', 'sequence'].includes(code)
 }
 
 /** However long the correlator asks to wait. */
