@@ -3,7 +3,8 @@ import type { CompiledPolicy } from '../policy/compile.ts'
 import type { EventView } from '../proto/event-view.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { unitOf } from './cgroup-table.ts'
-import type { Detector, Evidence, Finding, Json, Severity } from './detector.ts'
+import type { Detector } from './detector.ts'
+import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'
 import type { KeyedState } from './keyed-state.ts'
 import { processIdentity } from './lineage.ts'
@@ -34,6 +35,9 @@ export interface RunningDetector {
 /** Values of `direction` in the columns. */
 export const OUTGOING = 1
 export const ACCEPTED = 2
+
+/** Arguments of ancestors are shortened: they repeat in every finding. */
+const ANCESTOR_ARGS_CHARS_MAX = 160
 
 /** One object, moved from event to event by the engine. */
 export class Context {
@@ -205,11 +209,11 @@ export class Context {
     const zone = this.zoneOf(process)
     return {
       node_id, pid, process_id: processIdentity(process), uid, comm, exe,
-      args: argumentsOf(process), cgroup_path: process.cgroup.path,
+      args: argumentsOf(process, Infinity), cgroup_path: process.cgroup.path,
       workload: this.workloadOf(process), zone: zone < 0 ? '' : this.zoneName(zone),
       ancestry: this.lineage.ancestry(process).map((ancestor) => ({
         pid: ancestor.pid, process_id: processIdentity(ancestor), uid: ancestor.uid,
-        exe: ancestor.exe, args: argumentsOf(ancestor),
+        exe: ancestor.exe, args: argumentsOf(ancestor, ANCESTOR_ARGS_CHARS_MAX),
       })),
     }
   }
@@ -248,7 +252,8 @@ export class Context {
 
   /** Adds to a finding of this detector; `incident` from `report`. */
   amend(incident: string, key: string, amendment: Amendment): void {
-    this.incidents.amend(incident, this.running!.detector.id, key, amendment)
+    const wallNs = this.event?.wall_ns
+    this.incidents.amend(incident, this.running!.detector.id, key, { wallNs, ...amendment })
   }
 
   /** Asks for `wake` for the key of this call, so many milliseconds of the watermark from now. */
@@ -271,8 +276,9 @@ export function milder(severity: Severity): Severity {
   return severity === 'critical' ? 'high' : severity === 'high' ? 'medium' : 'low'
 }
 
-function argumentsOf({ args }: LineageProcess): string[] {
-  return args === '' ? [] : args.split('\0')
+function argumentsOf({ args }: LineageProcess, charsMax: number): string[] {
+  if (args === '') return []
+  return (args.length > charsMax ? `${args.slice(0, charsMax)}…` : args).split('\0')
 }
 
 /** Both ends are in one network namespace: loopback, or an address that talks to itself. */

@@ -149,7 +149,7 @@ export class Engine {
     const { kinds } = batch
     const { rows, views, context } = this
     this.open(batch)
-    let node: CoveredNode | null = null
+    const node = this.arrive(batch, source)
     for (let index = 0; index < kinds.length; index++) {
       const view = views[kinds[index]]
       const row = rows[kinds[index]]++
@@ -163,7 +163,6 @@ export class Engine {
       const { columns } = view
       const timeMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6 +
         batch.clockOffsetMs
-      node ??= this.arrive(batch, source, timeMs)
       if (timeMs > context.watermarkMs) this.advance(timeMs)
       this.coverage.seen(node, timeMs, context.watermarkMs)
       this.visit(view, batch, source, node, timeMs)
@@ -185,8 +184,9 @@ export class Engine {
   }
 
   /** The first event of a batch: is one missing before it? */
-  private arrive(batch: Batch, source: Source, timeMs: number): CoveredNode {
-    const { node_id, boot_id, first_seq, count } = batch.envelope
+  private arrive(batch: Batch, source: Source): CoveredNode {
+    const { node_id, boot_id, first_seq, count, first_time } = batch.envelope
+    const timeMs = Number(first_time) / 1e6 + batch.clockOffsetMs
     const node = this.coverage.node(node_id, timeMs, this.context.watermarkMs)
     if (first_seq > source.nextSeq) {
       this.counted.holes++

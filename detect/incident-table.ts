@@ -1,8 +1,10 @@
 /** Joins findings about the same subject into incidents. Bounded; driven by the watermark alone. */
 import type { CoverageTable } from './coverage.ts'
-import type { Detector, Evidence, Finding, Story } from './detector.ts'
-import { incidentId, tellIncident } from './incident.ts'
-import type { Incident, IncidentUpdate, KeptFinding, KeptIncident } from './incident.ts'
+import type { Detector } from './detector.ts'
+import type { Evidence, Finding, Story } from './finding.ts'
+import { incidentId, tellIncident } from './incident-story.ts'
+import type { KeptFinding, KeptIncident } from './incident-story.ts'
+import type { Incident, IncidentUpdate } from './incident.ts'
 
 /** A finding with everything filled in. */
 export type CompleteFinding = Required<Finding>
@@ -16,6 +18,8 @@ export interface Amendment {
   workloads?: string[]
   hop?: Story['hop']
   summary?: string
+  /** When it became known, wall clock nanoseconds. */
+  wallNs?: bigint
 }
 
 export interface IncidentOptions {
@@ -102,6 +106,8 @@ export class IncidentTable {
     finding.summary = amendment.summary ?? finding.summary
     addNames(incident.nodes, amendment.nodes ?? [])
     addNames(incident.workloads, amendment.workloads ?? [])
+    const { wallNs = 0n } = amendment
+    if (wallNs > incident.updatedNs) incident.updatedNs = wallNs
     const story = amendment.summary !== undefined || amendment.hop !== undefined
     this.note(incident, story ? 'story' : 'amount')
   }

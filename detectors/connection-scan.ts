@@ -1,5 +1,5 @@
 import { defineDetector } from '../detect/detector.ts'
-import type { Evidence, Story } from '../detect/detector.ts'
+import type { Evidence, Story } from '../detect/finding.ts'
 import type { Context } from '../detect/context.ts'
 import { addressKey } from '../detect/pairing.ts'
 import { amount, endpoint, printable } from '../detect/words.ts'

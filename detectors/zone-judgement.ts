@@ -1,7 +1,7 @@
 /** Whether a connection crosses between zones where no flow allows it, and who is at its ends. */
 import { ACCEPTED } from '../detect/context.ts'
 import type { Context, Peer } from '../detect/context.ts'
-import type { Evidence, Severity } from '../detect/detector.ts'
+import type { Evidence, Severity } from '../detect/finding.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 
 /** One end; plain data. */

@@ -1,6 +1,6 @@
 /** How NET-001 tells of a connection. */
 import type { Context } from '../detect/context.ts'
-import type { HopEnd, Story } from '../detect/detector.ts'
+import type { HopEnd, Story } from '../detect/finding.ts'
 import { endpoint, printable } from '../detect/words.ts'
 import { formatTime } from '../proto/event-json.ts'
 import type { Crossing, CrossingEnd } from './zone-judgement.ts'

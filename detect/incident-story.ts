@@ -1,0 +1,112 @@
+/** Incidents as they are kept, and how they are told. */
+import { createHash } from 'node:crypto'
+import { formatTime } from '../proto/event-json.ts'
+import type { Coverage } from './coverage.ts'
+import type { Evidence, Hop, Severity } from './finding.ts'
+import type { Incident, IncidentFinding } from './incident.ts'
+import { amount } from './words.ts'
+
+/** A finding as it is kept. */
+export interface KeptFinding extends Omit<IncidentFinding, 'time' | 'last_time'> {
+  key: string
+  /** Wall clock nanoseconds. */
+  firstNs: bigint
+  lastNs: bigint
+  attack: readonly string[]
+  atlas: readonly string[]
+  next_steps: string[]
+  hop: Hop | null
+}
+
+/** An incident as it is kept: plain data. Times are wall clock. */
+export interface KeptIncident {
+  incident_id: string
+  subject: string
+  state: 'open' | 'closed'
+  close_reason: 'quiet' | 'aged_out' | null
+  openedNs: bigint
+  updatedNs: bigint
+  closedMs: number
+  /** Watermark at the last finding. */
+  touchedMs: number
+  nodes: string[]
+  workloads: string[]
+  zones: string[]
+  findings: KeptFinding[]
+  findings_unlisted: number
+  /** What has changed since it was last told: nothing, an amount, or what it says. */
+  news: 'none' | 'amount' | 'story'
+  /** Watermark when it was last told. */
+  toldMs: number
+  /** It was told at least once. */
+  told: boolean
+}
+
+const severities: readonly Severity[] = ['low', 'medium', 'high', 'critical']
+const STEPS_MAX = 10
+
+/** A stable name: the same subject and first event give the same one, wherever it is computed. */
+export function incidentId(subject: string, first: Evidence): string {
+  const content = JSON.stringify([subject, first.node_id, first.boot_id, first.seq])
+  return createHash('sha256').update(content).digest('hex').slice(0, 12)
+}
+
+/** The incident as JSON. Shares nothing that changes later. */
+export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
+  const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
+  const worst = findings.reduce((most, one) =>
+    severities.indexOf(one.severity) > severities.indexOf(most.severity) ? one : most)
+  const closed = kept.state === 'closed'
+    ? { closed_at: new Date(kept.closedMs).toISOString(), close_reason: kept.close_reason ?? 'quiet' }
+    : {}
+  return structuredClone({
+    incident_id: kept.incident_id,
+    title: worst.title,
+    severity: worst.severity,
+    state: kept.state,
+    subject: kept.subject,
+    opened_at: formatTime(kept.openedNs),
+    updated_at: formatTime(kept.updatedNs),
+    ...closed,
+    summary: summaryOf(findings, worst, kept, coverage),
+    nodes: kept.nodes,
+    workloads: kept.workloads,
+    zones: kept.zones,
+    stores: [],
+    attack: union(findings.map(({ attack }) => attack)),
+    atlas: union(findings.map(({ atlas }) => atlas)),
+    findings: findings.map(told),
+    findings_unlisted: kept.findings_unlisted,
+    hops: findings.flatMap(({ hop }) => hop === null ? [] : [hop]),
+    next_steps: union(findings.map((one) => one.next_steps)).slice(0, STEPS_MAX),
+    coverage,
+  })
+}
+
+/** The worst finding first, then how much more there is, then what may be missing. */
+function summaryOf(
+  findings: KeptFinding[], worst: KeptFinding, kept: KeptIncident, coverage: Coverage,
+): string {
+  const times = worst.count > 1 ? ` It happened ${amount(worst.count, 'time')}.` : ''
+  const rest = findings.length - 1 + kept.findings_unlisted
+  const others = rest > 0 ? ` ${amount(rest, 'further finding')} about the same subject.` : ''
+  const missing = coverage.nodes.filter(({ complete }) => !complete).map((node) => node.node_id)
+  const gaps = missing.length > 0
+    ? ` Not everything was seen on ${amount(missing.length, 'node')}: coverage says what is missing.`
+    : ''
+  return `${worst.summary}${times}${others}${gaps}`
+}
+
+function told(finding: KeptFinding): IncidentFinding {
+  const { detector, title, severity, count, summary, details, totals } = finding
+  const { evidence, evidence_unlisted } = finding
+  return {
+    detector, title, severity, time: formatTime(finding.firstNs),
+    last_time: formatTime(finding.lastNs), count, summary, evidence, evidence_unlisted,
+    details, totals,
+  }
+}
+
+function union(lists: (readonly string[])[]): string[] {
+  return [...new Set(lists.flat())]
+}
