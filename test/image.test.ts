@@ -125,6 +125,16 @@ describe.skipIf(reason)(`the container image ${reason}`, () => {
     expect(working(facts)).toEqual([])
   })
 
+  it('carries events of this kernel into the log of a correlator, without a right more', () => {
+    const script = readFileSync(join(root, 'test/image/both-halves.mjs'), 'utf8')
+    const { status, stdout, stderr } = store.run(image, { ...agentSandbox(), seccomp: 'unconfined' },
+      [command[0], '--input-type=module', '--eval', script])
+    expect(status, stderr).toBe(0)
+    const { ready, execs } = JSON.parse(stdout.trim().split('\n').at(-1)!)
+    expect(ready).toBe('ok')
+    expect(execs).toBeGreaterThan(0)
+  })
+
   /** Programs that every kernel with BTF takes. */
   const portable = ['process_exec_tp_btf', 'process_exit_tp_btf', 'connection_state_tp_btf']
 

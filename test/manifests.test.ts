@@ -51,10 +51,10 @@ describe.each(['base', ...overlays])('%s', (name) => {
   it('mounts of the host what the agent reads, and lets it write nothing but its data', () => {
     const agent = only(objects, 'DaemonSet').spec.template.spec
     const writable = agent.containers[0].volumeMounts.filter(({ readOnly }) => !readOnly)
-    expect(writable.map(({ mountPath }) => mountPath)).toEqual(['/var/lib/vedette'])
+    expect(writable.map(({ mountPath }) => mountPath)).toEqual(['/var/lib/vedette/agent'])
     const host = agent.volumes.map(({ hostPath }) => hostPath!.path)
       .filter((path) => path !== '/etc/vedette/tls')
-    expect(host).toEqual(['/sys/kernel/btf', '/sys/fs/cgroup', '/var/lib/vedette'])
+    expect(host).toEqual(['/sys/kernel/btf', '/sys/fs/cgroup', '/var/lib/vedette/agent'])
     expect(JSON.stringify(only(objects, 'StatefulSet'))).not.toContain('hostPath')
   })
 
