@@ -3,21 +3,10 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { LogError } from '../log/errors.ts'
 import { kindInfos } from '../proto/gen/events.ts'
-import { sampleExec, sampleOpen, sampleRecord } from './sample/records.ts'
+import { noisyExec, sampleOpen, sampleRecord } from './sample/records.ts'
 import { eventsOf, framesIn, sampleBootId, sampleSpool, take, withFolder } from './sample/spool.ts'
 import { sequenceAfter } from './spool/sequence.ts'
 import type { Spool } from './spool.ts'
-
-/** Arguments that nothing compresses, so that a small spool is soon full. */
-function noisyExec(round: number): Buffer {
-  const bytes = sampleExec({ pid: round + 1 }, '/bin/noise')
-  let state = round * 7919 + 1
-  for (let at = 320; at < 832; at++) {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    bytes[at] = 33 + (state >>> 24) % 90
-  }
-  return bytes
-}
 
 /** produced = lost + malformed + dropped + stored, of every kind made here. */
 function checkAccounts(spool: Spool, produced: Record<string, number>): void {

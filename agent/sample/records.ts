@@ -58,6 +58,17 @@ export function sampleExec(header: SampleHeader, exe: string, atStart = false): 
   return bytes
 }
 
+/** A program with arguments that nothing compresses, so that a small spool is soon full. */
+export function noisyExec(round: number): Buffer {
+  const bytes = sampleExec({ pid: round + 1 }, '/bin/noise')
+  let state = round * 7919 + 1
+  for (let at = recordOffsets.process_exec.args; at < recordOffsets.process_exec.exe_inode; at++) {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    bytes[at] = 33 + (state >>> 24) % 90
+  }
+  return bytes
+}
+
 /** Records back to back, as a read of the ring gives them; `bytes` of the views are filled. */
 export function sampleRead(records: Buffer[]): { record: RecordBuffer, bytes: number } {
   const all = Buffer.concat(records)
