@@ -28,6 +28,7 @@ import { formatCount, TIME_FORMS } from './text/time.ts'
 const DATA_DEFAULT = './data'
 /** How long a running correlator may be behind its own event log. */
 const LAG_MS = 2000
+const POLL_MS = 100
 
 export const spec: CommandSpec = {
   name: 'replay',
@@ -167,8 +168,9 @@ function readLive({ data, firstPosition, lastPosition, fromMs }: Done): Live {
 async function compare(done: Done, values: Values, otherPolicy: boolean): Promise<ExitCode> {
   const { result, data } = done
   let live = readLive(done)
-  if (live.digest !== done.digest && folderHolder(join(data, 'incidents')) !== null) {
-    await sleep(LAG_MS)
+  for (let waitedMs = 0; waitedMs < LAG_MS; waitedMs += POLL_MS) {
+    if (live.digest === done.digest || folderHolder(join(data, 'incidents')) === null) break
+    await sleep(POLL_MS)
     live = readLive(done)
   }
   const diff = diffIncidents(live.incidents, result.incidents)

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkConservation } from '../correlator/conservation.ts'
 import type { Conservation } from '../correlator/conservation.ts'
@@ -10,6 +9,7 @@ import type { CommandSpec, ExitCode } from './command.ts'
 import { CliError } from './errors.ts'
 import { printLines, say, screenWidth, tone } from './output.ts'
 import { Progress } from './progress.ts'
+import { isThere } from './read/offline.ts'
 import { printable } from './text/printable.ts'
 import { alignRows, wrap } from './text/table.ts'
 import { formatBytes, formatCount } from './text/time.ts'
@@ -42,7 +42,7 @@ export type Part = { part: string, path: string } &
 /** Checks every log of a data folder. Throws CliError CLI_NO_DATA when there is none. */
 export async function verifyFolder(data: string): Promise<Part[]> {
   const names = (Object.keys(LOGS) as (keyof typeof LOGS)[])
-    .filter((name) => existsSync(join(data, name)))
+    .filter((name) => isThere(join(data, name)))
   if (names.length === 0) throw new CliError('CLI_NO_DATA', `${data} holds no log to verify`)
   const parts: Part[] = []
   for (const name of names) {

@@ -1,5 +1,5 @@
 /** Reads a data folder without a correlator, also while one writes to it. */
-import { existsSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EventZoner } from '../../correlator/query/event-zones.ts'
@@ -31,16 +31,21 @@ const POLL_MS = 200
 /** Opens the log `name` of a data folder for reading. Throws CliError CLI_NO_DATA or LogError. */
 export function openReader(data: string, name: 'log' | 'incidents' | 'spool'): LogReader {
   const dir = join(data, name)
-  if (!existsSync(data)) throw new CliError('CLI_NO_DATA', `there is no folder ${data}`)
-  // Where the folder may not be searched, existsSync says no as well: statSync tells why.
+  if (!isThere(data)) throw new CliError('CLI_NO_DATA', `there is no folder ${data}`)
+  if (!isThere(dir)) throw new CliError('CLI_NO_DATA', `${data} holds no ${name}/`)
+  return new LogReader(dir)
+}
+
+/** Throws CliError CLI_UNREADABLE when it cannot be known. */
+export function isThere(path: string): boolean {
   try {
-    statSync(dir)
+    statSync(path)
+    return true
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EACCES') throw new CliError('CLI_UNREADABLE', `${dir} may not be read (${code})`)
-    throw new CliError('CLI_NO_DATA', `${data} holds no ${name}/ (${code})`)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false
+    throw new CliError('CLI_UNREADABLE', `${path} may not be read (${code})`, error)
   }
-  return new LogReader(dir)
 }
 
 /** Frames of a log; damage is reported on stderr and reading goes on behind it. */

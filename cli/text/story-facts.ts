@@ -1,5 +1,5 @@
 /** The facts of a finding as lines: processes with their ancestry, rules to be copied, amounts. */
-import type { Json } from '../../detect/detector.ts'
+import type { Json } from '../../detect/finding.ts'
 import { tone } from '../output.ts'
 import { printable, shellWord } from './printable.ts'
 import { wrap } from './table.ts'
@@ -10,7 +10,7 @@ type JsonObject = { [key: string]: Json }
 const INDENT_COLUMNS = 4
 const LABEL_COLUMNS = 19
 const PROCESS_LABEL_COLUMNS = 9
-const ANCESTOR_LINES_MAX = 2
+const ANCESTOR_LINES_MAX = 4
 /** What a reader asks first comes first; the rest follows by name. */
 const ORDER = ['from_zone', 'to_zone', 'client', 'server', 'protocol', 'established', 'bytes_sent',
   'bytes_received', 'process', 'accepting_process', 'missing_rule']
@@ -65,8 +65,11 @@ function processLines(process: JsonObject, width: number): string[] {
   return [
     ...wrap(`${valueText('', exe || comm || '?')} (${who.join(', ')})`, width),
     ...facts.filter(([, text]) => text !== '').flatMap(([label, text]) => hung(label, text, width)),
-    ...ancestors.flatMap((one, i) => hung(i === 0 ? 'from' : '', ancestorText(one), width)
-      .slice(0, ANCESTOR_LINES_MAX)),
+    ...ancestors.flatMap((one, i) => {
+      const lines = hung(i === 0 ? 'from' : '', ancestorText(one), width)
+      return lines.length <= ANCESTOR_LINES_MAX ? lines
+        : [...lines.slice(0, ANCESTOR_LINES_MAX - 1), `${' '.repeat(2 + PROCESS_LABEL_COLUMNS)}…`]
+    }),
   ]
 }
 

@@ -1,6 +1,6 @@
 /** An incident told for a person: what happened, who did it, what is missing, what to do. */
 import type { Coverage } from '../../detect/coverage.ts'
-import type { Hop, HopEnd } from '../../detect/detector.ts'
+import type { Hop, HopEnd } from '../../detect/finding.ts'
 import type { Incident, IncidentFinding } from '../../detect/incident.ts'
 import { tone, toneOf } from '../output.ts'
 import { printable } from './printable.ts'
