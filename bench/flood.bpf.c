@@ -6,13 +6,16 @@
  * the path that is measured.
  *
  * Shaped as on a busy node: PROCESSES_MAX processes, 4,096 remote addresses, ephemeral ports, each
- * open followed by its close with bytes, duration and round-trip time spread over decades.
+ * open followed by its close with bytes, duration and round-trip time spread over decades. The
+ * addresses lie in zones of sample-batches.ts, so that detectors have something to compare.
  */
 #include "record.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define PROCESSES_MAX 64
+/* 10.10.0.5, ingestion. */
+#define LOCAL_HOST (10 << 16 | 5)
 
 /* Given to each run. */
 struct flood_order {
@@ -65,15 +68,18 @@ static long connection_write(u64 index, struct flood_state *state)
 	u32 number = state->first + index, random = random_next(state);
 	u32 process = random % PROCESSES_MAX, remote = random >> 8 & 4095;
 	u32 port = 32768 + random_next(state) % 28232, shift = random >> 24 & 15;
-	u8 direction = random & 0x100000 ? DIRECTION_OUTGOING : DIRECTION_ACCEPTED;
+	bool outgoing = random & 0x100000;
+	u8 direction = outgoing ? DIRECTION_OUTGOING : DIRECTION_ACCEPTED;
+	/* Outgoing to training, accepted from storage: as the policy allows. */
+	u32 remote_zone = outgoing ? 20 << 16 : 50 << 16;
 	struct connection_close *close;
 	struct connection_open *open;
 
-	open = record_reserve(KIND_CONNECTION_OPEN, sizeof(*open));
+	open = record_reserve(KIND_CONNECTION_OPEN, sizeof(*open), bpf_ktime_get_boot_ns());
 	if (open) {
 		who_fill(&open->header, process);
-		address_fill(open->local_addr, 0x10001);
-		address_fill(open->remote_addr, 0x20000 + remote);
+		address_fill(open->local_addr, LOCAL_HOST);
+		address_fill(open->remote_addr, remote_zone + remote);
 		open->connection_id = number;
 		open->netns = 4026531840u;
 		open->local_port = port;
@@ -83,11 +89,11 @@ static long connection_write(u64 index, struct flood_state *state)
 		open->process_source = PROCESS_SOURCE_CALLER;
 		record_submit(open);
 	}
-	close = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*close));
+	close = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*close), bpf_ktime_get_boot_ns());
 	if (close) {
 		who_fill(&close->header, process);
-		address_fill(close->local_addr, 0x10001);
-		address_fill(close->remote_addr, 0x20000 + remote);
+		address_fill(close->local_addr, LOCAL_HOST);
+		address_fill(close->remote_addr, remote_zone + remote);
 		close->connection_id = number;
 		close->bytes_sent = (random_next(state) & 1023) << shift;
 		close->bytes_received = (random_next(state) & 1023) << (shift >> 1);
