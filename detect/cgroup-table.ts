@@ -1,4 +1,4 @@
-/** What is known of cgroups. Processes point here, so that a late fact reaches all of them at once. */
+/** What is known of cgroups. Processes point here, so that a late fact reaches all at once. */
 import type { WorkloadSeenView } from '../proto/gen/events.ts'
 
 export interface Cgroup {

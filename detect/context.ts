@@ -230,6 +230,7 @@ export class Context {
    */
   report(finding: Finding): string | null {
     const running = this.running!
+    const { process } = this
     const { detector } = running
     const wallNs = finding.wallNs ?? this.event!.wall_ns
     const mute = this.policy.detectors.get(detector.id)?.mute
@@ -244,7 +245,7 @@ export class Context {
       severity: finding.severity ?? detector.severity,
       evidence: finding.evidence ?? [this.evidence],
       zones: finding.zones ?? [],
-      workloads: finding.workloads ?? (this.process === null ? [] : [this.workloadOf(this.process)]),
+      workloads: finding.workloads ?? (process === null ? [] : [this.workloadOf(process)]),
       nodes: finding.nodes ?? [this.event!.node_id],
       totals: finding.totals ?? {},
     }, this.watermarkMs)

@@ -113,7 +113,8 @@ export class CoverageTable {
         fault.reason === reason && fromMs - kept.toMs <= MERGE_MS && kept.fromMs - toMs <= MERGE_MS
     })
     if (near?.fault.fault !== 'gap') {
-      this.addFault(node, fromMs, toMs, { fault: 'gap', from: '', event_kind, stage, reason, count })
+      const gap: Fault = { fault: 'gap', from: '', event_kind, stage, reason, count }
+      this.addFault(node, fromMs, toMs, gap)
       return
     }
     near.fromMs = Math.min(near.fromMs, fromMs)
@@ -138,7 +139,8 @@ export class CoverageTable {
 
   /** Events after `after` and before `before` are not in the log; `timeMs`: the one after them. */
   hole(
-    node: CoveredNode, bootId: string, after: number, before: number, reason: string, timeMs: number,
+    node: CoveredNode, bootId: string, after: number, before: number, reason: string,
+    timeMs: number,
   ): void {
     this.addFault(node, Math.min(node.lastMs, timeMs), timeMs, {
       fault: 'hole', from: '', boot_id: bootId, after_seq: after, before_seq: before, reason,

@@ -56,9 +56,9 @@ export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
   const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
   const worst = findings.reduce((most, one) =>
     severities.indexOf(one.severity) > severities.indexOf(most.severity) ? one : most)
-  const closed = kept.state === 'closed'
-    ? { closed_at: new Date(kept.closedMs).toISOString(), close_reason: kept.close_reason ?? 'quiet' }
-    : {}
+  const closed = kept.state === 'closed' ? {
+    closed_at: new Date(kept.closedMs).toISOString(), close_reason: kept.close_reason ?? 'quiet',
+  } : {}
   return structuredClone({
     incident_id: kept.incident_id,
     title: worst.title,
@@ -92,7 +92,7 @@ function summaryOf(
   const others = rest > 0 ? ` ${amount(rest, 'further finding')} about the same subject.` : ''
   const missing = coverage.nodes.filter(({ complete }) => !complete).map((node) => node.node_id)
   const gaps = missing.length > 0
-    ? ` Not everything was seen on ${amount(missing.length, 'node')}: coverage says what is missing.`
+    ? ` Not everything was seen on ${amount(missing.length, 'node')}: see coverage.`
     : ''
   return `${worst.summary}${times}${others}${gaps}`
 }

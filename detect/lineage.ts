@@ -317,7 +317,8 @@ function fromRow(
   const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
   return {
     number, source, node_id, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!, exitedMs, touchedMs,
-    forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0, subject, subjectCgroup, next: null,
+    comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!,
+    exitedMs, touchedMs, forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0,
+    subject, subjectCgroup, next: null,
   }
 }

@@ -1,4 +1,4 @@
-/** The state of an engine as bytes. A cache: when it cannot be read, the log is replayed instead. */
+/** The state of an engine as bytes. A cache: when it cannot be read, the log is replayed. */
 import { Packr } from 'msgpackr'
 import type { CoverageSnapshot } from './coverage.ts'
 import type { IncidentTableSnapshot } from './incident-table.ts'

@@ -2,7 +2,7 @@
 
 /**
  * Text of a workload for a sentence: control, format and broken characters become their escape, and
- * what is longer than `charsMax` UTF-16 units ends in `…`. A name must not be able to write a line.
+ * what is longer than `charsMax` UTF-16 units ends in `…`. A name must not write a line of ours.
  */
 export function printable(text: string, charsMax = 200): string {
   const cut = text.length > charsMax ? `${text.slice(0, charsMax)}…` : text

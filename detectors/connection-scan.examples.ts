@@ -71,7 +71,7 @@ const staysQuiet: Example[] = [
   {
     name: 'two workloads with half of the hosts each stay quiet',
     events: times(30, (i) => failed(i, 100, `10.20.0.${i}`, 22, refused,
-      i % 2 === 0 ? scanner : { ...scanner, pid: 9, workload: 'other.service', cgroup_path: '/b' })),
+      i % 2 === 0 ? scanner : { ...scanner, pid: 9, workload: 'b.service', cgroup_path: '/b' })),
     fires: [],
   },
 ]

@@ -33,7 +33,7 @@ interface State {
 const SAMPLES_MAX = 10
 /** Counting distinct hosts after the finding ends here: then it says "at least". */
 const HOSTS_COUNTED_MAX = 1024
-/** No packet left the node: no route, no address, no such family. Not a question to another host. */
+/** No packet left the node: no such family, no address, no route. */
 const localErrors = new Set([97, 99, 101])
 
 const [scans, quiet] = scanExamples
@@ -51,10 +51,10 @@ export default defineDetector({
     'A scan without connections, such as raw packets or UDP.',
     'A scan spread over workloads: each is counted alone.',
   ],
-  runbook: 'Find out what the process is and who started it (ancestry). A scanner of the site: mute '
-    + 'this detector with a reason and an end, or raise its thresholds. A program that has lost its '
-    + 'servers: repair it. Anything else: isolate the workload, keep its image and memory, and look '
-    + 'for connections of the same workload that did succeed.',
+  runbook: 'Find out what the process is and who started it (ancestry). A scanner of the site: '
+    + 'mute this detector with a reason and an end, or raise its thresholds. A program that has '
+    + 'lost its servers: repair it. Anything else: isolate the workload, keep image and memory, '
+    + 'and look for connections of the same workload that did succeed.',
   needs: ['connection_failed'],
   settings: { hosts: 20, ports: 30, window_ms: 60_000 },
   key: (event, context) => {

@@ -42,7 +42,9 @@ it('gives every detector an id of its own, in order', () => {
   expect(ids.toSorted()).toEqual(ids)
 })
 
-describe.each(detectors.map((detector) => [detector.id, detector] as const))('%s', (_, detector) => {
+const byId = detectors.map((detector) => [detector.id, detector] as const)
+
+describe.each(byId)('%s', (_, detector) => {
   const fires = detector.examples.filter((example) => example.fires.length > 0)
   const quiet = detector.examples.filter((example) => example.fires.length === 0)
 

@@ -88,7 +88,7 @@ function peerOf(end: CrossingEnd | undefined, context: Context): Peer | null {
   return { process: context.processOf(end.process), evidence: end.evidence }
 }
 
-/** From the open into the protected is worst; anything that leaves or enters the protected is bad. */
+/** From the open into the protected is worst; what leaves or enters the protected is bad. */
 function zonesOf(
   context: Context, from: number, to: number,
 ): { from: string; to: string; severity: Severity } {

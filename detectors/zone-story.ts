@@ -5,8 +5,9 @@ import { endpoint, printable } from '../detect/words.ts'
 import { formatTime } from '../proto/event-json.ts'
 import type { Crossing, CrossingEnd } from './zone-judgement.ts'
 
-/** Crossings of an incident with the same key are one finding: who, from where, to which service. */
-export function crossingKey({ from, to, opener, accepter, protocol, established }: Crossing): string {
+/** Crossings of an incident with the same key are one finding: who, from where, to what. */
+export function crossingKey(crossing: Crossing): string {
+  const { from, to, opener, accepter, protocol, established } = crossing
   const kind = established ? 'connection' : 'attempt'
   const service = `${endpoint(accepter.address, accepter.port)}/${protocol}`
   return `${kind} ${from} > ${to} ${opener.exe || opener.address} > ${service}`

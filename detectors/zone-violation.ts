@@ -40,9 +40,9 @@ export default defineDetector({
     'UDP, RDMA and other protocols without connections.',
   ],
   runbook: 'Read who opened the connection (process, ancestry, user) and what it reached. If the '
-    + 'connection is part of the design, add the rule that the finding names to the policy. If not, '
-    + 'stop the process or cut the connection, keep the evidence, and look at what the opening '
-    + 'process did before and what the reached service did afterwards.',
+    + 'connection is part of the design, add the rule that the finding names to the policy. If '
+    + 'not, stop the process or cut the connection, keep the evidence, and look at what the '
+    + 'opening process did before and what the reached service did afterwards.',
   needs: ['connection_open', 'connection_close', 'connection_failed'],
   settings: { hold_ms: 2000 },
   key: (event, context) => {

@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest'
+import { detectors } from '../detectors/index.ts'
+import { CoverageTable } from './coverage.ts'
+import type { Severity } from './finding.ts'
+import { IncidentTable } from './incident-table.ts'
+import type { CompleteFinding, IncidentOptions } from './incident-table.ts'
+import { canonicalJson } from './incident.ts'
+
+const [detector, otherDetector] = detectors
+let seq = 0
+
+function finding(subject: string, key = 'k', severity: Severity = 'medium', s = 1): CompleteFinding {
+  return {
+    key, subject, severity, wallNs: 1_900_000_000_000_000_000n + BigInt(s) * 1_000_000_000n,
+    evidence: [{ node_id: 'n1', boot_id: 'b', seq: ++seq }], zones: ['a'], workloads: ['w'],
+    nodes: ['n1'], totals: { bytes_sent: 5 },
+    tell: () => ({ summary: `${subject} ${key}.`, details: {}, next_steps: ['Look.'] }),
+  }
+}
+
+function table(options: IncidentOptions = {}): IncidentTable {
+  return new IncidentTable(new CoverageTable(() => {}), options)
+}
+
+describe('incidents', () => {
+  it('join findings about the same subject, of any detector', () => {
+    const incidents = table()
+    const id = incidents.add(detector, finding('x', 'k1', 'medium'), 0)
+    expect(incidents.add(otherDetector, finding('x', 'k2', 'high', 2), 0)).toBe(id)
+    expect(incidents.add(detector, finding('y'), 0)).not.toBe(id)
+    const [incident] = incidents.all()
+    expect(incident.findings.map((one) => one.detector)).toEqual([detector.id, otherDetector.id])
+    expect([incident.severity, incident.title]).toEqual(['high', otherDetector.title])
+    expect(incident.summary).toBe('x k2. 1 further finding about the same subject.')
+    expect(incident.attack).toEqual([...detector.attack, ...otherDetector.attack])
+    expect(incident.next_steps).toEqual(['Look.'])
+  })
+
+  it('count the same finding instead of repeating it', () => {
+    const incidents = table()
+    for (let s = 1; s <= 20; s++) incidents.add(detector, finding('x', 'k', 'low', s), 0)
+    const [{ findings: [one] }] = incidents.all()
+    expect([one.count, one.totals, one.evidence.length, one.evidence_unlisted])
+      .toEqual([20, { bytes_sent: 100 }, 10, 10])
+    expect([one.time, one.last_time])
+      .toEqual(['2030-03-17T17:46:41.000000000Z', '2030-03-17T17:47:00.000000000Z'])
+  })
+
+  it('tell the story in the order in which it happened', () => {
+    const incidents = table()
+    for (const s of [3, 1, 2]) incidents.add(detector, finding('x', `k${s}`, 'low', s), 0)
+    expect(incidents.all()[0].findings.map(({ summary }) => summary)).toEqual(['x k1.', 'x k2.', 'x k3.'])
+  })
+
+  it('keep so many findings and count the others', () => {
+    const incidents = table({ findingsMax: 3 })
+    for (let i = 0; i < 30; i++) incidents.add(detector, finding('x', `k${i}`), 0)
+    const [incident] = incidents.all()
+    expect([incident.findings.length, incident.findings_unlisted]).toEqual([3, 27])
+    expect(incidents.findingsUnlisted).toBe(27)
+    expect(incident.summary).toContain('29 further findings')
+  })
+
+  it('close when they are quiet, and not before; the next finding opens another', () => {
+    const incidents = table({ quietMs: 1000 })
+    const id = incidents.add(detector, finding('x'), 0)
+    incidents.advance(999)
+    expect(incidents.openCount).toBe(1)
+    incidents.advance(1000)
+    expect(incidents.openCount).toBe(0)
+    expect(incidents.add(detector, finding('x'), 2000)).not.toBe(id)
+    expect(incidents.all().map(({ state }) => state)).toEqual(['closed', 'open'])
+    expect(incidents.all()[0].close_reason).toBe('quiet')
+  })
+
+  it('are closed as aged out when too many are open: the one without news for longest', () => {
+    const incidents = table({ openMax: 2, closedMax: 3 })
+    for (const [at, subject] of ['a', 'b', 'a', 'c'].entries()) {
+      incidents.add(detector, finding(subject), at)
+    }
+    expect(incidents.agedOut).toBe(1)
+    const closed = incidents.all().filter(({ state }) => state === 'closed')
+    expect(closed.map(({ subject, close_reason: why }) => [subject, why])).toEqual([['b', 'aged_out']])
+    for (let i = 0; i < 20; i++) incidents.add(detector, finding(`s${i}`), i)
+    expect(incidents.all()).toHaveLength(5)
+  })
+
+  it('are told once per batch: opened, updated, closed', () => {
+    const incidents = table({ quietMs: 1000 })
+    incidents.add(detector, finding('x', 'k1'), 0)
+    incidents.add(detector, finding('x', 'k2'), 0)
+    expect(incidents.takeUpdates(7, 0).map(({ position, change }) => [position, change]))
+      .toEqual([[7, 'opened']])
+    expect(incidents.takeUpdates(8, 0)).toEqual([])
+    incidents.add(detector, finding('x', 'k3'), 1)
+    incidents.advance(1001)
+    const changes = incidents.takeUpdates(9, 1001)
+    expect(changes.map(({ change, incident }) => [change, incident.state]))
+      .toEqual([['updated', 'open'], ['closed', 'closed']])
+  })
+
+  it('tell amounts alone only now and then', () => {
+    const incidents = table()
+    let told = 0
+    for (let at = 0; at < 100_000; at += 100) {
+      incidents.add(detector, finding('x'), at)
+      told += incidents.takeUpdates(at, at).length
+    }
+    expect(told).toBe(10)
+    expect(incidents.all()[0].findings[0].count).toBe(1000)
+  })
+
+  it('take amendments while open and after, and count those that come too late', () => {
+    const incidents = table({ quietMs: 10, closedMax: 1 })
+    const id = incidents.add(detector, finding('x'), 0)
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 37 }, nodes: ['n2'] })
+    incidents.advance(100)
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 100 } })
+    const [incident] = incidents.all()
+    expect([incident.findings[0].totals, incident.nodes])
+      .toEqual([{ bytes_sent: 142 }, ['n1', 'n2']])
+    incidents.add(detector, finding('y'), 200)
+    incidents.advance(300)
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 1 } })
+    expect(incidents.amendmentsLost).toBe(1)
+  })
+
+  it('have a name that their content gives, the same on every machine', () => {
+    const one = { ...finding('x'), evidence: [{ node_id: 'n1', boot_id: 'b', seq: 7 }] }
+    const [a, b] = [table(), table()]
+    expect(a.add(detector, one, 5)).toBe(b.add(otherDetector, one, 99))
+    expect(a.all()[0].incident_id).toMatch(/^[0-9a-f]{12}$/)
+    const later = { ...one, evidence: [{ node_id: 'n1', boot_id: 'b', seq: 8 }] }
+    expect(table().add(detector, later, 5)).not.toBe(a.all()[0].incident_id)
+  })
+
+  it('share nothing with what was told before', () => {
+    const incidents = table()
+    incidents.add(detector, finding('x'), 0)
+    const [{ incident }] = incidents.takeUpdates(1, 0)
+    const before = canonicalJson(incident)
+    incidents.add(detector, finding('x'), 1)
+    incidents.add(detector, finding('x', 'k2'), 1)
+    expect(canonicalJson(incident)).toBe(before)
+  })
+
+  it('go on from a snapshot', () => {
+    const first = table({ quietMs: 10, closedMax: 2 })
+    for (let at = 0; at < 50; at += 5) {
+      first.add(detector, finding(`s${at % 15}`), at)
+      first.advance(at)
+      first.takeUpdates(at, at)
+    }
+    const second = table({ quietMs: 10, closedMax: 2 })
+    second.restore(structuredClone(first.snapshot()))
+    const next = finding('z')
+    const told = [first, second].map((one) => {
+      one.add(detector, next, 60)
+      one.advance(65)
+      return canonicalJson([one.takeUpdates(1, 65), one.all()])
+    })
+    expect(told[1]).toBe(told[0])
+  })
+})
+
+it('canonical JSON does not depend on the order of keys', () => {
+  expect(canonicalJson({ b: 1, a: [{ d: null, c: 'x' }] })).toBe('{"a":[{"c":"x","d":null}],"b":1}')
+  expect(canonicalJson({ a: [{ c: 'x', d: null }], b: 1 }))
+    .toBe(canonicalJson({ b: 1, a: [{ d: null, c: 'x' }] }))
+})
