@@ -85,11 +85,14 @@ export class Uplink {
     this.#running = this.#run()
   }
 
-  /** Waits until all is delivered, for `drainMs` at most, and disconnects. */
+  /**
+   * Waits until all is delivered, for `drainMs` at most and only while there is a stream, and
+   * disconnects. What was not delivered stays in the spool.
+   */
   async stop(drainMs: number): Promise<void> {
     const deadline = performance.now() + drainMs
     const { store } = this.#options.spool
-    while (store.waitingFrames > 0 && this.connected && performance.now() < deadline) await delay(10)
+    while (store.waitingFrames > 0 && this.#session && performance.now() < deadline) await delay(10)
     this.#stopping.abort()
     this.#session?.stop()
     await this.#running

@@ -41,6 +41,7 @@ export class Cgroups {
   readonly #waiting = new Map<bigint, number>()
   #timer: NodeJS.Timeout | undefined
   #last: Cgroup | undefined
+  #walkedMs = 0
   /** Events and processes whose cgroup could not be told in time. */
   misses = 0
 
@@ -56,12 +57,13 @@ export class Cgroups {
   }
 
   /**
-   * The cgroup with this id; `pid` is a process that was in it. Undefined when it is not known
-   * (yet): then it is looked for, and `foundLate` tells when it was found.
+   * The cgroup with this id; `pid` is a process that was in it, `ppid` its parent, which may live
+   * longer. Undefined when it is not known (yet): then it is looked for, and `foundLate` tells when
+   * it was found.
    */
-  lookup(id: bigint, pid: number): Cgroup | undefined {
+  lookup(id: bigint, pid: number, ppid: number): Cgroup | undefined {
     if (this.#last?.id === id) return this.#last
-    const known = this.#byId.get(id) ?? this.#ask(id, pid)
+    const known = this.#byId.get(id) ?? this.#find(id, pid, ppid)
     if (known) this.#last = known
     else if (id !== 0n) this.#await(id)
     return known
@@ -88,10 +90,18 @@ export class Cgroups {
     this.#waiting.clear()
   }
 
-  /** One process of the cgroup can say its path, if it still lives. */
+  #find(id: bigint, pid: number, ppid: number): Cgroup | undefined {
+    if (id === 0n || !this.mayFind(id)) return undefined
+    const told = this.#ask(id, pid) ?? this.#ask(id, ppid)
+    if (told || Date.now() - this.#walkedMs < walkIntervalMs) return told
+    this.#walkedMs = Date.now()
+    this.walk()
+    return this.#byId.get(id)
+  }
+
+  /** A process that may be in the cgroup can say its path, if it still lives. */
   #ask(id: bigint, pid: number): Cgroup | undefined {
     const { mount, budget, procDir } = this.#options
-    if (id === 0n || !this.mayFind(id)) return undefined
     if (!budget.take()) return undefined
     const path = readCgroupPath(pid, procDir)
     if (path === '' || inodeOf(join(mount, path)) !== id) return undefined
@@ -110,6 +120,7 @@ export class Cgroups {
 
   #walkAgain(): void {
     this.#timer = undefined
+    this.#walkedMs = Date.now()
     this.walk()
     let wanted = false
     for (const [id, walks] of this.#waiting) {

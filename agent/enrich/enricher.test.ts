@@ -137,7 +137,7 @@ describe('arguments of processes found at start', () => {
 
   it('are cut at what a record holds, with their true length', () => {
     const { observe } = enricher()
-    const who = startProcess('x'.repeat(3000))
+    const who = startProcess('1'.padStart(3000, '0'))
     const record = observe(sampleExec(who, '/usr/bin/sleep', true), processExec)
     const at = recordOffsets.process_exec
     expect(record.u32[at.args_bytes >> 2]).toBe(11 + 4 + 3001)
@@ -181,12 +181,13 @@ describe('cgroups', () => {
     vi.useFakeTimers()
     try {
       const { cgroups, factsOf, late } = enricher()
-      cgroups.walk()
+      factsOf(sampleOpen({ cgroupId: 999_999_999_999n }))
       const id = `${'ab'.repeat(32)}`
       mkdirSync(join(dir, 'docker', id), { recursive: true })
       const who = { pid: 2 ** 22 + 1, cgroupId: idOf(`docker/${id}`) }
       expect(factsOf(sampleOpen(who))).toMatchObject({ cgroup_path: '', workload: '' })
       factsOf(sampleOpen(who))
+      expect(late).toEqual([])
       vi.advanceTimersByTime(5000)
       expect(late).toMatchObject([
         { id: who.cgroupId, path: `/docker/${id}`, workload: { container_id: id } },
@@ -196,6 +197,13 @@ describe('cgroups', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+
+  it('that came since the last walk, a while ago, are found at once', () => {
+    const { factsOf, late } = enricher()
+    mkdirSync(join(dir, 'new.service'))
+    expect(factsOf(sampleOpen({ cgroupId: idOf('new.service') })).workload).toBe('new.service')
+    expect(late).toEqual([])
   })
 
   it('that are gone before anybody looked stay unknown, without looking for ever', () => {

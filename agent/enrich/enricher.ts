@@ -53,7 +53,7 @@ export class Enricher {
     if (pid === 0) return nothing
     const exe = processes.exeOf(record, at)
     const id = wordsAt(record, at + recordHeader.cgroup_id)
-    const cgroup = cgroups.lookup(id, pid)
+    const cgroup = cgroups.lookup(id, pid, record.u32[(at + recordHeader.ppid) >> 2])
     // Without a name from the cgroup, who acts is the executable; but that name may still come.
     if (!cgroup) return { exe, cgroup_path: '', workload: cgroups.mayFind(id) ? '' : exe }
     return { exe, cgroup_path: cgroup.path, workload: cgroup.workload.workload || exe }

@@ -127,6 +127,6 @@ test.skipIf(!hasCompiler).each(['WRITE', 'SYNC'])(
       await spool.close()`, [], { LD_PRELOAD: library, [`VEDETTE_FAIL_${operation}`]: fail })
     expect(line).toMatchObject({ failed: false, synced: 1, code: 'LOG_IO', now: 2 })
     expect(line.said.at(-1)).toBe('recovered')
-    expect(eventsOf(framesIn(join(dir, 'spool'))).map(({ seq }, i, all) => seq - all[0].seq))
+    expect(eventsOf(framesIn(join(dir, 'spool'))).map(({ seq }, _, all) => seq - all[0].seq))
       .toEqual(Array.from({ length: 200 }, (_, i) => i))
   }), 30_000)
