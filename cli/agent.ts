@@ -25,8 +25,8 @@ export const spec: CommandSpec = {
   async run(values): Promise<ExitCode> {
     const { correlator, data = DATA_DEFAULT, listen_http } = values
     if (correlator === undefined) {
-      throw new CliError('CLI_USAGE', 'an agent needs --correlator HOST:PORT (VEDETTE_CORRELATOR); ' +
-        'vedette up runs both halves on this machine')
+      throw new CliError('CLI_USAGE', 'an agent needs --correlator HOST:PORT ' +
+        '(VEDETTE_CORRELATOR); vedette up runs both halves on this machine')
     }
     const signal = stopSignal()
     say('agent: loading the probes')

@@ -30,7 +30,8 @@ export function addCommand(
   const command = parent.command(spec.name).summary(spec.summary).description(spec.summary)
   if (spec.argument) command.argument(spec.argument, spec.argumentHelp)
   addSettings(command, names, spec.changes)
-  command.addHelpText('after', `\nExamples:\n${spec.examples.map((line) => `  ${line}`).join('\n')}`)
+  const examples = spec.examples.map((line) => `\n  ${line}`).join('')
+  command.addHelpText('after', `\nExamples:${examples}`)
   command.action(async (...parts: unknown[]) => {
     const argument = spec.argument ? parts[0] as string | undefined : undefined
     done(await spec.run(valuesOf(command, names), argument))

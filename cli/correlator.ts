@@ -24,7 +24,8 @@ export const spec: CommandSpec = {
     const signal = stopSignal()
     say(`correlator: reading ${data}`)
     const correlator = await startCorrelator(correlatorConfig(values, data))
-    say(`correlator: gRPC on port ${correlator.grpc_port}, /metrics on port ${correlator.http_port}`)
+    const { grpc_port, http_port } = correlator
+    say(`correlator: gRPC on port ${grpc_port}, /metrics on port ${http_port}`)
     await untilStopped(signal)
     say('correlator: stopping; what was taken is stored and evaluated')
     await correlator.stop()

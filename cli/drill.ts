@@ -48,7 +48,8 @@ async function perform(drill: Drill, values: Values): Promise<ExitCode> {
   const server = new QueryServer(values, signal)
   try {
     // Before anything is done: is somebody there who could raise it?
-    const before = new Map((await incidentsOf(server)).map((one) => [one.incident_id, countOf(one)]))
+    const before = new Map(
+      (await incidentsOf(server)).map((one) => [one.incident_id, countOf(one)]))
     say(`drill ${drill.name}: ${drill.title}`)
     const outcome = await drill.run({ say: (line) => say(`  ${line}`), signal })
     const incident = await waitFor(drill, outcome, before, server, values.wait ?? 10)
@@ -95,7 +96,8 @@ async function incidentsOf(server: QueryServer): Promise<Incident[]> {
 }
 
 function missing(drill: Drill, { done }: DrillOutcome, values: Values): ExitCode {
-  say(`vedette: the drill was done, but no incident of ${drill.raises} came within ${values.wait} s.`)
+  say(`vedette: the drill was done, but no incident of ${drill.raises} came within ` +
+    `${values.wait} s.`)
   say(`Done: ${Object.entries(done).map(([name, value]) => `${name} ${value}`).join(', ')}`)
   say('What to check:')
   say('  vedette doctor                              are the connection probes attached?')

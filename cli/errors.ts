@@ -28,7 +28,7 @@ export class CliError extends Error {
 /** Codes that mean that the command was not called rightly. */
 const USAGE_CODES = new Set(['CLI_USAGE', 'CLI_CONFIG', 'CONFIG_INVALID', 'AGENT_CONFIG'])
 
-/** A person's mistake or the machine's refusal carries a code of ours; anything else is a defect. */
+/** A person's mistake or the machine's refusal has a code of ours; anything else is a defect. */
 export function isExpected(error: unknown): error is Error & { code: string } {
   return error instanceof Error && 'code' in error &&
     /^(CliError|AgentError|CorrelatorError|LogError|BatchError|DrillError|AddonMissingError)$/

@@ -64,7 +64,8 @@ function isQuiet(event: Event): boolean {
 }
 
 function countOf(
-  numbers: ReadonlySet<number>, { kinds, kind_counts }: { kinds: Uint8Array, kind_counts: number[] },
+  numbers: ReadonlySet<number>,
+  { kinds, kind_counts }: { kinds: Uint8Array, kind_counts: number[] },
 ): number {
   return kind_counts.reduce((sum, count, i) => sum + (numbers.has(kinds[i]) ? count : 0), 0)
 }

@@ -30,15 +30,16 @@ export function tlsOf(
 }
 
 /** The settings of an agent that were set; the agent itself knows its defaults and bounds. */
-export function agentConfig(values: Values, correlator: string, data: string): Partial<AgentConfig> {
+export function agentConfig(
+  values: Values, correlator: string, data: string,
+): Partial<AgentConfig> {
   const given = Object.fromEntries(AGENT_SETTINGS.map((name) => [name, values[name]]))
   return { ...given, correlator, data, tls: tlsOf(values) }
 }
 
 /** The settings of a correlator that were set; it knows its defaults and bounds. */
 export function correlatorConfig(values: Values, data: string): CorrelatorConfig {
-  const given: Record<string, unknown> =
-    Object.fromEntries(CORRELATOR_SETTINGS.map((name) => [name, values[name]]))
-  const { alertmanager, ...rest } = given
-  return { ...rest, alertmanager_urls: alertmanager as string[] | undefined, data, tls: tlsOf(values) }
+  const names = CORRELATOR_SETTINGS.filter((name) => name !== 'alertmanager')
+  const given = Object.fromEntries(names.map((name) => [name, values[name]]))
+  return { ...given, alertmanager_urls: values.alertmanager, data, tls: tlsOf(values) }
 }

@@ -75,6 +75,12 @@ describe('settings', () => {
     expect(values(['--config', file('cluster: prod\n')]).server).toBe('127.0.0.1:7411')
   })
 
+  it('that are switches can be turned off by the environment as well', () => {
+    expect(values([], { VEDETTE_QUIET: '0' }).quiet).toBe(false)
+    expect(values(['--quiet'], { VEDETTE_QUIET: '0' }).quiet).toBe(true)
+    expect(values(['--config', file('quiet: true\n')], { VEDETTE_QUIET: 'false' }).quiet).toBe(false)
+  })
+
   it('stay undefined where nobody set them, so that the halves know their defaults', () => {
     expect(values([]).sockets_max).toBeUndefined()
     expect(values(['--config', file('# nothing yet\n')]).sockets_max).toBeUndefined()
@@ -101,6 +107,8 @@ describe('wrong settings', () => {
     expect(refusal(['--ring-bytes', '5 elephants'])).toContain('KiB')
     expect(refusal(['--output', 'xml'])).toContain('text, json')
     expect(refusal(['--serve', 'a:1'])).toContain('--server')
+    expect(refusal([], { VEDETTE_QUIET: 'perhaps' })).toContain('write 1 or 0')
+    delete process.env['VEDETTE_QUIET']
     expect(refusal([], { VEDETTE_SOCKETS_MAX: 'x' })).toContain('VEDETTE_SOCKETS_MAX')
   })
 })

@@ -36,11 +36,25 @@ export function addSettings(
  */
 export function valuesOf(command: Command, names: readonly SettingName[]): Values {
   const flags = command.opts<Record<string, unknown>>()
+  for (const name of names) applySwitch(command, name)
   const file = flags['config']
   if (typeof file === 'string') applyFile(command, file, names)
   const values: Record<string, unknown> = {}
   for (const name of names) values[name] = givenTo(command, attributeOf(name))
   return values as Values
+}
+
+/** A switch from the environment: 1 or true, 0 or false. */
+function applySwitch(command: Command, name: SettingName): void {
+  const setting: Setting = SETTINGS[name]
+  const text = process.env[variableOf(name)]
+  if (setting.kind !== 'switch' || setting.callOnly || text === undefined) return
+  if (command.getOptionValueSource(attributeOf(name)) === 'cli') return
+  if (!/^(1|0|true|false)$/.test(text)) {
+    throw new CliError('CLI_USAGE',
+      `${variableOf(name)} is ${JSON.stringify(text)}; write 1 or 0, true or false`)
+  }
+  command.setOptionValueWithSource(attributeOf(name), text === '1' || text === 'true', 'env')
 }
 
 /** `incidents --data DIR show ID` means the same as `incidents show ID --data DIR`. */
@@ -62,7 +76,11 @@ function optionOf(name: SettingName, setting: Setting): Option {
   if (setting.default !== undefined) {
     option.default(setting.kind === 'count' ? Number(setting.default) : setting.default)
   }
-  if (!setting.callOnly) option.env(variableOf(name)).helpGroup('Settings:')
+  if (setting.callOnly) return option
+  option.helpGroup('Settings:')
+  // commander would take VEDETTE_QUIET=0 for yes.
+  if (setting.kind === 'switch') option.description += ` (env: ${variableOf(name)})`
+  else option.env(variableOf(name))
   return option
 }
 
@@ -162,7 +180,7 @@ interface YamlPair {
 function pairsOf(node: unknown): YamlPair[] {
   const { items } = (node ?? {}) as { items?: unknown[] }
   const isPair = (item: unknown): item is YamlPair =>
-    typeof item === 'object' && item !== null && 'key' in item && 'value' in item && 'key' in item &&
+    typeof item === 'object' && item !== null && 'key' in item && 'value' in item &&
     typeof item.key === 'object'
   return Array.isArray(items) ? items.filter(isPair) : []
 }
@@ -181,7 +199,8 @@ function readValue(name: SettingName, value: unknown, at: string): unknown {
   const texts = (Array.isArray(value) ? value : [value]).map((part: unknown) =>
     typeof part === 'string' || typeof part === 'number' ? String(part) : null)
   if (texts.includes(null) || (texts.length !== 1 && setting.kind !== 'list')) {
-    throw wrong(at, '', `${name} must be ${setting.kind === 'list' ? 'a list of texts' : 'one value'}`)
+    const form = setting.kind === 'list' ? 'a list of texts' : 'one value'
+    throw wrong(at, '', `${name} must be ${form}`)
   }
   if (setting.choices && !setting.choices.includes(texts[0]!)) {
     throw wrong(at, '', `${name} must be one of ${setting.choices.join(', ')}`)
@@ -204,6 +223,7 @@ function readText(file: string): string {
     return readFileSync(file, 'utf8')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    throw new CliError('CLI_CONFIG', `the configuration file ${file} cannot be read (${code})`, error)
+    const what = `the configuration file ${file} cannot be read (${code})`
+    throw new CliError('CLI_CONFIG', what, error)
   }
 }

@@ -5,16 +5,20 @@ import { styleText } from 'node:util'
 /** Colours by meaning. */
 export type Tone = 'good' | 'warning' | 'bad' | 'faint' | 'strong'
 
-const STYLES = { good: 'green', warning: 'yellow', bad: 'red', faint: 'dim', strong: 'bold' } as const
+const STYLES = {
+  good: 'green', warning: 'yellow', bad: 'red', faint: 'dim', strong: 'bold',
+} as const
 
 /** Width for human output: the terminal's, or 100 columns where there is none. */
 export function screenWidth(): number {
   return process.stdout.isTTY ? Math.max(40, process.stdout.columns) : 100
 }
 
-/** Text in its tone; plain when stdout is no terminal or NO_COLOR is set. */
-export function tone(kind: Tone, text: string): string {
-  return styleText(STYLES[kind], text, { stream: process.stdout })
+/** Text in its tone; plain when the stream that it is for is no terminal, or NO_COLOR is set. */
+export function tone(
+  kind: Tone, text: string, stream: NodeJS.WriteStream = process.stdout,
+): string {
+  return styleText(STYLES[kind], text, { stream })
 }
 
 /** The tone of a severity, of a state of a probe or of a fact. */

@@ -4,7 +4,7 @@ import { formatCount } from './text/time.ts'
 const SHOW_AFTER_MS = 1000
 const REDRAW_MS = 200
 
-/** Counts work and draws `checked 1,200,000 events, 400,000/s` over itself; nothing without a terminal. */
+/** Counts work and draws `checked 1,200,000 events, 400,000/s` over itself. */
 export class Progress {
   readonly #verb: string
   readonly #unit: string

@@ -117,11 +117,12 @@ function startOf(
   const dir = join(data, 'snapshots')
   const wanted = fromMs === -Infinity ? first : firstPositionSince(join(data, 'log'), fromMs)
   const usable = snapshotPositions(dir).filter((position) => position >= first - 1)
-  const near = usable.find((position) => position < wanted) ?? (first > 1 ? usable.at(-1) : undefined)
+  const near = usable.find((position) => position < wanted) ??
+    (first > 1 ? usable.at(-1) : undefined)
   if (near === undefined) {
     if (first > 1) {
-      say('vedette: the beginning of the event log has left by retention, and no state of then is ' +
-        'kept: what reaches back to it can differ.')
+      say('vedette: the beginning of the event log has left by retention, and no state of then ' +
+        'is kept: what reaches back to it can differ.')
     }
     return { firstPosition: first }
   }
@@ -202,8 +203,8 @@ function summaryJson(done: Done, live: Live, diff: IncidentDiff, identical: bool
 
 function differencesJson(diff: IncidentDiff): string[] {
   return [
-    ...diff.only_live.map((live) => canonicalJson({ only: 'live', incident: live })),
-    ...diff.only_replayed.map((replayed) => canonicalJson({ only: 'replayed', incident: replayed })),
+    ...diff.only_live.map((one) => canonicalJson({ only: 'live', incident: one })),
+    ...diff.only_replayed.map((one) => canonicalJson({ only: 'replayed', incident: one })),
     ...diff.different.map((one) => canonicalJson(one)),
   ]
 }
@@ -211,7 +212,8 @@ function differencesJson(diff: IncidentDiff): string[] {
 function differenceLines(done: Done, live: Live, diff: IncidentDiff, inFull: boolean): string[] {
   const width = screenWidth()
   const part = (title: string, incidents: Incident[]): string[] =>
-    incidents.length === 0 ? [] : [title, ...incidentTable(incidents, width - 2).map((line) => `  ${line}`)]
+    incidents.length === 0 ? []
+      : [title, ...incidentTable(incidents, width - 2).map((line) => `  ${line}`)]
   const lines = [
     `${tone('bad', 'different')}: ${formatCount(diff.same)} the same, ` +
       `${formatCount(diff.only_live.length)} only live, ` +
@@ -220,7 +222,7 @@ function differenceLines(done: Done, live: Live, diff: IncidentDiff, inFull: boo
     ...part('Only live:', diff.only_live),
     ...part('Only replayed:', diff.only_replayed),
     ...part('Not the same (as replayed):', diff.different.map((one) => one.replayed)),
-    ...diff.different.map(({ incident_id, keys }) => `  ${incident_id} differs in ${keys.join(', ')}`),
+    ...diff.different.map(({ incident_id: id, keys }) => `  ${id} differs in ${keys.join(', ')}`),
   ]
   if (diff.identical) {
     lines.push('The incidents ended the same, but on other ways: ' +

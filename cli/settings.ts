@@ -28,9 +28,10 @@ export const SETTINGS = {
   policy: { kind: 'text', value: 'file', help: 'policy file', shown: 'learning' },
   server: { kind: 'text', value: ADDRESS, help: 'correlator to ask', default: '127.0.0.1:7411' },
 
-  listen: { kind: 'text', value: ADDRESS, help: 'gRPC for agents and readers; port 0: any',
+  listen: { kind: 'text', value: ADDRESS, help: 'gRPC for agents and readers; port 0: a free one',
     shown: '127.0.0.1:7411' },
-  listen_http: { kind: 'text', value: ADDRESS, help: '/metrics, /livez and /readyz; port 0: any' },
+  listen_http: { kind: 'text', value: ADDRESS,
+    help: '/metrics, /livez and /readyz; port 0: a free one' },
   agent_listen_http: { kind: 'text', value: ADDRESS, help: 'the same of the agent',
     shown: '127.0.0.1:7413' },
 

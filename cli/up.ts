@@ -121,8 +121,8 @@ async function showEvents(
 ): Promise<void> {
   for await (const { lines, leftOut } of pages) {
     if (output === 'json') {
-      await printLines([...lines,
-        ...(leftOut > 0 ? [JSON.stringify({ missed: 'not shown here', missed_events: leftOut })] : [])])
+      const missed = JSON.stringify({ missed: 'not shown here', missed_events: leftOut })
+      await printLines(leftOut > 0 ? [...lines, missed] : lines)
       continue
     }
     const width = screenWidth()
@@ -137,13 +137,18 @@ async function showEvents(
 /** Incidents that open or change from now on. */
 async function showIncidents(query: QueryServer, { output }: Values): Promise<void> {
   const known = new Map<string, string>()
-  for await (const lines of query.incidents({})) for (const line of lines) known.set(idOf(line), line)
+  for await (const lines of query.incidents({})) {
+    for (const line of lines) known.set(idOf(line), line)
+  }
   const open = [...known.values()].map(parse).filter(({ state }) => state === 'open').length
   if (open > 0) say(`open: ${amount(open, 'incident')}; vedette incidents lists them`)
   for await (const lines of query.incidents({ follow: true })) {
     const fresh = lines.filter((line) => known.get(idOf(line)) !== line)
     if (output === 'json') await printLines(fresh)
-    else await printLines(fresh.flatMap((line) => incidentLines(parse(line), known.has(idOf(line)))))
+    else {
+      const isKnown = (line: string): boolean => known.has(idOf(line))
+      await printLines(fresh.flatMap((line) => incidentLines(parse(line), isKnown(line))))
+    }
     for (const line of fresh) known.set(idOf(line), line)
   }
 }

@@ -1,4 +1,4 @@
-/** What a drill is: a harmless, real action that looks like an attack and must raise an incident. */
+/** What a drill is: a harmless, real action like an attack, which must raise an incident. */
 
 /** What a drill may use of whoever runs it. */
 export interface DrillContext {

@@ -52,7 +52,8 @@ async function ip(...words: string[]): Promise<string> {
     if (code === 'ENOENT') {
       throw new DrillError('the program ip is missing: apt-get install iproute2', { cause: error })
     }
-    throw new DrillError(`ip ${words.join(' ')}: ${(stderr ?? String(error)).trim()}`, { cause: error })
+    const why = (stderr ?? String(error)).trim()
+    throw new DrillError(`ip ${words.join(' ')}: ${why}`, { cause: error })
   }
 }
 

@@ -1,6 +1,6 @@
 // One end of a connection, as a program of its own, so that the kernel sees a real process. Started
 // by a drill inside a network namespace:
-//   node peer.ts listen ADDRESS                 prints its port; answers what it gets; ends after one
+//   node peer.ts listen ADDRESS                 prints its port; takes one connection
 //   node peer.ts connect FROM ADDRESS PORT BYTES
 import { connect, createServer } from 'node:net'
 

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { DRILL_SOURCE_ZONE, DRILL_TARGET_ZONE } from '../policy/zone-names.ts'
+import { DRILL_ZONES } from '../policy/zone-names.ts'
 import { DrillError } from './drill.ts'
 import type { Drill, DrillContext, DrillOutcome } from './drill.ts'
 import { joinedNamespaces } from './namespaces.ts'
@@ -24,9 +24,9 @@ export const zoneViolation: Drill = {
   title: 'A connection between two zones that the policy does not allow',
   raises: 'NET-001',
   attack: ['T1021'],
-  safe: 'Both ends are programs of the drill, in two network namespaces of its own that are joined ' +
-    `to nothing else; the addresses (${SOURCE}, ${TARGET}) are for documentation, and ${BYTES} ` +
-    'bytes are sent.',
+  safe: 'Both ends are programs of the drill, in two network namespaces of its own that are ' +
+    `joined to nothing else; the addresses (${SOURCE}, ${TARGET}) are for documentation, and ` +
+    `${BYTES} bytes are sent.`,
   needs: ['root', 'ip'],
   async run(context) {
     if (process.getuid?.() !== 0) {
@@ -59,7 +59,7 @@ async function connectOnce(
   if (code !== 0) throw new DrillError(`the connection of the drill failed (exit status ${code})`)
   await ended
   return {
-    zones: [DRILL_SOURCE_ZONE, DRILL_TARGET_ZONE],
+    zones: [...DRILL_ZONES],
     done: {
       from: SOURCE, to: `${TARGET}:${port}`, bytes: BYTES,
       client_pid: client.pid ?? 0, server_pid: server.pid ?? 0,

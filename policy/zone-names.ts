@@ -15,9 +15,7 @@ export const UNZONED_ZONE = 'unzoned'
  * Built-in zones of the two ends of a drill (`match/drill-ranges.ts`): between them nothing is ever
  * allowed, so that a drill raises its incident under every policy, the learning one too.
  */
-export const DRILL_SOURCE_ZONE = 'drill-source'
-export const DRILL_TARGET_ZONE = 'drill-target'
-export const DRILL_ZONES: readonly string[] = [DRILL_SOURCE_ZONE, DRILL_TARGET_ZONE]
+export const DRILL_ZONES: readonly string[] = ['drill-source', 'drill-target']
 
 /** Names that a flow can use without a zone of that name in the file. */
 export const BUILT_IN_NAMES: readonly string[] = [ANY_ZONE, EXTERNAL_ZONE, UNZONED_ZONE]

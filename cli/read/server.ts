@@ -27,8 +27,8 @@ export class QueryServer {
   constructor(settings: ServerSettings, signal?: AbortSignal) {
     this.#address = settings.server ?? '127.0.0.1:7411'
     if (!/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(this.#address)) {
-      throw new CliError('CLI_USAGE',
-        `--server is ${JSON.stringify(this.#address)}; it must be host:port, such as 127.0.0.1:7411`)
+      throw new CliError('CLI_USAGE', `--server is ${JSON.stringify(this.#address)}; ` +
+        'it must be host:port, such as 127.0.0.1:7411')
     }
     this.#signal = signal
     this.#client = new Query(this.#address, credentialsOf(settings), {

@@ -44,8 +44,8 @@ function factsOf(event: EventJson): string {
     case 'agent_start':
       return `agent ${text(event, 'version')} on ${text(event, 'kernel_release')}`
     case 'probe_state':
-      return `${text(event, 'probe')} ${text(event, 'state')} ${text(event, 'attach_type')}`.trimEnd() +
-        (text(event, 'lost') === '' ? '' : `, lost: ${text(event, 'lost')}`)
+      return ['probe', 'state', 'attach_type'].map((name) => text(event, name)).join(' ')
+        .trimEnd() + (text(event, 'lost') === '' ? '' : `, lost: ${text(event, 'lost')}`)
     case 'gap':
       return `${formatCount(count(event, 'count'))} × ${text(event, 'event_kind')} lost at ` +
         `${text(event, 'stage')}: ${text(event, 'reason')}`

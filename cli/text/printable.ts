@@ -10,7 +10,7 @@ export function printable(text: string): string {
   return text.replaceAll(HOSTILE, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
 }
 
-/** At most `columns` wide, `…` for what was cut. Counts code points; wide characters count as one. */
+/** At most `columns` code points, `…` for what was cut. */
 export function fit(text: string, columns: number): string {
   if (text.length <= columns) return text
   const points = [...text]
@@ -19,5 +19,6 @@ export function fit(text: string, columns: number): string {
 
 /** A word of a command line as a shell would need it; safe words stay as they are. */
 export function shellWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${printable(word).replaceAll('\'', String.raw`'\''`)}'`
+  if (/^[\w@%+=:,./-]+$/.test(word)) return word
+  return `'${printable(word).replaceAll('\'', String.raw`'\''`)}'`
 }

@@ -49,7 +49,7 @@ function valueLines(name: string, value: Json, width: number): string[] {
   return wrap(valueText(name, value), width)
 }
 
-/** A process: what it is, how it was called, where it runs, and who started it, the nearest first. */
+/** A process: what it is, how it was called, where it runs, who started it, the nearest first. */
 function processLines(process: JsonObject, width: number): string[] {
   const { exe, comm, node_id, cgroup_path, workload, args, ancestry, zone } = process
   const who = [`pid ${valueText('pid', process['pid'])}`, userText(process['uid']),

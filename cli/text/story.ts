@@ -14,8 +14,9 @@ const INDENT = '  '
 /** The whole story in lines of at most `width`, but for rules to be copied, which stay whole. */
 export function incidentStory(incident: Incident, width: number): string[] {
   const { severity, state } = incident
+  const head = tone(toneOf(severity), severity.toUpperCase())
   return [
-    `${tone(toneOf(severity), severity.toUpperCase())}  ${tone('strong', printable(incident.title))}`,
+    `${head}  ${tone('strong', printable(incident.title))}`,
     '',
     ...wrap(printable(incident.summary), width),
     '',
@@ -65,9 +66,10 @@ function stepLines(step: string, index: number, width: number): string[] {
 
 function findingLines(finding: IncidentFinding, width: number): string[] {
   const { detector, severity, time, last_time, count } = finding
-  const often = count > 1 ? `, ${formatCount(count)} times until ${shortTime(last_time)}` : ''
+  const often = count > 1 ? `${formatCount(count)} times until ${shortTime(last_time)}` : ''
   const lines = [
-    `${INDENT}${shortTime(time)}  ${detector} ${tone(toneOf(severity), severity)}${often}`,
+    `${INDENT}${shortTime(time)}  ${detector} ${tone(toneOf(severity), severity)}`,
+    ...(often === '' ? [] : [`${INDENT}${INDENT}${often}`]),
     ...wrap(printable(finding.summary), width - 4).map((line) => `${INDENT}${INDENT}${line}`),
   ]
   const events = finding.evidence.map(({ node_id, seq }) => `${printable(node_id)}/${seq}`)
@@ -94,7 +96,8 @@ function endText(end: HopEnd): string {
     end.uid === undefined ? '' : `uid ${end.uid}`,
   ].filter((fact) => fact !== '')
   const port = end.port ? `:${end.port}` : ''
-  return printable(`${end.zone} ${address}${port}${facts.length > 0 ? ` [${facts.join(', ')}]` : ''}`)
+  const who = facts.length > 0 ? ` [${facts.join(', ')}]` : ''
+  return printable(`${end.zone} ${address}${port}${who}`)
 }
 
 function coverageLines(coverage: Coverage, width: number): string[] {

@@ -53,7 +53,7 @@ describe('the drill ranges', () => {
   it('cannot be opened by a flow, and no process rule hides them', () => {
     const open = policyWith('zones:\n' +
       '  - { name: all, exposure: internal, match: { executables: ["/**"] } }\n' +
-      'flows:\n  - { from: any, to: any, reason: everything is allowed }\n')
+      'flows:\n  - { from: "any", to: "any", reason: everything is allowed }\n')
     const all = open.zones.indexOf('all')
     expect(judge(open, source, target, all)).toEqual(['drill-source', 'drill-target', false])
     expect(judge(open, address('10.0.0.1'), target, all)).toEqual(['all', 'external', true])
@@ -74,7 +74,7 @@ describe('the drill ranges', () => {
         `  - { name: ${name}, exposure: internal, match: { cidrs: [10.0.0.0/8] } }\n`)
       expect(problems[0].message).toContain('built-in')
       const flow = parsePolicy(
-        `version: 1\nflows:\n  - { from: ${name}, to: any, reason: a drill }\n`)
+        `version: 1\nflows:\n  - { from: ${name}, to: "any", reason: a drill }\n`)
       expect(flow.problems[0]).toMatchObject({ severity: 'error' })
       expect(flow.problems[0].message).toContain('drill')
     }
