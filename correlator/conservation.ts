@@ -4,7 +4,8 @@
  *
  * A ledger event says how many events of a kind the agent had stored when it was made. Events of
  * its own batch before it may be counted in or not, so the true number lies between the events of
- * the run before that batch and those before the ledger itself.
+ * the run before that batch and those before the ledger itself. What a node stored and could never
+ * deliver leaves a hole in its numbers, and a gap event of stage "uplink" that must say so.
  */
 import { decodeBatch } from '../proto/batch.ts'
 import type { Batch, BatchEnvelope } from '../proto/batch.ts'
@@ -40,6 +41,9 @@ export interface Conservation {
   ledgers: number
   problems: ConservationProblem[]
   holes: SequenceHole[]
+  /** Numbers that are missing, and of how many of them no gap event tells. */
+  events_missing: number
+  events_untold: number
   /** Problems and holes beyond those that are listed. */
   left_out: number
 }
@@ -53,11 +57,13 @@ interface Run {
   /** The log holds the run from its first event on. */
   whole: boolean
   counts: Map<string, number>
+  /** Numbers that are missing in it. */
+  missing: number
   /** Per kind, for a run whose beginning has left the log: what the first ledger had before. */
   bases: Map<string, { low: number, high: number }>
 }
 
-interface Boot { lastSeq: number; run: Run }
+interface Boot { lastSeq: number; run: Run; missing: number; told: number }
 
 /** Checks a log. `frames` in log order; a log whose beginning has left is fine. */
 export function checkConservation(
@@ -70,7 +76,8 @@ export function checkConservation(
 
 class Check {
   readonly #found: Omit<Conservation, 'ok'> = {
-    batches: 0, events: 0, ledgers: 0, problems: [], holes: [], left_out: 0,
+    batches: 0, events: 0, ledgers: 0, problems: [], holes: [], left_out: 0, events_missing: 0,
+    events_untold: 0,
   }
   readonly #boots = new Map<string, Boot>()
   readonly #cursor = new BatchCursor()
@@ -98,6 +105,7 @@ class Check {
         boot.run = newRun(starts, true)
         before = new Map()
       }
+      if (event.kind === 'gap' && event.stage === 'uplink') boot.told += event.count
       if (event.kind === 'ledger') this.#checkLedger(boot.run, before, event, position)
       boot.run.counts.set(event.kind, (boot.run.counts.get(event.kind) ?? 0) + 1)
     })
@@ -105,8 +113,12 @@ class Check {
   }
 
   result(): Conservation {
-    const { problems, holes } = this.#found
-    return { ok: problems.length === 0 && holes.length === 0, ...this.#found }
+    const found = this.#found
+    for (const { missing, told } of this.#boots.values()) {
+      found.events_missing += missing
+      found.events_untold += Math.max(0, missing - told)
+    }
+    return { ok: found.problems.length === 0 && found.events_untold === 0, ...found }
   }
 
   #bootOf(envelope: BatchEnvelope): Boot {
@@ -118,7 +130,7 @@ class Check {
     const complete = first_seq === 1 || this.#first === 1
     // Where older batches may have left the log, nothing is missing before the first one seen.
     const lastSeq = complete ? 0 : first_seq - 1
-    const boot = { lastSeq, run: newRun(first_seq, first_seq === 1) }
+    const boot = { lastSeq, run: newRun(first_seq, first_seq === 1), missing: 0, told: 0 }
     this.#boots.set(key, boot)
     return boot
   }
@@ -129,6 +141,9 @@ class Check {
       const what = `events ${first_seq} to ${boot.lastSeq} are there twice`
       this.#problem({ node_id, boot_id, event_kind: '', position, what })
     } else if (first_seq > boot.lastSeq + 1 && !explained) {
+      const missing = first_seq - boot.lastSeq - 1
+      boot.missing += missing
+      boot.run.missing += missing
       this.#list(this.#found.holes, {
         node_id, boot_id, from_seq: boot.lastSeq + 1, to_seq: first_seq - 1, position,
       })
@@ -149,7 +164,8 @@ class Check {
         + `${dropped} dropped, ${stored} stored), but only ${produced} were produced`)
     }
     const low = before.get(event_kind) ?? 0
-    const high = run.counts.get(event_kind) ?? 0
+    // Of which kinds the missing ones were is not known.
+    const high = (run.counts.get(event_kind) ?? 0) + run.missing
     if (!run.whole || ledger.first_seq !== run.firstSeq) {
       const base = run.bases.get(event_kind)
       // The first ledger tells what was before; from then on the differences must fit.
@@ -173,7 +189,7 @@ class Check {
 }
 
 function newRun(firstSeq: number, whole: boolean): Run {
-  return { firstSeq, whole, counts: new Map(), bases: new Map() }
+  return { firstSeq, whole, counts: new Map(), missing: 0, bases: new Map() }
 }
 
 function differs(stored: number, low: number, high: number): string {

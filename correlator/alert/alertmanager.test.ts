@@ -98,7 +98,7 @@ describe.skipIf(!installed('prometheus-alertmanager'))('a real Alertmanager', ()
         `--web.listen-address=127.0.0.1:${port}`,
       ], late, async () => {
         await eventually(async () => (await alertsOf(late)).length === 300)
-        expect(await correlator.metric(`vedette_alerts_undelivered_total{instance="127.0.0.1:${port}"}`)).toBe(0)
+        expect(await correlator.metric(`vedette_alerts_undelivered_total{alertmanager="127.0.0.1:${port}"}`)).toBe(0)
       })
       agent.close()
       await correlator.stop()

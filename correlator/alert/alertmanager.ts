@@ -100,7 +100,9 @@ export class Alerts {
     if (!this.#alerting.has(key) && this.#alerting.size >= settings.alerts_pending_max) {
       const [oldest] = this.#alerting.keys()
       this.#alerting.delete(oldest)
-      for (const { instance } of this.#outboxes) metrics.alertsUndelivered.inc({ instance })
+      for (const { instance } of this.#outboxes) {
+        metrics.alertsUndelivered.inc({ alertmanager: instance })
+      }
     }
     this.#alerting.set(key, alerting)
     this.#send(key, alerting)

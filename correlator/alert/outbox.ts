@@ -21,9 +21,9 @@ export interface OutboxOptions {
   timeoutMs: number
   /** First wait after a failure; doubles up to 30 s. */
   backoffMs: number
-  sent: Counter<'instance'>
-  undelivered: Counter<'instance'>
-  failures: Counter<'instance'>
+  sent: Counter<'alertmanager'>
+  undelivered: Counter<'alertmanager'>
+  failures: Counter<'alertmanager'>
   report(line: string): void
 }
 
@@ -56,9 +56,9 @@ export class Outbox {
     }
     this.instance = url.host
     this.#endpoint = `${url.href.replace(/\/+$/, '')}/api/v2/alerts`
-    options.sent.inc({ instance: this.instance }, 0)
-    options.undelivered.inc({ instance: this.instance }, 0)
-    options.failures.inc({ instance: this.instance }, 0)
+    options.sent.inc({ alertmanager: this.instance }, 0)
+    options.undelivered.inc({ alertmanager: this.instance }, 0)
+    options.failures.inc({ alertmanager: this.instance }, 0)
   }
 
   get pending(): number { return this.#waiting.size }
@@ -135,7 +135,7 @@ export class Outbox {
   #done(batch: Waiting[]): void {
     if (this.#failed > 0) this.#options.report(`alertmanager ${this.instance}: takes alerts again`)
     this.#failed = 0
-    this.#options.sent.inc({ instance: this.instance }, batch.length)
+    this.#options.sent.inc({ alertmanager: this.instance }, batch.length)
     for (const waiting of batch) {
       this.#forget(waiting)
       waiting.outgoing.delivered()
@@ -145,7 +145,7 @@ export class Outbox {
   async #later(what: string): Promise<void> {
     const { failures, giveUpMs, backoffMs, report } = this.#options
     if (this.#stop.signal.aborted) return
-    failures.inc({ instance: this.instance })
+    failures.inc({ alertmanager: this.instance })
     if (this.#failed++ === 0) report(`alertmanager ${this.instance}: ${what}; trying again`)
     const oldest = Date.now() - giveUpMs
     for (const [key, { sinceMs }] of this.#waiting) if (sinceMs < oldest) this.#giveUp(key, what)
@@ -174,7 +174,7 @@ export class Outbox {
   }
 
   #count(key: string, what: string): void {
-    this.#options.undelivered.inc({ instance: this.instance })
+    this.#options.undelivered.inc({ alertmanager: this.instance })
     this.#options.report(`alertmanager ${this.instance}: alert ${key} is undelivered: ${what}`)
   }
 }
