@@ -105,13 +105,14 @@ describe('the command line', () => {
     await new Promise((resolve) => holder.once('listening', resolve))
     const address = `127.0.0.1:${(holder.address() as AddressInfo).port}`
     const data = join(dir, 'port')
-    const [http, grpc, agent] = await Promise.all([
+    const [http, grpc, agent, up] = await Promise.all([
       run(['correlator', '--data', `${data}-1`, '--listen', '127.0.0.1:0', '--listen-http', address]),
       run(['correlator', '--data', `${data}-2`, '--listen', address, '--listen-http', '127.0.0.1:0']),
       run(['agent', '--data', `${data}-3`, '--correlator', '127.0.0.1:1', '--listen-http', address]),
+      run(['up', '--data', `${data}-4`, ...anyPort, '--agent-listen-http', address]),
     ])
     holder.close()
-    for (const { code, stderr } of [http, grpc, agent]) {
+    for (const { code, stderr } of [http, grpc, agent, up]) {
       expect(stderr).toContain(address)
       expect(stderr).toMatch(/stop the process/i)
       expect(stderr).not.toContain('defect')

@@ -26,6 +26,13 @@ describe('an event on one line', () => {
     expect(line).toContain('10.0.0.1:80 ← 10.0.0.2:4242 sent 2.0 KiB, received 3 B in 1.5 s reset')
   })
 
+  it('shows a program by its executable, and says when it claims to be another one', () => {
+    const exec = { ...base, kind: 'process_exec' }
+    expect(eventLine({ ...exec, args: ['nc', '-l', 'a b'] })).toMatch(/] \/usr\/bin\/nc -l 'a b'$/)
+    expect(eventLine({ ...exec, args: ['sshd', '-D'] })).toMatch(/] \/usr\/bin\/nc as sshd -D$/)
+    expect(eventLine(exec)).toMatch(/] \/usr\/bin\/nc$/)
+  })
+
   it('lets no name or argument reach the terminal as a command', () => {
     const line = eventLine({ ...base, comm: '\x1b[31m', node_id: 'a\nb', kind: 'process_exec',
       exe: '/tmp/\x07x', args: ['sh', '-c', 'echo \x1b]0;owned\x07'] })

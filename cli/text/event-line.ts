@@ -63,12 +63,16 @@ function factsOf(event: EventJson): string {
   }
 }
 
+/** The executable and its arguments; both names where the program claims to be another one. */
 function execFacts(event: EventJson): string {
-  const args = event['args']
-  const words = Array.isArray(args) ? args.map(shellWord).join(' ') : ''
+  const exe = text(event, 'exe')
+  const args = Array.isArray(event['args']) ? event['args'] : []
+  const isHonest = args.length > 0 && args[0].split('/').at(-1) === exe.split('/').at(-1)
+  const words = [isHonest ? '' : args.length > 0 ? 'as' : '', ...args.slice(isHonest ? 1 : 0)]
+    .filter((word, i) => i > 0 || word !== '').map(shellWord).join(' ')
   const unlinked = event['exe_unlinked'] === true ? ' (no file on disk)' : ''
   const running = event['at_start'] === true ? ' (was running)' : ''
-  return `${text(event, 'exe')}${unlinked}${running}${words === '' ? '' : ` : ${words}`}`
+  return `${exe}${unlinked}${running}${words === '' ? '' : ` ${words}`}`
 }
 
 function exitFacts(event: EventJson): string {
