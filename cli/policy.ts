@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { detectorDefaults } from '../detectors/defaults.ts'
 import { formatProblems } from '../policy/check.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import type { ParseResult } from '../policy/parse.ts'
@@ -33,7 +34,7 @@ const check: CommandSpec = {
   async run({ policy, output }, argument) {
     const file = argument ?? policy ?? POLICY_FILE
     const text = readPolicyText(file)
-    const result = parsePolicy(text, { nowMs: Date.now() })
+    const result = parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults })
     await printLines(output === 'json' ? jsonLines(file, result) : textLines(file, text, result))
     return result.policy === null ? 1 : 0
   },

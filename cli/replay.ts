@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { firstPositionSince } from '../correlator/query/since.ts'
 import { readSnapshot, snapshotPositions } from '../correlator/state/snapshots.ts'
+import { detectorDefaults } from '../detectors/defaults.ts'
 import { detectors } from '../detectors/index.ts'
 import { amount } from '../detect/words.ts'
 import type { Incident, IncidentUpdate } from '../detect/incident.ts'
@@ -248,7 +249,7 @@ function sayRate({ result, tookMs }: Done): void {
 
 function policyOf(file: string): Policy {
   const text = readPolicyText(file)
-  const result = parsePolicy(text, { nowMs: Date.now() })
+  const result = parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults })
   if (result.policy !== null) return result.policy
   throw new CliError('CLI_USAGE',
     `the policy cannot be used:\n${formatProblems(file, text, result).trimEnd()}\n`)

@@ -6,6 +6,16 @@ import { PROBLEMS_MAX, TEXT_MAX, parsePolicy } from './parse.ts'
 const EXAMPLE = readFileSync(
   new URL('../deploy/policy/vedette.example.yaml', import.meta.url), 'utf8')
 
+const detectors = new Map([['NET-001', { hold_ms: 2000 }]])
+
+it('settings of detectors are checked where the detectors are known', () => {
+  const text = 'version: 1\ndetectors:\n  NET-001: { thresholds: { hold: 5 } }\n'
+  expect(parsePolicy(text).policy).not.toBeNull()
+  const { policy, problems } = parsePolicy(text, { detectors })
+  expect(policy).toBeNull()
+  expect(problems[0]).toMatchObject({ line: 3, fix: 'did you mean hold_ms?' })
+})
+
 describe('parsePolicy', () => {
   it('finds nothing to say about the example policy', () => {
     const { policy, problems } = parsePolicy(EXAMPLE, { nowMs: 0 })

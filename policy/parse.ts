@@ -8,6 +8,8 @@ import { readFlows } from './read/flows.ts'
 import { readZones } from './read/zones.ts'
 import { schemaProblems } from './read/schema-problems.ts'
 import { readTree } from './read/tree.ts'
+import { checkThresholds } from './thresholds.ts'
+import type { DetectorDefaults } from './thresholds.ts'
 
 /** Problems that are listed; more than these say nothing new. */
 export const PROBLEMS_MAX = 50
@@ -27,8 +29,12 @@ export type ParseResult = { policy: Policy | null, problems: Problem[], unlisted
  *
  * @param options.nowMs milliseconds since 1970, to warn of mutes that have run out; leave it out
  *   where the answer must not depend on the time
+ * @param options.detectors those whose settings can be named; leave it out where a text of another
+ *   release must still be read
  */
-export function parsePolicy(text: string, options: { nowMs?: number } = {}): ParseResult {
+export function parsePolicy(
+  text: string, options: { nowMs?: number, detectors?: DetectorDefaults } = {},
+): ParseResult {
   // A byte order mark is part of the bytes, and so of the digest, but editors do not count it.
   const shown = text.replace(/^\ufeff/, '')
   const lines = new Lines(shown)
@@ -43,7 +49,9 @@ export function parsePolicy(text: string, options: { nowMs?: number } = {}): Par
   const zones = readZones(entryOf(root, 'zones'), report)
   const flows = readFlows(entryOf(root, 'flows'), zones, report)
   const detectors = readDetectors(entryOf(root, 'detectors'), options.nowMs ?? null, report)
-  return listed({ text, sha256: policyDigest(text), zones, flows, detectors }, problems)
+  const policy: Policy = { text, sha256: policyDigest(text), zones, flows, detectors }
+  if (options.detectors) problems.push(...checkThresholds(policy, options.detectors))
+  return listed(policy, problems)
 }
 
 function listed(policy: Policy | null, problems: Problem[]): ParseResult {
