@@ -52,7 +52,7 @@ const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
 const texts = ['node_id', 'correlator', 'data', 'listen_http', 'scope_cgroup'] as const
 const known = new Set<string>([...texts, ...Object.keys(ranges), 'tls'])
 
-/** Checked settings with defaults filled in. Throws AgentError AGENT_CONFIG naming every problem. */
+/** Checked settings, defaults filled in. Throws AgentError AGENT_CONFIG naming every problem. */
 export function checkConfig(given: Partial<AgentConfig>): AgentConfig {
   const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   const config = { node_id: hostname(), ...defaults, ...set } as AgentConfig

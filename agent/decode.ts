@@ -75,7 +75,7 @@ export class Decoder {
     return list
   }
 
-  /** Counts a bad record; where the walk goes on: behind it when that is plausible, else the end. */
+  /** Counts a bad record; the walk goes on behind it when that is plausible, else at the end. */
   #skip(record: RecordBuffer, at: number, bytes: number): number {
     const whole = at + headerBytes <= bytes
     const kind = whole ? record.u16[(at + recordHeader.kind) >> 1] : unknownKind

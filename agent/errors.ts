@@ -12,7 +12,7 @@ export const AGENT_ERRORS = {
   UPLINK_UNREACHABLE: 'Start the correlator or correct its address; events wait in the spool.',
   UPLINK_SILENT: 'Look at the correlator: it took batches but did not acknowledge them.',
   UPLINK_REFUSED: 'Correct what the correlator names; events wait in the spool until it accepts.',
-  UPLINK_BATCH_REFUSED: 'Keep the named segment for the Vedette developers; a gap event was written.',
+  UPLINK_BATCH_REFUSED: 'A gap event tells what is missing; please report this as a defect.',
   SPOOL_DAMAGED: 'Check the disk; a gap event names what is lost.',
 } as const
 

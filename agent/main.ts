@@ -3,25 +3,25 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openClock, readBootId } from './clock.ts'
-import { Complaints } from './complaints.ts'
+import { Complaints } from './self/complaints.ts'
 import { checkConfig } from './config.ts'
 import type { AgentConfig } from './config.ts'
 import { Decoder } from './decode.ts'
 import { scopeOf } from './enrich/cgroups.ts'
 import { openEnricher } from './enrich/open.ts'
 import { AgentError } from './errors.ts'
-import { close, listen } from './http.ts'
+import { close } from './self/http.ts'
 import { readKernelFacts } from './kernel-facts.ts'
-import { metricsRegistry } from './metrics.ts'
-import { RunMarker } from './previous-run.ts'
+import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
 import { stateAfterFailure } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
-import { Pulse } from './pulse.ts'
+import { Pulse } from './self/pulse.ts'
 import { Source } from './source.ts'
 import { Spool } from './spool.ts'
-import { notReady, statsOf } from './status.ts'
-import type { AgentStats } from './status.ts'
+import { serve } from './self/serve.ts'
+import { statsOf } from './self/status.ts'
+import type { AgentStats } from './self/status.ts'
 import { Uplink } from './uplink.ts'
 import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
@@ -35,7 +35,7 @@ export interface RunningAgent {
   /** What each probe can see now. */
   readonly probeStates: readonly ProbeState[]
   stats(): AgentStats
-  /** Detaches, delivers what waits (5 s at most), stores the rest. Rejects when it cannot be stored. */
+  /** Detaches, delivers what waits (5 s at most), stores the rest. Rejects when that fails. */
   stop(): Promise<void>
 }
 
@@ -44,8 +44,8 @@ const { version } = JSON.parse(
   readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }
 
 /**
- * Starts the agent. Rejects with AgentError or LogError when settings, folder or port cannot be used.
- * Probes that the kernel refuses are no error: `probeStates` says what is lost.
+ * Starts the agent. Rejects with AgentError or LogError when settings, folder or port cannot be
+ * used. Probes that the kernel refuses are no error: `probeStates` says what is lost.
  */
 export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAgent> {
   const config = checkConfig(given)
@@ -102,11 +102,8 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     execsLost: () => processes.forgetAll(),
   })
   const parts = { decoder, enricher, pulse, source, spool, uplink }
-  const http = await listen({
-    listen: config.listen_http, problems: () => notReady(parts),
-    registry: metricsRegistry({
-      ...parts, version, probes: () => pulse.probeStates, mapBytes: () => probes.object?.mapBytes() ?? 0,
-    }),
+  const http = await serve({
+    ...parts, version, address: config.listen_http, mapBytes: () => probes.object?.mapBytes() ?? 0,
   })
   opened.defer(() => close(http))
 

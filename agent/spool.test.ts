@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { LogError } from '../log/errors.ts'
@@ -128,37 +128,31 @@ describe('Spool', () => {
     expect(eventsOf(framesIn(dir))).toHaveLength(2)
   }))
 
+  it('says what is damaged in the middle, and delivers the rest', () => withFolder(async (dir) => {
+    const first = sampleSpool(dir)
+    for (let i = 0; i < 3; i++) {
+      take(first, [sampleOpen()])
+      await first.flush()
+    }
+    await first.close()
+    const path = join(dir, '00000000000000000001.seg')
+    const bytes = readFileSync(path)
+    bytes[Math.floor(bytes.length / 2)] ^= 1
+    writeFileSync(path, bytes)
+    const codes: string[] = []
+    const second = sampleSpool(dir, { failed: ({ code }) => codes.push(code) })
+    expect(codes).toEqual(['LOG_DAMAGED'])
+    expect(second.firstSeq).toBe(first.firstSeq + 3)
+    take(second, [sampleOpen()])
+    await second.close()
+    expect(eventsOf(framesIn(dir)).map(({ seq }) => seq - first.firstSeq)).toEqual([0, 2, 3])
+  }))
+
   it('is of one process at a time', () => withFolder(async (dir) => {
     const spool = sampleSpool(dir)
     expect(() => sampleSpool(dir)).toThrow(LogError)
     await spool.close()
   }))
-})
-
-describe('conservation', () => {
-  it('holds for every kind at every flush, whatever is refused', () => withFolder(async (dir) => {
-    let state = 3
-    const random = (below: number) => (state = (state * 1_103_515_245 + 12_345) % 2 ** 31) % below
-    const spool = sampleSpool(dir, { bytesMax: 300 * 1024, eventsPerBatchMax: 40 })
-    const produced: Record<string, number> = { process_exec: 0, process_exit: 0, connection_open: 0 }
-    for (let round = 0; round < 3000; round++) {
-      const kind = random(3)
-      if (kind === 0) take(spool, [noisyExec(round)])
-      if (kind === 1) take(spool, [sampleRecord('process_exit', { pid: round })])
-      if (kind === 2) take(spool, [sampleOpen({ pid: round })])
-      produced[['process_exec', 'process_exit', 'connection_open'][kind]]++
-      if (random(10) === 0) spool.add('heartbeat', { cpu_ms: round })
-      if (random(100) > 0) continue
-      await spool.flush()
-      checkAccounts(spool, produced)
-      const { position } = [...spool.store.read(0, () => {})].at(random(2) - 2) ?? { position: 0 }
-      if (random(4) === 0) spool.store.acknowledge(position, 1, 0)
-    }
-    await spool.flush()
-    checkAccounts(spool, produced)
-    expect(spool.dropped.low).toBeGreaterThan(0)
-    await spool.close()
-  }), 60_000)
 })
 
 describe('sequenceAfter', () => {

@@ -137,8 +137,8 @@ export class Uplink {
         return 0
       case 'refused': {
         const { code, message, retry_after_ms: retryMs } = outcome.refusal
-        this.#fail(new AgentError('UPLINK_REFUSED', `the correlator at ${address} refuses (${code}): ` +
-          message.slice(0, 500)))
+        const what = `the correlator at ${address} refuses (${code}): ${message.slice(0, 500)}`
+        this.#fail(new AgentError('UPLINK_REFUSED', what))
         if (retryMs > 0) return Math.min(retryMs, refusedRetryMs)
         // About a batch: it will be left out. About us: only somebody else can change that.
         if (isAboutBatch(code)) break

@@ -26,10 +26,12 @@ export interface KnownProcessesOptions {
 }
 
 const two32 = 4294967296
+/** The kernel keeps 15 bytes of a name, and a NUL. */
+const commBytes = recordHeader.bytes - recordHeader.comm
 
 /**
- * Bounded tables of processes by pid and start time. Ended processes are kept apart, so that a storm
- * of short ones does not push out those that still run.
+ * Bounded tables of processes by pid and start time. Ended processes are kept apart, so that a
+ * storm of short ones does not push out those that still run.
  */
 export class KnownProcesses {
   readonly #options: KnownProcessesOptions
@@ -106,12 +108,13 @@ export class KnownProcesses {
     const ppid = record.u32[(at + recordHeader.ppid) >> 2]
     const parent = this.#running.get(ppid) ?? this.#ended.get(ppid)
     const word = (at + recordHeader.parent_start_time) >> 2
-    if (!parent || parent.startLow !== record.u32[word] || parent.startHigh !== record.u32[word + 1]) {
-      return ''
-    }
-    const comm = Buffer.from(record.u8.subarray(at + recordHeader.comm, at + recordHeader.comm + 16))
-    const name = comm.toString('utf8').replace(/\0.*$/s, '')
-    const same = name !== '' && Buffer.from(basename(parent.exe)).subarray(0, 15).toString() === name
+    const { u32, u8 } = record
+    if (parent?.startLow !== u32[word] || parent.startHigh !== u32[word + 1]) return ''
+    const comm = u8.subarray(at + recordHeader.comm, at + recordHeader.comm + commBytes)
+    const name = Buffer.from(basename(parent.exe)).subarray(0, commBytes - 1)
+    const padded = Buffer.alloc(commBytes, 0)
+    name.copy(padded)
+    const same = name.length > 0 && padded.equals(comm)
     return same && parent.sinceNs <= startNs ? parent.exe : ''
   }
 

@@ -2,7 +2,7 @@
 
 /** What a cgroup path tells. Empty strings for what it does not. */
 export interface Workload {
-  /** `pod:UID`, `job:ID`, `container:ID` (12 digits), a systemd unit or user slice; '' when none. */
+  /** `pod:UID`, `job:ID`, `container:ID` (12 digits), a systemd unit or user slice; '' if none. */
   workload: string
   /** 64 hex digits. */
   container_id: string
@@ -18,8 +18,8 @@ const noWorkload: Workload = {
 }
 
 const id = '([0-9a-f]{64})'
-/** Of a pod: with dashes from the API server, with underscores in slices, a hash for static pods. */
-const uid = '([0-9a-f]{8}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{4}[-_][0-9a-f]{12}|[0-9a-f]{32})'
+/** Of a pod: with dashes from the API server, underscores in slices, a hash for static pods. */
+const uid = '([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12}|[0-9a-f]{32})'
 
 const podFolder = new RegExp(`^pod${uid}$`)
 const podSlice = new RegExp(`^(?:[a-z0-9]+-)*kubepods(?:-besteffort|-burstable)?-pod${uid}\\.slice`)

@@ -45,7 +45,12 @@ export function take(spool: Spool, records: Buffer[]): void {
 }
 
 /** What a test looks at of an event. */
-export interface SeenEvent { seq: number, kind: string, boot_id: string, values: Record<string, unknown> }
+export interface SeenEvent {
+  seq: number
+  kind: string
+  boot_id: string
+  values: Record<string, unknown>
+}
 
 /** The events of encoded batches, in order; `values` by the names of fields given. */
 export function eventsOf(frames: Iterable<Uint8Array>, ...names: string[]): SeenEvent[] {

@@ -17,7 +17,9 @@ export class Accounts {
 
   constructor() {
     for (const { kind, number } of kindInfos) {
-      const account = { event_kind: kind, produced: 0, lost: 0, malformed: 0, dropped: 0, stored: 0 }
+      const account = {
+        event_kind: kind, produced: 0, lost: 0, malformed: 0, dropped: 0, stored: 0,
+      }
       this.#accounts.set(kind, account)
       this.#byNumber.set(number, account)
     }

@@ -1,5 +1,5 @@
-// Which number the next event gets. Numbers of a node and boot are never given twice to events that
-// anybody has seen: only frames that are durable are sent, and the last durable frame is found again.
+// Which number the next event gets. Numbers of a node and boot are never given twice to events
+// that anybody has seen: only durable frames are sent, and the last durable one is found again.
 
 import type { BatchEnvelope } from '../../proto/batch.ts'
 

@@ -19,7 +19,7 @@ export interface StoreOptions {
   dir: string
   /** Size on disk that is never passed. */
   bytesMax: number
-  /** Told of a failing disk, once per attempt. */
+  /** Told of a failing disk, once per attempt, and of damage met at opening. */
   failed(error: LogError): void
   /** Told when the disk works again. */
   recovered(): void
@@ -31,7 +31,9 @@ const MIB = 1024 * 1024
 /** Memory for frames that a failing disk does not take. */
 const unsyncedBytesMax = 16 * MIB
 const retryMs = 1000
-/** The mark costs two syncs, and a lost one only sends frames again that are acknowledged at once. */
+/** Places of damage that are told; what is lost by them is told when they are read to be sent. */
+const damageMax = 3
+/** The mark costs two syncs, and a lost one only means that the correlator is asked again. */
 const markIntervalMs = 1000
 
 /** A bounded queue of frames on disk. */
@@ -64,6 +66,10 @@ export class SpoolStore {
     })
     this.#reader = new LogReader(dir)
     this.#acked = Math.max(this.#mark.position, this.#log.first - 1)
+    for (const { segment, what } of this.#log.problems.slice(0, damageMax)) {
+      const facts = { operation: 'open', path: dir, what: `${segment}: ${what}` }
+      options.failed(new LogError('LOG_DAMAGED', facts))
+    }
     const { first, last } = this.#lookThrough()
     this.firstWaiting = first
     this.last = last
@@ -77,15 +83,14 @@ export class SpoolStore {
   get waitingFrames(): number { return this.#log.next - 1 - this.#acked }
   get waitingBytes(): number { return this.#waitingBytes }
   get diskBytes(): number { return this.#log.bytes }
-  /** Damage met at opening; what is lost by it is told when it is read to be sent. */
-  get damage(): readonly LogProblem[] { return this.#log.problems }
   /** What is wrong with the disk now. */
   get problem(): LogError | undefined { return this.#problem }
 
   /** How full it is, 0 to 1: on disk, or in the memory that stands in for a failing disk. */
   get fill(): number {
     const { unsyncedBytes, unwrittenBytes, bytes } = this.#log
-    return Math.max((bytes + unwrittenBytes) / this.#options.bytesMax, unsyncedBytes / unsyncedBytesMax)
+    const { bytesMax } = this.#options
+    return Math.max((bytes + unwrittenBytes) / bytesMax, unsyncedBytes / unsyncedBytesMax)
   }
 
   /** Takes a frame. Throws LogError LOG_FULL, LOG_BACKLOG or LOG_CLOSED; then it was not taken. */

@@ -37,8 +37,8 @@ export class Losses {
       this.#note(kindOfNumber.get(kind) ?? 'unknown', envelope.kind_counts[index], reason, envelope)
     }
     const { first_seq: first, count } = envelope
-    this.#say('UPLINK_BATCH_REFUSED', `events ${first} to ${first + count - 1} cannot be delivered: ` +
-      reason)
+    const range = `events ${first} to ${first + count - 1}`
+    this.#say('UPLINK_BATCH_REFUSED', `${range} cannot be delivered: ${reason}`)
   }
 
   /** Frames before `envelope` cannot be read. */

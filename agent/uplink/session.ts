@@ -84,7 +84,7 @@ export class Session {
     const { call, nodeId, bootId, version } = options
     call.on('data', (message: IngestMessage) => this.#take(message))
     call.on('error', (error: Error & Partial<StatusObject>) => {
-      this.stop({ kind: 'ended', reason: error.details || error.message })
+      this.stop({ kind: 'ended', reason: reasonOf(error.details || error.message) })
     })
     call.on('end', () => this.stop({ kind: 'ended', reason: 'the correlator ended the stream' }))
     this.#watch()
@@ -210,7 +210,9 @@ export class Session {
     sent.done = true
     this.#sentBytes -= sent.bytes
     const { memory, losses } = this.#options
-    if (losses.isOfThisBoot(sent.envelope!)) memory.ackedSeq = Math.max(memory.ackedSeq, sent.lastSeq)
+    if (losses.isOfThisBoot(sent.envelope!)) {
+      memory.ackedSeq = Math.max(memory.ackedSeq, sent.lastSeq)
+    }
   }
 
   /** Frames leave the spool in order: those at the front that are done. */
@@ -220,8 +222,9 @@ export class Session {
     while (this.#sent[frames]?.done) bytes += this.#sent[frames++].bytes
     if (frames > 0) {
       const { position } = this.#sent[frames - 1]
-      for (const one of this.#sent.splice(0, frames)) this.#options.memory.refused.delete(one.position)
-      this.#options.spool.store.acknowledge(position, frames, bytes)
+      const { memory, spool } = this.#options
+      for (const one of this.#sent.splice(0, frames)) memory.refused.delete(one.position)
+      spool.store.acknowledge(position, frames, bytes)
     }
     if (this.#sent.length === 0) {
       if (this.#switching) return this.stop({ kind: 'switch' })
@@ -274,6 +277,12 @@ export class Session {
       this.stop({ kind: 'silent', reason: `${what} within ${answerTimeoutMs / 1000} s` })
     }, answerTimeoutMs)
   }
+}
+
+/** Without the words that gRPC puts around what the kernel said. */
+function reasonOf(details: string): string {
+  return details.replace(/^No connection established\. Last error: (Error: )?/, '')
+    .replace(/[. ]*Resolution note:[. ]*$/, '')
 }
 
 /** Refusals that speak of one batch, which will never be taken. */

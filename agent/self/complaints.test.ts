@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { Complaints } from './complaints.ts'
-import { AgentError } from './errors.ts'
+import { AgentError } from '../errors.ts'
 
 function complaints() {
   const lines: string[] = []

@@ -1,9 +1,9 @@
 // How the agent is, for /readyz and for those who run it in their own process.
 
-import type { Decoder } from './decode.ts'
+import type { Decoder } from '../decode.ts'
 import type { Pulse } from './pulse.ts'
-import type { Spool } from './spool.ts'
-import type { Uplink } from './uplink.ts'
+import type { Spool } from '../spool.ts'
+import type { Uplink } from '../uplink.ts'
 
 /** Figures since the start of the agent. */
 export interface AgentStats {

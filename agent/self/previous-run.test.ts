@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { RunMarker } from './previous-run.ts'
-import { withFolder } from './sample/spool.ts'
+import { withFolder } from '../sample/spool.ts'
 
 const boot = 'a'.repeat(32)
 

@@ -1,13 +1,13 @@
 // The numbers of the agent for Prometheus, read where they are kept when somebody asks.
 
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
-import type { Decoder } from './decode.ts'
-import type { Enricher } from './enrich/enricher.ts'
-import type { Spool } from './spool.ts'
-import type { Source } from './source.ts'
-import type { Uplink } from './uplink.ts'
-import { kindInfos } from '../proto/gen/events.ts'
-import type { ProbeState } from '../proto/gen/events.ts'
+import type { Decoder } from '../decode.ts'
+import type { Enricher } from '../enrich/enricher.ts'
+import type { Spool } from '../spool.ts'
+import type { Source } from '../source.ts'
+import type { Uplink } from '../uplink.ts'
+import { kindInfos } from '../../proto/gen/events.ts'
+import type { ProbeState } from '../../proto/gen/events.ts'
 
 export interface MetricSources {
   version: string
@@ -23,6 +23,8 @@ export interface MetricSources {
 }
 
 const kindNames = new Map(kindInfos.map(({ kind, number }) => [number, kind as string]))
+
+const nameOf = (kind: number): string => kindNames.get(kind) ?? 'unknown'
 
 type Values = [value: number, labels?: Record<string, string>][]
 
@@ -63,7 +65,7 @@ export function metricsRegistry(sources: MetricSources): Registry {
   return registry
 }
 
-/** All metrics of a scrape are collected in one turn of the event loop; counting resets a maximum. */
+/** A scrape collects all metrics in one turn of the event loop; counting resets a maximum. */
 function oncePerScrape<T>(count: () => T): () => T {
   let counted: { value: T } | undefined
   return () => {
@@ -85,9 +87,9 @@ function recordMetrics(sources: MetricSources, counter: Define, gauge: Define): 
       [state === 'missing' ? 0 : 1, { probe, state }]))
   counter('vedette_records_produced_total', 'Records that the probes made.', ['kind'],
     () => (kernel()?.kinds ?? []).map(({ kind, produced }) =>
-      [produced, { kind: kindNames.get(kind) ?? 'unknown' }]))
+      [produced, { kind: nameOf(kind) }]))
   counter('vedette_records_lost_total', 'Records that did not fit into the ring buffer.', ['kind'],
-    () => (kernel()?.kinds ?? []).map(({ kind, lost }) => [lost, { kind: kindNames.get(kind) ?? 'unknown' }]))
+    () => (kernel()?.kinds ?? []).map(({ kind, lost }) => [lost, { kind: nameOf(kind) }]))
   counter('vedette_probe_faults_total', 'Failures in the kernel that cost a fact, not a record.',
     ['fault'], () => Object.entries(kernel()?.faults ?? {})
       .map(([fault, count]) => [count, { fault }]))
@@ -115,7 +117,8 @@ function spoolMetrics({ spool }: MetricSources, counter: Define, gauge: Define):
     () => [[spool.store.waitingBytes]])
   gauge('vedette_spool_disk_bytes', 'Bytes of the spool on disk.', [],
     () => [[spool.store.diskBytes]])
-  gauge('vedette_spool_fill_ratio', 'How full the spool is, 0 to 1.', [], () => [[spool.store.fill]])
+  gauge('vedette_spool_fill_ratio', 'How full the spool is, 0 to 1.', [],
+    () => [[spool.store.fill]])
   gauge('vedette_spool_failing', 'Whether the disk of the spool fails.', [],
     () => [[spool.store.problem === undefined ? 0 : 1]])
 }

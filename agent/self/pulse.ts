@@ -1,13 +1,13 @@
-// The agent's events about itself: start, probes, heartbeats, ledgers; and what was lost in the ring
-// and in decode, which becomes gap events.
+// The agent's events about itself: start, probes, heartbeats, ledgers; and what was lost in the
+// ring and in decode, which becomes gap events.
 
 import { arch, release } from 'node:os'
-import type { Clock } from './clock.ts'
-import type { Decoder } from './decode.ts'
+import type { Clock } from '../clock.ts'
+import type { Decoder } from '../decode.ts'
 import type { PreviousRun } from './previous-run.ts'
-import type { KernelCount } from './spool/accounts.ts'
-import type { Spool } from './spool.ts'
-import type { EventKind, ProbeState } from '../proto/gen/events.ts'
+import type { KernelCount } from '../spool/accounts.ts'
+import type { Spool } from '../spool.ts'
+import type { EventKind, ProbeState } from '../../proto/gen/events.ts'
 
 export interface PulseOptions {
   spool: Spool
@@ -89,7 +89,7 @@ export class Pulse {
     }
   }
 
-  /** The last beat: the ring is empty and the probes are detached. Resolves when it was tried to store it. */
+  /** The last beat, when the ring is empty and the probes are detached. Resolves when stored. */
   async end(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
     this.#lookForLosses()
@@ -129,7 +129,7 @@ export class Pulse {
       this.#malformed.set(kind, count)
       if (more === 0) continue
       if (kind !== 'unknown') spool.accounts.of(kind).malformed += more
-      const reason = `a record could not be decoded; the first one began with ${sample.slice(0, 64)}`
+      const reason = `a record could not be decoded; the first began with ${sample.slice(0, 64)}`
       spool.noteLoss({ event_kind: kind, stage: 'decode', count: more, reason, ...range })
     }
   }

@@ -4,8 +4,8 @@ import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Registry } from 'prom-client'
-import { splitAddress } from './config.ts'
-import { AgentError } from './errors.ts'
+import { splitAddress } from '../config.ts'
+import { AgentError } from '../errors.ts'
 
 export interface HttpOptions {
   /** `host:port`; port 0 is chosen by the system. */

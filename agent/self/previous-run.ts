@@ -1,4 +1,5 @@
-// How the run before this one ended: a small file beside the spool says "running" until a clean stop.
+// How the run before this one ended: a small file beside the spool says "running" until a clean
+// stop.
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
