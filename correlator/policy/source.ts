@@ -1,7 +1,8 @@
-/** The policy file: read at the start, again on change and on SIGHUP. A broken one changes nothing. */
+/** The policy file: read at the start, again on change and on SIGHUP. */
 import { readFileSync, watch } from 'node:fs'
 import type { FSWatcher } from 'node:fs'
 import { basename, dirname } from 'node:path'
+import { detectorDefaults } from '../../detectors/defaults.ts'
 import { formatProblems } from '../../policy/check.ts'
 import { learningPolicy } from '../../policy/learning.ts'
 import { parsePolicy } from '../../policy/parse.ts'
@@ -20,7 +21,7 @@ export function readPolicy(file: string | undefined): Policy {
   } catch (error) {
     throw new CorrelatorError('POLICY_UNREADABLE', `policy ${file}: ${messageOf(error)}`, error)
   }
-  const result = parsePolicy(text, { nowMs: Date.now() })
+  const result = parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults })
   if (result.policy !== null) return result.policy
   const problems = formatProblems(file, text, result).trimEnd()
   throw new CorrelatorError('POLICY_BROKEN', `policy ${file} cannot be used:\n${problems}\n`)
