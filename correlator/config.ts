@@ -80,7 +80,9 @@ const RANGES: Partial<Record<keyof CorrelatorSettings, [min: number, max: number
 /** Defaults filled in and everything checked. Throws CONFIG_INVALID with all problems at once. */
 export function correlatorSettings(config: CorrelatorConfig): CorrelatorSettings {
   const given = Object.entries(config).filter(([, value]) => value !== undefined)
-  const settings: CorrelatorSettings = { ...DEFAULTS, ...Object.fromEntries(given), data: config.data }
+  const settings: CorrelatorSettings = {
+    ...DEFAULTS, ...Object.fromEntries(given), data: config.data,
+  }
   const problems = [
     ...given.filter(([name]) => !KNOWN.has(name)).map(([name]) => `${name}: no such setting`),
     ...textProblems(settings), ...rangeProblems(settings), ...urlProblems(settings),
@@ -91,7 +93,9 @@ export function correlatorSettings(config: CorrelatorConfig): CorrelatorSettings
   return settings
 }
 
-const KNOWN = new Set([...Object.keys(DEFAULTS), 'data', 'policy', 'external_url', 'runbook_url', 'tls'])
+const KNOWN = new Set([
+  ...Object.keys(DEFAULTS), 'data', 'policy', 'external_url', 'runbook_url', 'tls',
+])
 
 /** Host and port of `host:port` or `[v6]:port`; null when it is neither. */
 export function hostPort(text: string): { host: string, port: number } | null {
@@ -106,11 +110,13 @@ function textProblems(settings: CorrelatorSettings): string[] {
   for (const name of ['listen', 'listen_http'] as const) {
     const value: unknown = settings[name]
     if (typeof value === 'string' && hostPort(value) !== null) continue
-    problems.push(`${name} is ${JSON.stringify(value)}; it must be host:port, such as 127.0.0.1:7411`)
+    problems.push(`${name} is ${JSON.stringify(value)}; it must be host:port, such as `
+      + '127.0.0.1:7411')
   }
   for (const name of ['data', 'policy'] as const) {
     const value: unknown = settings[name]
-    if (value === undefined ? name === 'policy' : typeof value === 'string' && value !== '') continue
+    if (value === undefined && name === 'policy') continue
+    if (typeof value === 'string' && value !== '') continue
     problems.push(`${name} is ${JSON.stringify(value)}; it must be a path`)
   }
   if (!/^[\x21-\x7e]{1,63}$/.test(String(settings.cluster))) {
@@ -129,7 +135,8 @@ function rangeProblems(settings: CorrelatorSettings): string[] {
   for (const [name, [min, max]] of Object.entries(RANGES)) {
     const value: unknown = settings[name as keyof CorrelatorSettings]
     if (Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max) continue
-    problems.push(`${name} is ${JSON.stringify(value)}; it must be a whole number from ${min} to ${max}`)
+    problems.push(`${name} is ${JSON.stringify(value)}; it must be a whole number from ${min} `
+      + `to ${max}`)
   }
   if (settings.ingest_bytes_max < settings.batch_bytes_max) {
     problems.push('ingest_bytes_max must be at least batch_bytes_max')

@@ -49,6 +49,7 @@ export class EventLog {
   readonly #options: EventLogOptions
   #listener: LogListener | null = null
   #waiting: LoggedBatch[] = []
+  #awaited: { position: number, resolve: () => void }[] = []
   #running: Promise<void> | null = null
   #dirty = false
   #retry: NodeJS.Timeout | undefined
@@ -116,7 +117,15 @@ export class EventLog {
     return new LogReader(this.dir).read({ ...range, to })
   }
 
-  /** Waits until what was appended is durable or has failed. */
+  /** Waits until what was appended before this call is durable, or could not be made so. */
+  durable(): Promise<void> {
+    if (this.#waiting.length === 0 || this.trouble !== null) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#awaited.push({ position: this.#waiting.at(-1)!.position, resolve })
+    })
+  }
+
+  /** Waits until nothing is being written. Under load that is never: for the end only. */
   async settled(): Promise<void> {
     while (this.#running !== null) await this.#running
   }
@@ -131,8 +140,9 @@ export class EventLog {
 
   #removed(removed: Removed): void {
     this.removedBatches += removed.frames
-    this.#options.report(`event log: ${removed.segments} segments with ${removed.frames} batches left `
-      + 'by retention (log_bytes_max)')
+    const { segments, frames } = removed
+    this.#options.report(`event log: ${segments} segments with ${frames} batches left by `
+      + 'retention (log_bytes_max)')
   }
 
   async #commit(): Promise<void> {
@@ -159,6 +169,9 @@ export class EventLog {
     const stored = this.#waiting.splice(0, count < 0 ? this.#waiting.length : count)
     for (const logged of stored) this.#listener?.onStored(logged)
     if (stored.length > 0) this.#listener?.onSynced()
+    const met = this.#awaited.filter(({ position }) => position <= synced || this.trouble !== null)
+    this.#awaited = this.#awaited.filter((one) => !met.includes(one))
+    for (const { resolve } of met) resolve()
   }
 
   #failed(error: unknown): void {

@@ -48,14 +48,15 @@ export interface JsonLines { lines: string[] }
 
 /** vedette.Ingest */
 export const ingestService = {
-  Uplink: method<UplinkMessage, IngestMessage>('Ingest/Uplink', 'UplinkMessage', 'IngestMessage', 'both'),
+  Uplink: method<UplinkMessage, IngestMessage>(
+    'Ingest/Uplink', 'UplinkMessage', 'IngestMessage', 'both'),
 } satisfies ServiceDefinition
 
 /** vedette.Query */
 export const queryService = {
   Events: method<EventsRequest, JsonLines>('Query/Events', 'EventsRequest', 'JsonLines', 'answer'),
-  Incidents:
-    method<IncidentsRequest, JsonLines>('Query/Incidents', 'IncidentsRequest', 'JsonLines', 'answer'),
+  Incidents: method<IncidentsRequest, JsonLines>(
+    'Query/Incidents', 'IncidentsRequest', 'JsonLines', 'answer'),
   Status: method<object, JsonLines>('Query/Status', 'StatusRequest', 'JsonLines', 'none'),
 } satisfies ServiceDefinition
 

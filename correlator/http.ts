@@ -55,7 +55,8 @@ async function answer(
     response.writeHead(200, TEXT).end('ok\n')
   } else if (path === '/readyz') {
     const reasons = health.notReady()
-    response.writeHead(reasons.length === 0 ? 200 : 503, TEXT).end(`${reasons.join('\n') || 'ok'}\n`)
+    const code = reasons.length === 0 ? 200 : 503
+    response.writeHead(code, TEXT).end(`${reasons.join('\n') || 'ok'}\n`)
   } else {
     response.writeHead(404, TEXT).end('/metrics, /livez and /readyz are here\n')
   }

@@ -80,7 +80,8 @@ export class Incidents {
     } catch (error) {
       // A bug of ours. Stopping would mean to stop here again after every restart.
       this.failures++
-      this.#options.report(`detectors: batch ${position}: ${(error as Error).stack ?? String(error)}`)
+      const where = (error as Error).stack ?? String(error)
+      this.#options.report(`detectors: batch ${position}: ${where}`)
       return []
     }
     const applied = batch.columns.policy_applied

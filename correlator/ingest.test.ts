@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { eventually } from './sample/program.ts'
 import { SampleAgent } from './sample/sample-agent.ts'
 import { heartbeats, sampleBatch, SAMPLE_NODE } from './sample/sample-batches.ts'
 import { storedBatches, withCorrelator } from './sample/sample-correlator.ts'
@@ -53,6 +54,16 @@ describe('ingest', () => {
     expect(agent.received.at(-1)?.refusal).toMatchObject({ code: 'sequence', first_seq: 4, retry_after_ms: 0 })
     expect(ofNode(data)).toEqual([[1, 5]])
   }))
+
+  it('does not store what comes after its successor, and shows that it is missing', () =>
+    withAgent(async (agent, { data, metric }) => {
+      agent.send(heartbeats(6, 5))
+      agent.send(heartbeats(1, 5))
+      await agent.stored(10)
+      await eventually(async () => await metric('vedette_ingest_duplicate_batches_total') === 1)
+      expect(ofNode(data)).toEqual([[6, 10]])
+      expect(await metric('vedette_log_missing_events')).toBe(5)
+    }))
 
   it('stores what follows a hole and counts the hole, unless a fresh spool explains it', () =>
     withAgent(async (agent, correlator) => {
@@ -144,7 +155,7 @@ describe('ingest', () => {
     second.close()
   }, { streams_max: 1 }))
 
-  it('refuses a Hello that it cannot serve', () => withCorrelator({}, async ({ grpc_port }) => {
+  it('refuses a Hello that it cannot serve', () => withCorrelator({}, async ({ grpc_port, metric }) => {
     const cases = [
       [{ protocol_version: 2 }, 'protocol_version'], [{ node_id: '' }, 'wrong_node'],
       [{ node_id: 'correlator' }, 'wrong_node'], [{ node_id: 'a\nb' }, 'wrong_node'],
@@ -156,6 +167,7 @@ describe('ingest', () => {
       await agent.until(() => agent.ended)
       agent.close()
     }
+    expect(await metric('vedette_ingest_streams')).toBe(0)
   }))
 
   it('ends a stream that does not begin with Hello', () => withCorrelator({}, async ({ grpc_port }) => {

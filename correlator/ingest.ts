@@ -10,10 +10,10 @@ import { RETRY_MS } from './event-log.ts'
 import type { EventLog } from './event-log.ts'
 import type { IngestMessage, Refusal, RefusalCode, UplinkMessage } from './grpc.ts'
 import type { Metrics } from './metrics.ts'
-import { lastSeq } from './sequences.ts'
-import type { Progress, SequenceTable } from './sequences.ts'
+import { lastSeq } from './ingest/sequences.ts'
+import type { Progress, SequenceTable } from './ingest/sequences.ts'
 import { OWN_NODE_ID } from './policy/own-batch.ts'
-import { namesOf, refusal, UplinkStream } from './uplink-stream.ts'
+import { namesOf, refusal, UplinkStream } from './ingest/uplink-stream.ts'
 
 export interface IngestOptions {
   settings: CorrelatorSettings
@@ -118,6 +118,7 @@ export class Ingest {
     if (no !== null) {
       report(`ingest: ${stream.peer}: ${no.message}`)
       this.#refuse(stream, no)
+      this.#streams.delete(stream)
       return stream.end()
     }
     const other = this.#byNode.get(hello.node_id)
@@ -131,7 +132,7 @@ export class Ingest {
     stream.heldBackFrom = 0
     this.#byNode.set(hello.node_id, stream)
     // What an earlier stream left on its way to the disk must not be sent again for nothing.
-    await log.settled()
+    await log.durable()
     const { batches_in_flight_max, batch_bytes_max } = settings
     const acked_seq = this.#progress(stream)?.stored_seq ?? 0
     stream.ackedSeq = acked_seq
@@ -232,8 +233,9 @@ export class Ingest {
     }
     const bytes = envelope.columns_bytes + envelope.payload.length
     // One batch always fits, however large: else it would be refused for ever.
-    if (log.inFlightBytes === 0 || log.inFlightBytes + bytes <= settings.ingest_bytes_max) return null
-    return no('busy', `${log.inFlightBytes} bytes wait for the detectors, the limit is `
+    const waiting = log.inFlightBytes
+    if (waiting === 0 || waiting + bytes <= settings.ingest_bytes_max) return null
+    return no('busy', `${waiting} bytes wait for the detectors, the limit is `
       + `${settings.ingest_bytes_max}`, BUSY_MS)
   }
 

@@ -99,22 +99,24 @@ async function start(
   await incidentLog.sync()
   sendRestored(incidentLog, alerts)
   const stored = new Signal()
-  deliverStored({ log, incidents, sequences, stored, metrics, acknowledge: () => ingest.acknowledge() })
+  const acknowledge = () => ingest.acknowledge()
+  deliverStored({ log, incidents, sequences, stored, metrics, acknowledge })
   opened.push(async () => {
     await log.settled()
     await incidents.stop()
     await incidents.snapshotNow()
   })
 
-  const { policySha256: loggedSha256 } = incidents
-  const inForce = new PolicyInForce(policy, { settings, log, sequences, metrics, report, loggedSha256 })
+  const inForce = new PolicyInForce(policy, {
+    settings, log, sequences, metrics, report, loggedSha256: incidents.policySha256,
+  })
   const watch = watchPolicy(settings.policy, inForce.reload)
   opened.push(() => watch.close())
 
   // Stage 7: ingest; and, on the same port, what people read.
   const ingest: Ingest = new Ingest({ settings, log, sequences, metrics, report })
   const query = new Query({
-    events: { log, stored, zoner: () => inForce.zoner, missed: (n) => metrics.missedByFollowers.inc(n) },
+    events: { log, stored, metrics, zoner: () => inForce.zoner },
     feed, status: { log, incidents, ingest, sequences, incidentLog },
   })
   const server = newServer(settings)

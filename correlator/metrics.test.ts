@@ -11,7 +11,8 @@ import { withCorrelator } from './sample/sample-correlator.ts'
 import type { SampleCorrelator } from './sample/sample-correlator.ts'
 
 /** A correlator that has stored, detected and refused something. */
-const withTraffic = (work: (correlator: SampleCorrelator) => Promise<void>) => withCorrelator({}, async (correlator) => {
+type Work = (correlator: SampleCorrelator) => Promise<void>
+const withTraffic = (work: Work) => withCorrelator({}, async (correlator) => {
   const agent = new SampleAgent(correlator.grpc_port)
   await agent.hello()
   agent.send(sampleBatch(1, [connection(7, '10.0.0.9', 4444), { kind: 'heartbeat' }]))
@@ -85,8 +86,10 @@ describe('the metrics of a correlator', () => {
         await eventually(async () => (await query('up{job="vedette-correlator"} == 1')).length === 1)
         expect((await query('vedette_build_info{component="correlator"}')).length).toBe(1)
         expect((await query('sum(vedette_incidents_open)'))[0].value[1]).toBe('1')
-        await eventually(async () => (await query('ALERTS{alertname="VedetteDeadMan",alertstate="firing"}')).length === 1)
-        expect((await query('ALERTS{alertname="VedetteCorrelatorDown",alertstate="firing"}')).length).toBe(0)
+        const firing = async (name: string) =>
+          (await query(`ALERTS{alertname="${name}",alertstate="firing"}`)).length
+        await eventually(async () => await firing('VedetteDeadMan') === 1)
+        expect(await firing('VedetteCorrelatorDown')).toBe(0)
       })
     }))
 })

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { join } from 'node:path'
-import { readdirSync, writeFileSync } from 'node:fs'
+import {
+  readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync,
+} from 'node:fs'
 import { verifyLog } from '../log/verify.ts'
 import { LogReader } from '../log/cursor.ts'
 import { checkConservation } from './conservation.ts'
@@ -98,6 +100,46 @@ describe('a correlator that was killed', () => {
     again.close()
     await second.stop()
     expect(storedIncidents(data)).toEqual(wanted)
+  }))
+
+  it('cuts off an unfinished end, and asks for what was in it', () => withData(async (data) => {
+    const wanted = await uninterrupted
+    const first = await startSample({ data, batches_in_flight_max: 1024 })
+    const agent = await send(first.grpc_port, LAST)
+    agent.close()
+    await first.stop()
+    rmSync(join(data, 'snapshots'), { recursive: true })
+    // As after a power cut: the end of the newest segment never reached the disk.
+    const segment = join(data, 'log', `${'1'.padStart(20, '0')}.seg`)
+    truncateSync(segment, statSync(segment).size - 3000)
+    const second = await startSample({ data, batches_in_flight_max: 1024 })
+    expect(second.lines.join()).toContain('unfinished end was cut off')
+    const again = await send(second.grpc_port, LAST)
+    expect(again.received[0].welcome!.acked_seq).toBeLessThan(LAST)
+    again.close()
+    await second.stop()
+    expect(storedIncidents(data)).toEqual(wanted)
+    expect(storedBatches(data).map(({ last }) => last).at(-1)).toBe(LAST)
+  }))
+
+  it('says what is damaged in the middle, and goes on', () => withData(async (data) => {
+    const first = await startSample({ data, batches_in_flight_max: 1024 })
+    const agent = await send(first.grpc_port, LAST)
+    agent.close()
+    await first.stop()
+    rmSync(join(data, 'snapshots'), { recursive: true })
+    const segment = join(data, 'log', `${'1'.padStart(20, '0')}.seg`)
+    const bytes = readFileSync(segment)
+    bytes[bytes.length >> 1] ^= 1
+    writeFileSync(segment, bytes)
+    const second = await startSample({ data, batches_in_flight_max: 1024 })
+    expect(second.lines.join()).toMatch(/event log: 0+1\.seg: .*(checksum|header)/)
+    const again = new SampleAgent(second.grpc_port)
+    const { welcome } = await again.hello()
+    again.send(heartbeats(welcome!.acked_seq + 1, 1))
+    await again.stored(welcome!.acked_seq + 1)
+    again.close()
+    await second.stop()
   }))
 
   it('forgets old batches by retention, keeps a snapshot, and goes on', () => withData(async (data) => {

@@ -8,7 +8,7 @@ import type { Ingest } from './ingest.ts'
 import { VERSION } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
 import { OWN_NODE_ID } from './policy/own-batch.ts'
-import type { SequenceTable } from './sequences.ts'
+import type { SequenceTable } from './ingest/sequences.ts'
 
 /** The parts that a status tells of. */
 export interface StatusParts {
@@ -21,7 +21,8 @@ export interface StatusParts {
 
 /** Why the correlator cannot do its work now; empty when it can. */
 export function notReady(log: EventLog, incidents: Incidents): string[] {
-  return [log.trouble, incidents.trouble].flatMap((trouble) => trouble === null ? [] : [trouble.message])
+  return [log.trouble, incidents.trouble]
+    .flatMap((trouble) => trouble === null ? [] : [trouble.message])
 }
 
 /** Lets the metrics read the parts. */

@@ -39,7 +39,7 @@ const channel = (dir: string, file: string) => credentials.createSsl(readFileSyn
   readFileSync(join(dir, `${file}.key`)), readFileSync(join(dir, `${file}.crt`)))
 
 describe('with certificates', () => {
-  it('a node speaks for the name in its certificate, as CN or as DNS name', () => withTls(async (dir, { grpc_port }) => {
+  it('a node speaks for the name in its certificate, CN or DNS name', () => withTls(async (dir, { grpc_port }) => {
     certificate(dir, 'cn', SAMPLE_NODE.node_id, 'DNS:elsewhere')
     certificate(dir, 'dns', 'gpu nodes', `DNS:a, DNS:${SAMPLE_NODE.node_id}`)
     for (const [index, file] of ['cn', 'dns'].entries()) {

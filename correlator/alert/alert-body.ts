@@ -93,7 +93,8 @@ export function alertLabels(
 }
 
 function description(incident: Incident): string {
-  const steps = incident.findings.map(({ detector, time, summary }) => `${time} ${detector} ${summary}`)
+  const steps = incident.findings.map(({ detector, time, summary }) =>
+    `${time} ${detector} ${summary}`)
   const next = incident.next_steps.map((step) => `next: ${step}`)
   return [incident.summary, ...next, ...steps].join('\n')
 }

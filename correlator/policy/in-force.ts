@@ -8,7 +8,7 @@ import { messageOf } from '../errors.ts'
 import type { EventLog } from '../event-log.ts'
 import type { Metrics } from '../metrics.ts'
 import { EventZoner } from '../query/event-zones.ts'
-import type { SequenceTable } from '../sequences.ts'
+import type { SequenceTable } from '../ingest/sequences.ts'
 import { OWN_NODE_ID, ownBatch, ownBootId } from './own-batch.ts'
 import { readPolicy } from './source.ts'
 

@@ -4,9 +4,11 @@ import { setImmediate } from 'node:timers/promises'
 import { decodeEnvelope, openBatch } from '../../proto/batch.ts'
 import type { BatchEnvelope } from '../../proto/batch.ts'
 import { BatchCursor } from '../../proto/batch-cursor.ts'
+import type { Event } from '../../proto/batch-cursor.ts'
 import { kindInfos } from '../../proto/gen/events.ts'
 import type { EventLog } from '../event-log.ts'
 import type { EventsRequest, JsonLines } from '../grpc.ts'
+import type { Metrics } from '../metrics.ts'
 import type { EventZoner } from './event-zones.ts'
 import type { Signal } from './follow.ts'
 import { writeLines } from './follow.ts'
@@ -19,8 +21,7 @@ export interface EventsOptions {
   stored: Signal
   /** The zones of the policy in force. */
   zoner(): EventZoner
-  /** Told how many batches a slow follower did not get. */
-  missed(batches: number): void
+  metrics: Metrics
 }
 
 const LINES_MAX = 256
@@ -31,7 +32,8 @@ const LAG_MAX = 512
 export function eventsRequestProblem(request: EventsRequest): string | null {
   const unknown = request.kinds.filter((kind) => !kindInfos.some((info) => info.kind === kind))
   if (unknown.length > 0) {
-    return `no such kind: ${unknown.join(', ')}; there are ${kindInfos.map(({ kind }) => kind).join(', ')}`
+    const known = kindInfos.map(({ kind }) => kind).join(', ')
+    return `no such kind: ${unknown.join(', ').slice(0, 200)}; there are ${known}`
   }
   if (request.to_ms > 0 && request.to_ms < request.from_ms) return 'the range ends before it begins'
   return null
@@ -77,7 +79,7 @@ class EventsAnswer {
 
   /** Sends what is durable. False when nobody reads any longer. */
   async #sendStored(): Promise<boolean> {
-    const { log, missed } = this.#options
+    const { log, metrics } = this.#options
     const lost: string[] = []
     const onProblem = (problem: { what: string, position: number }): void => void lost.push(
       JSON.stringify({ missed: problem.what, missed_position: problem.position }))
@@ -88,7 +90,7 @@ class EventsAnswer {
       if (this.#left === 0) return true
       const behind = log.synced - position
       if (this.#live && behind > LAG_MAX) {
-        missed(behind)
+        metrics.missedByFollowers.inc(behind)
         this.#next = log.synced + 1
         return writeLines(this.#call, [JSON.stringify({
           missed: 'events were not sent because they were read too slowly',
@@ -106,7 +108,7 @@ class EventsAnswer {
     const zoner = this.#options.zoner()
     const all: string[] = []
     this.#cursor.forEach(openBatch(envelope), (event) => {
-      if (this.#left === 0 || !this.#wanted.kind(event.kind) || !this.#wanted.time(event.time_ms)) return
+      if (this.#left === 0 || !this.#wanted.event(event)) return
       this.#left--
       all.push(JSON.stringify(zoner.json(event)))
     })
@@ -127,18 +129,19 @@ class Wanted {
 
   constructor(request: EventsRequest) {
     this.#kinds = new Set(request.kinds)
-    this.#numbers = new Set(kindInfos.filter(({ kind }) => this.kind(kind)).map(({ number }) => number))
+    const kinds = kindInfos.filter(({ kind }) => this.#kind(kind))
+    this.#numbers = new Set(kinds.map(({ number }) => number))
     this.#nodes = new Set(request.node_ids)
     this.#fromMs = request.from_ms
     this.#toMs = request.to_ms === 0 ? Infinity : request.to_ms
   }
 
-  kind(kind: string): boolean {
-    return this.#kinds.size === 0 || this.#kinds.has(kind)
+  event({ kind, time_ms: timeMs }: Event): boolean {
+    return this.#kind(kind) && timeMs >= this.#fromMs && timeMs <= this.#toMs
   }
 
-  time(timeMs: number): boolean {
-    return timeMs >= this.#fromMs && timeMs <= this.#toMs
+  #kind(kind: string): boolean {
+    return this.#kinds.size === 0 || this.#kinds.has(kind)
   }
 
   /** Whether a batch can hold something of it; known without decompressing it. */

@@ -9,11 +9,21 @@ import { writeLines } from './follow.ts'
 
 type Call = ServerWritableStream<IncidentsRequest, JsonLines>
 
+/** Incidents whose newest state may wait for one follower. */
+const CHANGES_MAX = 10_000
+
+interface Follower {
+  /** Newest states that were not sent yet, by id. */
+  changes: Map<string, Incident>
+  /** States that were left out because too many waited. */
+  missed: number
+}
+
 /** Followers of incidents: who reads slowly gets the newest state of each, not all states. */
 export class IncidentFeed {
   readonly #log: IncidentLog
   readonly #changed: Signal
-  readonly #followers = new Set<Map<string, Incident>>()
+  readonly #followers = new Set<Follower>()
 
   constructor(log: IncidentLog, changed: Signal) {
     this.#log = log
@@ -22,8 +32,14 @@ export class IncidentFeed {
 
   /** Tells the followers; at most one state of each incident waits for a follower. */
   publish(updates: readonly IncidentUpdate[]): void {
-    for (const changes of this.#followers) {
-      for (const { incident } of updates) changes.set(incident.incident_id, incident)
+    for (const follower of this.#followers) {
+      const { changes } = follower
+      for (const { incident } of updates) {
+        changes.set(incident.incident_id, incident)
+        if (changes.size <= CHANGES_MAX) continue
+        changes.delete(changes.keys().next().value!)
+        follower.missed++
+      }
     }
     this.#changed.fire()
   }
@@ -42,7 +58,8 @@ export class IncidentFeed {
       return { problem: 'unknown', message }
     }
     const some = found.slice(0, 8).join(', ')
-    return { problem: 'ambiguous', message: `${found.length} incidents begin so: ${some}; say more` }
+    const message = `${found.length} incidents begin so: ${some}; say more`
+    return { problem: 'ambiguous', message }
   }
 
   /** Answers a request whose id was resolved. */
@@ -50,8 +67,9 @@ export class IncidentFeed {
     const { state, follow } = call.request
     const wanted = (incident: Incident): boolean =>
       (id === '' || incident.incident_id === id) && (state === '' || incident.state === state)
-    const changes = new Map<string, Incident>()
-    if (follow) this.#followers.add(changes)
+    const follower: Follower = { changes: new Map(), missed: 0 }
+    const { changes } = follower
+    if (follow) this.#followers.add(follower)
     try {
       for (const place of this.#log.places) {
         if (id !== '' && place.incident_id !== id) continue
@@ -63,12 +81,19 @@ export class IncidentFeed {
         const news = this.#changed.next(call)
         const lines = [...changes.values()].filter(wanted).map((one) => canonicalJson(one))
         changes.clear()
+        if (follower.missed > 0) {
+          lines.unshift(JSON.stringify({
+            missed: 'incidents were not sent because they were read too slowly',
+            missed_incidents: follower.missed,
+          }))
+          follower.missed = 0
+        }
         if (!await writeLines(call, lines)) return
         if (changes.size === 0) await news
         if (call.cancelled || call.destroyed) return
       }
     } finally {
-      this.#followers.delete(changes)
+      this.#followers.delete(follower)
     }
   }
 }

@@ -57,7 +57,8 @@ describe('events', () => {
   }))
 
   it('of an unknown kind, or of a range that is none, are refused in words', () => withEvents(async (query) => {
-    await expect(query.events({ kinds: ['conection'] }).all()).rejects.toThrow(/no such kind: conection.*connection_open/)
+    await expect(query.events({ kinds: ['conection'] }).all())
+      .rejects.toThrow(/no such kind: conection.*connection_open/)
     await expect(query.events({ from_ms: 2, to_ms: 1 }).all()).rejects.toThrow('ends before it begins')
   }))
 
@@ -77,7 +78,7 @@ describe('events', () => {
     since.cancel()
   }))
 
-  it('that a slow follower could not take are named, and the newest go on', () => withEvents(async (query, agent, correlator) => {
+  it('that were read too slowly are named, and the newest go on', () => withEvents(async (query, agent, correlator) => {
     const slow = query.events({ follow: true })
     slow.stream.pause()
     await new Promise((resolve) => setTimeout(resolve, 50))

@@ -42,7 +42,8 @@ export class Query {
   incidents = (call: Stream<IncidentsRequest>): void => {
     const { incident_id, state } = call.request
     if (!['', 'open', 'closed'].includes(state)) {
-      return fail(call, status.INVALID_ARGUMENT, `state is "open", "closed" or empty, not "${state}"`)
+      const what = `state is "open", "closed" or empty, not ${JSON.stringify(state.slice(0, 64))}`
+      return fail(call, status.INVALID_ARGUMENT, what)
     }
     const found = this.#options.feed.resolve(incident_id)
     if ('problem' in found) {

@@ -37,7 +37,8 @@ function createdOf(path: string): number | null {
   }
   try {
     const bytes = readBytes(fd, path, 0, SEGMENT_HEADER_BYTES)
-    return bytes.length < SEGMENT_HEADER_BYTES ? null : decodeSegmentHeader(bytes)?.createdMs ?? null
+    if (bytes.length < SEGMENT_HEADER_BYTES) return null
+    return decodeSegmentHeader(bytes)?.createdMs ?? null
   } finally {
     closeSync(fd)
   }

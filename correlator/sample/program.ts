@@ -51,7 +51,7 @@ export async function eventually<Value>(
   for (;;) {
     const value = await condition()
     if (value !== false && value !== null && value !== undefined) return value
-    if (Date.now() > endMs) throw new Error(`waited in vain for ${condition.toString().slice(0, 200)}`)
+    if (Date.now() > endMs) throw new Error(`waited in vain for ${String(condition).slice(0, 200)}`)
     await setTimeout(50)
   }
 }

@@ -24,7 +24,9 @@ export class QueryClient {
     this.#calls = this.#client as unknown as Calls
   }
 
-  events(request: Partial<EventsRequest> = {}): Answer { return new Answer(this.#calls.Events(request)) }
+  events(request: Partial<EventsRequest> = {}): Answer {
+    return new Answer(this.#calls.Events(request))
+  }
 
   incidents(request: Partial<IncidentsRequest> = {}): Answer {
     return new Answer(this.#calls.Incidents(request))
@@ -50,7 +52,11 @@ export class Answer {
     this.stream = stream
     const changed = () => { for (const check of this.#waiting) check() }
     stream.on('data', ({ lines }: JsonLines) => { this.lines.push(...lines.map(parse)); changed() })
-    stream.on('error', (error: ServiceError) => { this.error = error; this.#ended = true; changed() })
+    stream.on('error', (error: ServiceError) => {
+      this.error = error
+      this.#ended = true
+      changed()
+    })
     stream.on('end', () => { this.#ended = true; changed() })
   }
 

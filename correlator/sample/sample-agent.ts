@@ -40,7 +40,9 @@ export class SampleAgent {
   }
 
   /** Says Hello and waits for the answer, whichever it is. */
-  async hello(node: Partial<SampleNode> & { protocol_version?: number } = {}): Promise<IngestMessage> {
+  async hello(
+    node: Partial<SampleNode> & { protocol_version?: number } = {},
+  ): Promise<IngestMessage> {
     const { node_id, boot_id } = { ...SAMPLE_NODE, ...node }
     const before = this.received.length
     this.#stream.write({

@@ -1,4 +1,4 @@
-/** A detector for tests of the correlator: any connection to port 4444. */
+/** A detector for tests of the correlator: fires at every connection to port 4444. */
 import { defineDetector } from '../../detect/detector.ts'
 import { formatTime } from '../../proto/event-json.ts'
 

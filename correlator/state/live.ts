@@ -10,8 +10,8 @@ import { StoredCounter } from '../metrics.ts'
 import type { Metrics } from '../metrics.ts'
 import type { IncidentFeed } from '../query/incidents.ts'
 import type { Signal } from '../query/follow.ts'
-import { lastEventMs } from '../sequences.ts'
-import type { SequenceTable } from '../sequences.ts'
+import { lastEventMs } from '../ingest/sequences.ts'
+import type { SequenceTable } from '../ingest/sequences.ts'
 import { noteStored } from './restore.ts'
 
 /** What a durable batch goes through. */

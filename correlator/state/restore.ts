@@ -10,7 +10,7 @@ import { messageOf } from '../errors.ts'
 import { batchMemory } from '../event-log.ts'
 import type { EventLog, LoggedBatch } from '../event-log.ts'
 import type { Metrics } from '../metrics.ts'
-import { SequenceTable } from '../sequences.ts'
+import { SequenceTable } from '../ingest/sequences.ts'
 import type { Snapshot } from './snapshots.ts'
 import { readSnapshot, snapshotFolder, snapshotPositions } from './snapshots.ts'
 
@@ -58,9 +58,10 @@ export function restoreSnapshot(options: RestoreOptions): Restored {
   }
 }
 
-/** Reads the log behind the snapshot and gives every batch, once, to the sequences and to `next`. */
+/** Reads the log behind the snapshot; gives every batch to the sequences and to `next`. */
 export async function readTail(
-  { log, report }: Pick<RestoreOptions, 'log' | 'report'>, restored: Restored, next: (logged: LoggedBatch) => void,
+  { log, report }: Pick<RestoreOptions, 'log' | 'report'>, restored: Restored,
+  next: (logged: LoggedBatch) => void,
 ): Promise<void> {
   const cursor = new BatchCursor()
   const onProblem = (problem: { segment: string, what: string, action: string }): void =>

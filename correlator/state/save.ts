@@ -4,7 +4,7 @@ import type { EventLog } from '../event-log.ts'
 import type { IncidentLog } from '../incident-log.ts'
 import type { Incidents } from '../incidents.ts'
 import type { Metrics } from '../metrics.ts'
-import type { SequenceTable } from '../sequences.ts'
+import type { SequenceTable } from '../ingest/sequences.ts'
 import { removeSnapshots, snapshotFolder, writeSnapshot } from './snapshots.ts'
 
 export interface Saving {

@@ -13,7 +13,7 @@ import { pack, unpack } from 'msgpackr'
 import { syncFolder } from '../../log/folder.ts'
 import type { CorrelatorSettings } from '../config.ts'
 import { CorrelatorError, messageOf } from '../errors.ts'
-import type { StoredProgress } from '../sequences.ts'
+import type { StoredProgress } from '../ingest/sequences.ts'
 
 /** What a snapshot holds. */
 export interface Snapshot {

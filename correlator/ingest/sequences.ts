@@ -1,5 +1,5 @@
 /** How far every node has come: the last number taken and stored, per node and boot. */
-import type { BatchEnvelope } from '../proto/batch.ts'
+import type { BatchEnvelope } from '../../proto/batch.ts'
 
 /** One boot of one node. Numbers are those of events; 0 for none. */
 export interface Progress {

@@ -1,7 +1,7 @@
 /** One agent's stream: what was said on it, and how it is answered. */
 import type { PeerCertificate } from 'node:tls'
 import type { ServerDuplexStream, status } from '@grpc/grpc-js'
-import type { IngestMessage, Refusal, RefusalCode, UplinkMessage } from './grpc.ts'
+import type { IngestMessage, Refusal, RefusalCode, UplinkMessage } from '../grpc.ts'
 
 type Call = ServerDuplexStream<UplinkMessage, IngestMessage>
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { decodeEnvelope } from '../proto/batch.ts'
-import { heartbeats, SAMPLE_NODE } from './sample/sample-batches.ts'
+import { decodeEnvelope } from '../../proto/batch.ts'
+import { heartbeats, SAMPLE_NODE } from '../sample/sample-batches.ts'
 import { SequenceTable } from './sequences.ts'
 
 const envelope = (first: number, count: number, node_id = 'a') =>

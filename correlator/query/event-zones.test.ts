@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest'
+import { compilePolicy } from '../../policy/compile.ts'
+import { learningPolicy } from '../../policy/learning.ts'
+import { parsePolicy } from '../../policy/parse.ts'
+import { decodeBatch } from '../../proto/batch.ts'
+import { BatchCursor } from '../../proto/batch-cursor.ts'
+import { connection, sampleBatch } from '../sample/sample-batches.ts'
+import type { SampleEvent } from '../sample/sample-batches.ts'
+import { EventZoner } from './event-zones.ts'
+
+const { policy } = parsePolicy(`version: 1
+zones:
+  - { name: training, exposure: protected, match: { systemd_units: [slurmd.service] } }
+  - { name: inference, exposure: public, match: { executables: [/usr/bin/curl] } }
+  - { name: storage, exposure: protected, match: { cidrs: [10.0.0.0/24] } }
+`)
+
+function zones(events: SampleEvent[], zoner = new EventZoner(compilePolicy(policy!))): unknown[] {
+  const found: unknown[] = []
+  new BatchCursor().forEach(decodeBatch(sampleBatch(1, events)), (event) => found.push(zoner.zonesOf(event)))
+  return found
+}
+
+describe('the zones of an event', () => {
+  it('are those of the process, and of the address at the other end', () => {
+    expect(zones([connection(1, '10.0.0.9', 80), connection(2, '192.0.2.1', 80), connection(1, '127.0.0.1', 80)]))
+      .toEqual([
+        { zone: 'inference', remote_zone: 'storage' }, { zone: 'inference', remote_zone: 'external' },
+        { zone: 'inference', remote_zone: 'inference' },
+      ])
+  })
+
+  it('are those of the address where the process is in none', () => {
+    const other = connection(3, '10.9.9.9', 80)
+    expect(zones([{ ...other, process: { pid: 3, exe: '/bin/sh' } } as SampleEvent]))
+      .toEqual([{ zone: 'storage', remote_zone: 'external' }])
+  })
+
+  it('come from the unit of the cgroup, and are left out where there is no process or no zone', () => {
+    const process = { pid: 9, cgroup_path: '/system.slice/slurmd.service/x.service', exe: '/usr/sbin/slurmd' }
+    expect(zones([
+      { kind: 'process_exec', process }, { kind: 'heartbeat' }, { kind: 'process_exit', process: { pid: 8 } },
+    ])).toEqual([{ zone: 'training' }, {}, {}])
+  })
+
+  it('are none at all while the policy has no zones', () => {
+    expect(zones([connection(1, '10.0.0.9', 80)], new EventZoner(compilePolicy(learningPolicy())))).toEqual([{}])
+  })
+})
