@@ -26,8 +26,6 @@ const compression = {
   [zlib.constants.ZSTD_c_compressionLevel]: 1,
   [zlib.constants.ZSTD_c_minMatch]: 5,
 }
-/** More than a batch of connections takes, compressed. */
-const compressedBytesUsual = 256 * 1024
 /** Columns of one event with a process of its own. */
 const eventBytes = 150
 
@@ -123,8 +121,9 @@ export class BatchBuilder {
       kind_counts: [...counts.values()],
       columns_bytes: columns.length,
       payload: zlib.zstdCompressSync(columns, {
-        // One piece for nearly every batch; the default makes dozens and joins them.
-        chunkSize: compressedBytesUsual,
+        // One piece for nearly every batch, and little more than it needs: the garbage collector
+        // is called by bytes. The default makes dozens and joins them.
+        chunkSize: Math.max(4096, columns.length >> 2),
         params: compression,
       }),
     })
