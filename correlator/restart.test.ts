@@ -3,11 +3,14 @@ import { join } from 'node:path'
 import {
   readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync,
 } from 'node:fs'
+import { canonicalJson } from '../detect/incident.ts'
+import { replay } from '../detect/replay.ts'
 import { verifyLog } from '../log/verify.ts'
 import { LogReader } from '../log/cursor.ts'
 import { checkConservation } from './conservation.ts'
 import { SampleAgent } from './sample/sample-agent.ts'
 import { connection, heartbeats, sampleBatch, SAMPLE_NODE } from './sample/sample-batches.ts'
+import { sampleDetector } from './sample/sample-detector.ts'
 import { startChild } from './sample/child-process.ts'
 import { startSample, storedBatches, storedIncidents, withData } from './sample/sample-correlator.ts'
 
@@ -67,6 +70,19 @@ describe('a correlator that was killed', () => {
       const found = checkConservation(new LogReader(join(data, 'log')).read())
       expect(found).toMatchObject({ ok: true, events: LAST + 1, problems: [], holes: [] })
     }), 60_000)
+
+  it('raised live what a replay of its log raises, byte for byte', () => withData(async (data) => {
+    const correlator = await startSample({ data, batches_in_flight_max: 1024, ...SMALL })
+    const agent = await send(correlator.grpc_port, LAST)
+    agent.close()
+    await correlator.stop()
+    const replayed: string[] = []
+    const done = replay(new LogReader(join(data, 'log')).read(), {
+      detectors: [sampleDetector], onUpdate: (update) => void replayed.push(canonicalJson(update)),
+    })
+    expect(done.malformed).toEqual([])
+    expect(replayed).toEqual(storedIncidents(data))
+  }))
 
   it('goes on from a snapshot as if there had been none', () => withData(async (data) => {
     const wanted = await uninterrupted
