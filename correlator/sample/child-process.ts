@@ -22,7 +22,7 @@ export async function startChild(
 ): Promise<ChildCorrelator> {
   const script = new URL('./child.ts', import.meta.url).pathname
   const [command, ...args] = [...wrap, process.execPath, script, JSON.stringify(config)]
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, args, { stdio: 'pipe' })
   let errors = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => { errors += text })
   const line = await Promise.race([firstLine(child), once(child, 'exit').then(() => null)])

@@ -10,6 +10,8 @@ const config = JSON.parse(process.argv[2]) as CorrelatorConfig
 const correlator = await startCorrelator(
   { listen: '127.0.0.1:0', listen_http: '127.0.0.1:0', ...config }, { detectors: [sampleDetector] })
 process.stdout.write(`${JSON.stringify(correlator)}\n`)
+// The test that started us is gone, however it ended.
+process.stdin.on('end', () => process.exit(1)).resume()
 process.once('SIGTERM', () => {
   void correlator.stop().then(() => process.exit(0))
 })
