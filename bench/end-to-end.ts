@@ -12,7 +12,8 @@ import { ScopeCgroup } from '../test/probes/scope-cgroup.ts'
 import type { Figure } from './figure.ts'
 import { metricsOf, startHalf } from './halves.ts'
 import type { Half } from './halves.ts'
-import { cpuSecondsOf, residentOf, startFlood, temporaryFolder } from './rig.ts'
+import { cpuSecondsOf, residentOf } from './process-cost.ts'
+import { startFlood, temporaryFolder } from './rig.ts'
 import type { LoadMaker } from './rig.ts'
 import { samplePolicy } from './sample-batches.ts'
 
@@ -60,7 +61,14 @@ async function produced({ agentHttp }: Halves): Promise<{ produced: number, lost
   return { produced: made, lost: lost + dropped }
 }
 
-interface Round { rate: number, lost: number, lagSeconds: number, agentCpu: number, correlatorCpu: number }
+interface Round {
+  rate: number
+  lost: number
+  lagSeconds: number
+  /** Nanoseconds per event. */
+  agentCpu: number
+  correlatorCpu: number
+}
 
 /** One rate for some seconds; how long the last event took to get through. */
 async function round(halves: Halves, rate: number): Promise<Round> {
@@ -113,7 +121,8 @@ export async function measure(): Promise<Figure[]> {
       { name: 'ring to detectors, no loss', value: best?.rate ?? 0, unit: 'events/s',
         at_least: goalRate, note: `highest of the rates tried, held for ${secondsHeld} s` },
       { name: 'agent, CPU', value: atGoal!.agentCpu, unit: 'ns/event', note: 'at 300,000/s' },
-      { name: 'correlator, CPU', value: atGoal!.correlatorCpu, unit: 'ns/event', note: 'at 300,000/s' },
+      { name: 'correlator, CPU', value: atGoal!.correlatorCpu, unit: 'ns/event',
+        note: 'at 300,000/s' },
       { name: 'last event evaluated', value: atGoal!.lagSeconds * 1000, unit: 'ms',
         note: 'after the end of a flood of 300,000/s' },
       { name: 'agent, resident, highest', value: peak, unit: 'MiB', below: 150,

@@ -19,7 +19,9 @@ export interface Half {
 
 /** Starts `vedette WORDS…`; resolves when a line that it says matches `ready`. */
 export async function startHalf(words: string[], ready: RegExp): Promise<Half> {
-  const child = spawn(process.execPath, [command, ...words], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [command, ...words], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
   endWithUs(child)
   const ended = new Promise<void>((resolve) => void child.on('close', () => resolve()))
   const said: string[] = []

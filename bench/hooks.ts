@@ -22,6 +22,7 @@ const connections = 4000
 const eventsPerConnection = 4
 const runsPerConnection = 6
 const execs = 300
+const execLoop = `i=0; while [ $i -lt ${execs} ]; do /bin/true; i=$((i+1)); done`
 
 /** Storms in the cgroup, in a network namespace of its own. */
 async function startStorm(cgroup: ScopeCgroup, folder: string): Promise<LoadMaker> {
@@ -61,8 +62,7 @@ Promise<Figure[]> {
         [[inside, 'connection_state'], [outside, 'connection_state']],
         () => storm.make(connections, 0))
       const process = await nsPerRun([[inside, 'process_exec'], [inside, 'process_exit']],
-        () => cgroup.start('/bin/sh', '-c', `i=0; while [ $i -lt ${execs} ]; do /bin/true; i=$((i+1)); done`)
-          .ended())
+        () => cgroup.start('/bin/sh', '-c', execLoop).ended())
       // The first round warms up.
       if (i > 0) columns.push([...connection, ...process])
     }
@@ -73,8 +73,10 @@ Promise<Figure[]> {
         unit: 'ns/event', below: 300, note },
       { name: 'change of state', value: of(0), unit: 'ns/run',
         note: `${runsPerConnection} runs make ${eventsPerConnection} events` },
-      { name: 'change of state, out of scope', value: of(1), unit: 'ns/run', note: 'the same storm' },
-      { name: 'process_exec', value: of(2), unit: 'ns/run', note: `median of ${rounds} × ${execs}` },
+      { name: 'change of state, out of scope', value: of(1), unit: 'ns/run',
+        note: 'the same storm' },
+      { name: 'process_exec', value: of(2), unit: 'ns/run',
+        note: `median of ${rounds} × ${execs}` },
       { name: 'process_exit', value: of(3), unit: 'ns/run', note: 'runs once per thread' },
     ]
   } finally {

@@ -9,7 +9,17 @@ import { parseArgs } from 'node:util'
 import { table } from './figure.ts'
 import type { BenchResult, Figure } from './figure.ts'
 
-const names = ['pipeline', 'hooks', 'engine', 'log', 'end-to-end', 'quiet']
+type Bench = () => Promise<{ measure(): Promise<Figure[]> }>
+
+const benches: Record<string, Bench> = {
+  'pipeline': () => import('./pipeline.ts'),
+  'hooks': () => import('./hooks.ts'),
+  'engine': () => import('./engine.ts'),
+  'log': () => import('./log.ts'),
+  'end-to-end': () => import('./end-to-end.ts'),
+  'quiet': () => import('./quiet.ts'),
+}
+const names = Object.keys(benches)
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,7 +31,8 @@ const { values, positionals } = parseArgs({
 })
 const unknown = positionals.filter((name) => !names.includes(name))
 if (unknown.length > 0) {
-  process.stderr.write(`bench: no such bench: ${unknown.join(', ')}. There are: ${names.join(', ')}\n`)
+  const list = names.join(', ')
+  process.stderr.write(`bench: no such bench: ${unknown.join(', ')}. There are: ${list}\n`)
   process.exit(2)
 }
 await (values.child ? measureHere(positionals[0]) : measureAll())
@@ -32,14 +43,14 @@ async function measureAll(): Promise<void> {
     process.stderr.write(`bench: ${bench} …\n`)
     results.push(await measureInChild(bench))
   }
-  process.stdout.write(values.json ? `${JSON.stringify(results, null, 2)}\n` : `${table(results)}\n`)
+  const text = values.json ? JSON.stringify(results, null, 2) : table(results)
+  process.stdout.write(`${text}\n`)
 }
 
 /** A child of its own: memory and compiled code of one bench are nothing to the next. */
 function measureInChild(bench: string): Promise<BenchResult> {
-  const child = spawn(process.execPath, [...process.execArgv, import.meta.filename, '--child', bench], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const words = [...process.execArgv, import.meta.filename, '--child', bench]
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (data) => { output += data })
   return new Promise((resolve) => {
@@ -51,6 +62,6 @@ function measureInChild(bench: string): Promise<BenchResult> {
 }
 
 async function measureHere(bench: string): Promise<void> {
-  const { measure } = await import(`./${bench}.ts`) as { measure: () => Promise<Figure[]> }
+  const { measure } = await benches[bench]()
   process.stdout.write(JSON.stringify(await measure()))
 }

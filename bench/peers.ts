@@ -2,10 +2,13 @@
 // run: printing every event. Those that this kernel refuses or that are not installed are left out.
 
 import { spawn } from 'node:child_process'
-import { accessSync, closeSync, constants, openSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import {
+  accessSync, closeSync, constants, openSync, readdirSync, readFileSync, rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { cpuSecondsOf, endWithUs } from './rig.ts'
+import { cpuSecondsOf } from './process-cost.ts'
+import { endWithUs } from './rig.ts'
 
 export interface Peer {
   name: string
@@ -15,7 +18,8 @@ export interface Peer {
 }
 
 /** One line per change of state, as our probe sees it, with the same tracepoint. */
-const bpftraceProgram = 'tracepoint:sock:inet_sock_set_state { printf("%d %s %s:%d %s:%d %d %d\\n", ' +
+const bpftraceProgram = 'tracepoint:sock:inet_sock_set_state { ' +
+  'printf("%d %s %s:%d %s:%d %d %d\\n", ' +
   'pid, comm, ntop(args->saddr), args->sport, ntop(args->daddr), args->dport, ' +
   'args->oldstate, args->newstate); }'
 

@@ -6,7 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { ScopeCgroup } from '../test/probes/scope-cgroup.ts'
 import type { Figure } from './figure.ts'
 import { startHalf } from './halves.ts'
-import { cpuSecondsOf, residentOf, temporaryFolder } from './rig.ts'
+import { cpuSecondsOf, residentOf } from './process-cost.ts'
+import { temporaryFolder } from './rig.ts'
 
 const secondsBefore = 5
 const seconds = 30

@@ -27,12 +27,13 @@ export function temporaryFolder(parent = tmpdir()): string {
 /** Compiles bench/NAME.c; the path of the program. */
 export function compile(name: string, folder: string): string {
   const program = join(folder, name)
-  execFileSync('clang', ['-O2', '-Wall', '-Werror', join(here, `${name}.c`), '-o', program, '-lbpf'])
+  const source = join(here, `${name}.c`)
+  execFileSync('clang', ['-O2', '-Wall', '-Werror', source, '-o', program, '-lbpf'])
   return program
 }
 
 /** Compiles bench/NAME.bpf.c as the build compiles probes; the path of the object. */
-export function compileBpf(name: string, folder: string): string {
+function compileBpf(name: string, folder: string): string {
   const object = join(folder, `${name}.bpf.o`)
   const machine = process.arch === 'arm64' ? 'arm64' : 'x86'
   const headers = `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
@@ -90,21 +91,6 @@ function programIdOf(pid: number): number {
     if (id && link.includes('link_type:')) return Number(id)
   }
   throw new Error(`process ${pid} holds no attached BPF program`)
-}
-
-/** User and system time of another process so far, seconds. */
-export function cpuSecondsOf(pid: number): number {
-  // Behind the name in brackets, which may hold blanks: fields 14 and 15, in ticks of 10 ms.
-  const fields = textOf(`/proc/${pid}/stat`).replace(/^.*\) /s, '').split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / 100
-}
-
-/** Resident memory of another process, MiB: now, and its highest since the start. */
-export function residentOf(pid: number): { now: number, peak: number } {
-  const status = textOf(`/proc/${pid}/status`)
-  const of = (name: string): number =>
-    Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024
-  return { now: of('VmRSS'), peak: of('VmHWM') }
 }
 
 function textOf(path: string): string {

@@ -24,7 +24,8 @@ const bootNs = 3_600_000_000_000
 export const samplePolicy = [
   'version: 1', 'zones:',
   ...planes.flatMap((name, i) => [
-    `  - name: ${name}`, '    exposure: internal', '    match:', `      cidrs: [10.${10 * (i + 1)}.0.0/16]`,
+    `  - name: ${name}`, '    exposure: internal',
+    `    match: { cidrs: [10.${10 * (i + 1)}.0.0/16] }`,
   ]),
   'flows:',
   ...planes.flatMap((from, i) => [1, 2].map((step) => planes[(i + step) % planes.length])
