@@ -14,8 +14,8 @@ const numberOfKind = Object.fromEntries(kindInfos.map((info) => [info.kind, info
   Record<EventKind, number>
 
 /**
- * A batch is full when its strings are this long, UTF-16 units. Each is at most three bytes, so that
- * no batch, however its strings are made, passes the 4 MiB that ingest takes.
+ * A batch is full when its strings are this long, UTF-16 units. Each is at most three bytes, so
+ * that no batch, however its strings are made, passes the 4 MiB that ingest takes.
  */
 const stringUnitsMax = 1024 * 1024
 /**
@@ -60,7 +60,9 @@ export class BatchBuilder {
     this.processes = new ProcessTable(options.eventsMax, this.strings, options.factsOf)
   }
 
-  get full(): boolean { return this.count >= this.eventsMax || this.strings.units >= stringUnitsMax }
+  get full(): boolean {
+    return this.count >= this.eventsMax || this.strings.units >= stringUnitsMax
+  }
 
   /** Rough size of what waits here, bytes before compression; never far below the truth. */
   get bytes(): number { return this.count * eventBytes + this.strings.units }

@@ -16,7 +16,7 @@ export function recordBuffer(buffer: ArrayBuffer): RecordBuffer {
 /** Gives every string of a batch a small number. Index 0 is the empty string. */
 export class StringTable {
   readonly list: string[] = ['']
-  /** Length of all strings, UTF-16 units: their share of the batch, at most a third of its bytes. */
+  /** Length of all strings, UTF-16 units: at most a third of their bytes. */
   units = 0
   private readonly indexes = new Map<string, number>([['', 0]])
 

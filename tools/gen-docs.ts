@@ -1,4 +1,4 @@
-// Writes docs/detectors.md from the catalogue. `--check` writes nothing and exits 1 when it is stale.
+// Writes docs/detectors.md from the catalogue. `--check` writes nothing, exits 1 when it is stale.
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Detector } from '../detect/detector.ts'
@@ -17,11 +17,15 @@ export function detectorsPage(): string {
     '',
     '| id | title | severity | maturity | needs |',
     '|---|---|---|---|---|',
-    ...detectors.map((one) => `| [${one.id}](#${one.id.toLowerCase()}) | ${one.title} | ${one.severity} `
-      + `| ${one.maturity} | ${one.needs.map((kind) => `\`${kind}\``).join(', ')} |`),
+    ...detectors.map(row),
     ...detectors.flatMap(section),
     '',
   ].join('\n')
+}
+
+function row({ id, title, severity, maturity, needs }: Detector): string {
+  const kinds = needs.map((kind) => `\`${kind}\``).join(', ')
+  return `| [${id}](#${id.toLowerCase()}) | ${title} | ${severity} | ${maturity} | ${kinds} |`
 }
 
 function section(detector: Detector): string[] {

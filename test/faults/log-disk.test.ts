@@ -100,7 +100,7 @@ test.skipIf(!hasCompiler()).each(['WRITE', 'SYNC'])(
   'when the disk fails a %s, the frames are written again once it works',
   (operation) => withFolder(async (dir) => {
     const library = join(dir, 'failing-disk.so')
-    const source = join(import.meta.dirname, 'failing-disk.c')
+    const source = join(import.meta.dirname, 'failing_disk.c')
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl'])
     const script = `${IMPORTS}
       const fail = ${JSON.stringify(join(dir, 'fail'))}
