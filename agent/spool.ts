@@ -31,7 +31,7 @@ export type DropClass = 'low' | 'normal' | 'critical'
 
 /** From this fill on, events of a class are refused. The rest is for critical ones. */
 const refusedFrom: Record<DropClass, number> = { low: 0.90, normal: 0.95, critical: Infinity }
-/** Rows for gap events that join a batch which is full otherwise; fewer losses are known at once. */
+/** Rows for gap events that join a full batch; fewer losses than these are known at once. */
 const gapRows = 64
 const gapIntervalNs = 1_000_000_000n
 const infoOf = new Map(kindInfos.map((info) => [info.kind, info]))

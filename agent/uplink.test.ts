@@ -1,6 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { ServerCredentials } from '@grpc/grpc-js'
+import { describe, expect, it } from 'vitest'
 import { openClock } from './clock.ts'
 import { IngestStub } from './sample/ingest-stub.ts'
 import type { StubOptions } from './sample/ingest-stub.ts'
@@ -10,6 +14,9 @@ import type { Spool, SpoolOptions } from './spool.ts'
 import { Uplink } from './uplink.ts'
 import { backoffMs } from './uplink/backoff.ts'
 import type { Refusal } from './uplink/messages.ts'
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+if (!hasOpenssl) console.warn('SKIPPED: certificates for TLS need openssl')
 
 interface Rig { spool: Spool, uplink: Uplink, stub: IngestStub, said: string[], dir: string }
 
@@ -230,7 +237,6 @@ describe('Uplink', () => {
       await delivered(first)
       await one.stop(0)
       // The process is killed before the mark is written; here it is only never closed properly.
-      const { rmSync } = await import('node:fs')
       await first.close()
       rmSync(`${dir}/mark`)
       const second = sampleSpool(dir)
@@ -286,6 +292,60 @@ describe('Uplink', () => {
       })
     }))
 })
+
+describe('TLS', () => {
+  it.skipIf(!hasOpenssl)('shows the certificate of the node, and trusts only the CA it was given', () =>
+    withFolder(async (dir) => {
+      const ours = makeCertificates(join(dir, 'ours'))
+      const theirs = makeCertificates(join(dir, 'theirs'))
+      const pem = (path: string) => readFileSync(path)
+      const keys = [{ private_key: pem(ours.key), cert_chain: pem(ours.cert) }]
+      const stub = await new IngestStub({
+        credentials: ServerCredentials.createSsl(pem(ours.ca), keys, true),
+      }).start()
+      const connect = (spool: Spool, tls: typeof ours, said: string[]) => new Uplink({
+        spool, tls, clock: openClock(), address: `127.0.0.1:${stub.port}`, version: '0',
+        complain: ({ code, message }) => said.push(`${code}: ${message}`), recovered: () => {},
+      })
+      for (const [name, tls] of [
+        ['no trust in the correlator', { ...ours, ca: theirs.ca }],
+        ['no trust in the node', { ...theirs, ca: ours.ca }],
+      ] as const) {
+        const spool = sampleSpool(join(dir, name))
+        await addBatches(spool, 1)
+        const said: string[] = []
+        const uplink = connect(spool, tls, said)
+        uplink.start()
+        await expect.poll(() => said.length, { timeout: 10_000 }).toBeGreaterThan(0)
+        expect(said[0]).toMatch(/^UPLINK_UNREACHABLE/)
+        expect(spool.store.waitingFrames).toBe(1)
+        await uplink.stop(0)
+        await spool.close()
+      }
+      expect(stub.hellos).toEqual([])
+      const spool = sampleSpool(join(dir, 'good'))
+      await addBatches(spool, 2)
+      const uplink = connect(spool, ours, [])
+      uplink.start()
+      await delivered(spool)
+      expect(stub.hellos).toEqual([`n1 ${sampleBootId}`])
+      await uplink.stop(0)
+      await spool.close()
+      stub.stop()
+    }), 60_000)
+})
+
+/** A CA and one certificate by it, for 127.0.0.1, as both ends. */
+function makeCertificates(dir: string): { ca: string, cert: string, key: string } {
+  mkdirSync(dir)
+  const [ca, caKey, cert, key] = ['ca', 'ca-key', 'cert', 'key'].map((name) => join(dir, `${name}.pem`))
+  const run = (...options: string[]) => execFileSync('openssl', ['req', '-x509', '-newkey', 'ec',
+    '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', ...options], { stdio: 'ignore' })
+  run('-keyout', caKey, '-out', ca, '-subj', '/CN=test CA')
+  run('-keyout', key, '-out', cert, '-subj', '/CN=n1', '-CA', ca, '-CAkey', caKey,
+    '-addext', 'subjectAltName=IP:127.0.0.1')
+  return { ca, cert, key }
+}
 
 describe('backoffMs', () => {
   it('doubles, stays within its bounds, and spreads', () => {

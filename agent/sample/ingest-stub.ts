@@ -15,6 +15,8 @@ export type Verdict = { refuse: Refusal } | 'ignore' | 'hang_up' | undefined
 export interface StubOptions {
   /** Default: chosen by the system. */
   port?: number
+  /** Default: not encrypted. */
+  credentials?: ServerCredentials
   batchesInFlightMax?: number
   batchBytesMax?: number
   judge?(firstSeq: number, bytes: Uint8Array): Verdict
@@ -60,7 +62,8 @@ export class IngestStub {
 
   async start(): Promise<this> {
     this.port = await new Promise<number>((resolve, reject) => this.#server.bindAsync(
-      `127.0.0.1:${this.#options.port ?? 0}`, ServerCredentials.createInsecure(),
+      `127.0.0.1:${this.#options.port ?? 0}`,
+      this.#options.credentials ?? ServerCredentials.createInsecure(),
       (error, port) => error ? reject(error) : resolve(port)))
     return this
   }
