@@ -79,8 +79,9 @@ test.skipIf(!canMount)(
     expect(after.gaps[0].reason).toContain('LOG_NO_SPACE')
   }), 60_000)
 
-test.skipIf(!canMount)('a spool on a read-only disk is refused with a clear error, and goes on where it was afterwards', () =>
-  withFolder((dir) => {
+test.skipIf(!canMount)(
+  'a spool on a read-only disk is refused with a clear error, and goes on where it was afterwards',
+  () => withFolder((dir) => {
     const mount = `mount -t tmpfs -o size=30m none ${dir} && exec "$0" "$@"`
     const [during, after] = run(`
       import { execFileSync } from 'node:child_process'
@@ -109,7 +110,7 @@ test.skipIf(!hasCompiler).each(['WRITE', 'SYNC'])(
   'when the disk fails a %s nothing is lost: frames wait in memory and are written again',
   (operation) => withFolder((dir) => {
     const library = join(dir, 'failing-disk.so')
-    const source = join(import.meta.dirname, 'failing-disk.c')
+    const source = join(import.meta.dirname, 'failing_disk.c')
     execFileSync('cc', ['-shared', '-fPIC', '-o', library, source, '-ldl'])
     const fail = join(dir, 'fail')
     const [line] = run(`
