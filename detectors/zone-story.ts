@@ -2,6 +2,7 @@
 import type { Context } from '../detect/context.ts'
 import type { HopEnd, Story } from '../detect/finding.ts'
 import { endpoint, printable } from '../detect/words.ts'
+import { DRILL_ZONES } from '../policy/zone-names.ts'
 import { formatTime } from '../proto/event-json.ts'
 import type { Crossing, CrossingEnd } from './zone-judgement.ts'
 
@@ -42,27 +43,33 @@ export function tellCrossing(crossing: Crossing, context: Context): Story {
     next_steps: [
       process === null ? `Find out who uses ${opener.address}: its node is not watched.`
         : `Look at pid ${process.pid} on ${node} and at what started it.`,
-      `If this is meant to be, add to the flows of the policy:\n${rule}`,
+      from === DRILL_ZONES[0] ? 'This is a drill: a person made it, to see this incident raised.'
+        : `If this is meant to be, add to the flows of the policy:\n${rule}`,
       established ? 'If not, end the connection and look at what it reached.'
         : 'If not, find out what made the process try.',
     ],
   }
 }
 
-/** The `flows:` entry that would allow it; the zones may be gone by now. */
+/**
+ * The `flows:` entry that would allow it. Empty for a drill, which nothing can allow, and when the
+ * zones are gone by now.
+ */
 function missingRule({ from, to, opener, accepter, protocol }: Crossing, context: Context): string {
   const { policy } = context
   const [source, target] = [policy.zones.indexOf(from), policy.zones.indexOf(to)]
-  if (source < 0 || target < 0) return ''
+  if (source < 0 || target < 0 || DRILL_ZONES.includes(from)) return ''
   return policy.missingFlow(source, target, accepter.port, protocol, opener.exe || null)
 }
 
 function whoIs(end: CrossingEnd, context: Context): string {
   const process = context.processOf(end.process)
   if (process === null) return `Someone at ${end.address}`
+  const workload = context.workloadOf(process)
+  // Outside of units, pods and jobs the workload is the executable: say it once.
+  const role = workload === process.exe ? '' : `, workload ${printable(workload)}`
   return `${printable(process.exe || process.comm || 'A process')} (pid ${process.pid}, uid ` +
-    `${process.uid}, workload ${printable(context.workloadOf(process))} on ` +
-    `${printable(process.node_id)})`
+    `${process.uid}${role} on ${printable(process.node_id)})`
 }
 
 function hopEnd(end: CrossingEnd, zone: string, context: Context): HopEnd {

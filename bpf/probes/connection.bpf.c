@@ -5,10 +5,10 @@
  * The BTF tracepoint inet_sock_set_state (Linux 5.5) sees every change of state of every TCP
  * socket, whatever system call, io_uring request or kernel thread caused it, and loads where
  * trampolines and kprobes are refused. It is called in the process for connect and listen, but in
- * softirq for the end of a handshake and mostly for the end of a connection, where the current task
- * is whoever was interrupted. So the process is remembered per socket, from the calls that are made in
- * it: connect() and, where a program can see it return, accept(). Otherwise an accepted connection
- * names the process that listens.
+ * softirq for the end of a handshake and mostly for the end of a connection, where the current
+ * task is whoever was interrupted. So the process is remembered per socket, from the calls that
+ * are made in it: connect() and, where a program can see it return, accept(). Otherwise an
+ * accepted connection names the process that listens.
  *
  * Not seen: connections of SMC over RDMA. Of MPTCP, each subflow is a connection.
  *
