@@ -2,6 +2,7 @@
 
 #include <bpf/btf.h>
 #include <malloc.h>
+#include <signal.h>
 
 #include <cerrno>
 #include <cstring>
@@ -69,6 +70,23 @@ Failure SetEntries(bpf_object* object, const char* name, uint32_t entries) {
   return {};
 }
 
+// The verifier gives up with EAGAIN when a signal waits for the thread, and libbpf tries only five
+// times: under a profiler, which signals a thousand times a second, nothing would ever load.
+class SignalsHeld {
+ public:
+  SignalsHeld() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before_);
+  }
+  ~SignalsHeld() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsHeld(const SignalsHeld&) = delete;
+  SignalsHeld& operator=(const SignalsHeld&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 }  // namespace
 
 bpf_object* OpenEmbedded(Failure* failure) {
@@ -119,6 +137,7 @@ Failure Loader::Load(const LoadOptions& options) {
   failure = Prepare(options);
   if (failure.ok()) {
     Capture capture;
+    const SignalsHeld held;
     const int status = bpf_object__load(object_);
     if (status != 0) failure = Refused("load", -status, capture);
   }
