@@ -98,7 +98,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   const pulse = new Pulse({
     spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '',
     heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states,
-    kernelCounts: () => probes.object?.counters() ?? [], undeliverable: () => uplink.eventsLost,
+    kernel: probes.object, undeliverable: () => uplink.eventsLost,
     execsLost: () => processes.forgetAll(),
   })
   const parts = { decoder, enricher, pulse, source, spool, uplink }

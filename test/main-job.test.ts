@@ -67,7 +67,7 @@ describe.skipIf(reason)('the main job, on this kernel', () => {
     expect(code).toBe(0)
     for (const part of [
       `pid ${pid}`, process.execPath, `198.51.100.1:${port}`, '192.0.2.1', '4.0 KiB', 'uid 0',
-      'drill zone-violation', 'missing rule', '- from: drill-source', 'What could not be seen',
+      'drill zone-violation', 'This is a drill', 'What could not be seen',
     ]) expect(stdout).toContain(part)
     expect(stdout.split('\n').filter((line) => line.length > 100)).toEqual([])
   })

@@ -14,19 +14,20 @@ const probe = {
 /** A spool behind a decoder, and a pulse whose kernel counts are `counts`. */
 function rig(dir: string) {
   const counts: KernelCount[] = []
+  const faults: Record<string, number> = {}
   const spool = sampleSpool(dir)
   const decoder = new Decoder(spool)
   const execsLost = vi.fn()
   const pulse = new Pulse({
     spool, decoder, execsLost, version: '1.2.3', scopeCgroup: '/a', heartbeatIntervalMs: 60_000,
     clock: { now: () => ({ bootNs: 7_000_000_000n, wallNs: 8_000_000_000n }) },
-    probes: [probe], kernelCounts: () => counts, undeliverable: () => 4,
+    probes: [probe], kernel: { counters: () => counts, faults: () => faults }, undeliverable: () => 4,
   })
   const read = (records: Buffer[]) => {
     const { record, bytes } = sampleRead(records)
     decoder.decode(record, bytes)
   }
-  return { counts, spool, decoder, pulse, read, execsLost }
+  return { counts, faults, spool, decoder, pulse, read, execsLost }
 }
 
 const bad = () => {
@@ -56,6 +57,16 @@ describe('Pulse', () => {
       { probes_attached: 1, probes_missing: 0, events_lost: 4 },
       { probes_attached: 0, probes_missing: 1, events_lost: 4 },
     ])
+  }))
+
+  it('tells what a probe could not do, once', () => withFolder(async (dir) => {
+    const { pulse, spool, faults } = rig(dir)
+    pulse.begin('none')
+    Object.assign(faults, { runs_missed: 3, args_unreadable: 9 })
+    pulse.beat()
+    await pulse.end()
+    await spool.close()
+    expect(only(dir, 'gap')).toMatchObject([{ event_kind: 'unknown', count: 3, stage: 'probe' }])
   }))
 
   it('accounts exactly for what was lost, malformed and stored', () => withFolder(async (dir) => {

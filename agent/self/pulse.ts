@@ -5,6 +5,7 @@ import { arch, release } from 'node:os'
 import type { Clock } from '../clock.ts'
 import type { Decoder } from '../decode.ts'
 import type { PreviousRun } from './previous-run.ts'
+import { newFaults } from '../probes/faults.ts'
 import type { KernelCount } from '../spool/accounts.ts'
 import type { Spool } from '../spool.ts'
 import type { EventKind, ProbeState } from '../../proto/gen/events.ts'
@@ -17,8 +18,11 @@ export interface PulseOptions {
   scopeCgroup: string
   heartbeatIntervalMs: number
   probes: readonly ProbeState[]
-  /** What the kernel counted; empty without probes. */
-  kernelCounts(): readonly KernelCount[]
+  /** What the probes count of their records, and of what they could not do; absent without. */
+  kernel?: {
+    counters(): readonly KernelCount[]
+    faults(): Readonly<Record<string, number>>
+  }
   /** Events that are stored here and will never be delivered. */
   undeliverable(): number
   /** Records of new programs were lost: what is known of processes may be old. */
@@ -34,6 +38,7 @@ const ledgerIntervalNs = 60_000_000_000n
 export class Pulse {
   readonly #options: PulseOptions
   readonly #malformed = new Map<string, number>()
+  readonly #faults = new Map<string, number>()
   #states: ProbeState[]
   #timers: NodeJS.Timeout[] = []
   #lookedNs: bigint
@@ -115,14 +120,17 @@ export class Pulse {
   }
 
   #lookForLosses(): void {
-    const { spool, clock, kernelCounts, execsLost } = this.#options
+    const { spool, clock, kernel, execsLost } = this.#options
     const { bootNs } = clock.now()
     const range = { from_time: this.#lookedNs, to_time: bootNs }
     this.#lookedNs = bootNs
-    for (const { kind, lost } of spool.accounts.setKernelCounts(kernelCounts())) {
+    for (const { kind, lost } of spool.accounts.setKernelCounts(kernel?.counters() ?? [])) {
       const reason = 'the ring buffer was full'
       spool.noteLoss({ event_kind: kind, stage: 'ring', count: lost, reason, ...range })
       if (kind === 'process_exec') execsLost()
+    }
+    for (const cost of newFaults(this.#faults, kernel?.faults() ?? {})) {
+      spool.noteLoss({ ...cost, stage: 'probe', ...range })
     }
     for (const { event_kind: kind, count, sample } of this.#options.decoder.malformed()) {
       const more = count - (this.#malformed.get(kind) ?? 0)

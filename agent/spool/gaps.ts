@@ -4,7 +4,7 @@
 import type { Gap } from '../../proto/gen/events.ts'
 
 /** The stages of the agent that can lose events. */
-export type LossStage = 'ring' | 'decode' | 'spool' | 'uplink'
+export type LossStage = 'probe' | 'ring' | 'decode' | 'spool' | 'uplink'
 
 /** Events that exist no more. */
 export interface Loss {

@@ -56,6 +56,21 @@ std::vector<std::string> FaultNames(const btf* types, uint32_t entries) {
   return names;
 }
 
+// Runs that the kernel skipped, because the program was interrupted by an event of its own kind on
+// the same CPU. 0 where the kernel does not count them (before 5.12).
+uint64_t MissedRuns(const Loader& loader) {
+  uint64_t missed = 0;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, loader.object()) {
+    const int fd = bpf_program__fd(program);
+    bpf_prog_info info = {};
+    uint32_t bytes = sizeof info;
+    if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) != 0) continue;
+    missed += info.recursion_misses;
+  }
+  return missed;
+}
+
 // Size of the array, or 0 and a failure when there is none or its value is not what we read.
 uint32_t ArrayEntries(const Loader& loader, const char* name, size_t value_bytes,
                       Failure* failure) {
@@ -108,6 +123,7 @@ std::vector<FaultCount> ReadFaults(const Loader& loader, Failure* failure) {
       faults.push_back({"fault_" + std::to_string(fault), sum});
     }
   }
+  faults.push_back({"runs_missed", MissedRuns(loader)});
   return faults;
 }
 

@@ -1181,7 +1181,7 @@ export interface Gap {
   from_time: bigint
   /** End of the time range, nanoseconds since boot. */
   to_time: bigint
-  /** Stage that lost them: "ring", "decode", "spool", "uplink". */
+  /** Stage that lost them: "probe", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
   stage: string
   /** Why, in words. */
   reason: string
@@ -1271,7 +1271,7 @@ export class GapView extends EventView {
   get from_time(): bigint { return bigOf(this.columns.from_time, this.row) }
   /** End of the time range, nanoseconds since boot. */
   get to_time(): bigint { return bigOf(this.columns.to_time, this.row) }
-  /** Stage that lost them: "ring", "decode", "spool", "uplink". */
+  /** Stage that lost them: "probe", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
   get stage(): string { return this.stringAt(this.columns.stage[this.row]) }
   /** Why, in words. */
   get reason(): string { return this.stringAt(this.columns.reason[this.row]) }

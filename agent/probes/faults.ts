@@ -1,0 +1,48 @@
+// What the probes could not do, as they count it themselves (bpf/lib/maps.bpf.h, enum fault), and
+// which events it cost.
+
+import type { EventKind } from '../../proto/gen/events.ts'
+
+/** What one fault costs. */
+export interface FaultCost {
+  event_kind: EventKind | 'unknown'
+  reason: string
+}
+
+/** Faults that cost events, or the process of events. Others show in the event itself. */
+export const faultCosts: Readonly<Record<string, FaultCost>> = {
+  runs_missed: {
+    event_kind: 'unknown',
+    reason: 'the kernel skipped a probe that was interrupted by its own kind on the same CPU',
+  },
+  sockets_full: {
+    event_kind: 'connection_open',
+    reason: 'more connections than sockets_max: these are reported without their process',
+  },
+  listener_unmarked: {
+    event_kind: 'connection_open',
+    reason: 'no kernel memory to mark a listener: what it accepts is reported without its process',
+  },
+  connecting_full: {
+    event_kind: 'connection_failed',
+    reason: 'too many connect() calls at once: attempts that the node itself refused were not seen',
+  },
+  socket_stale: {
+    event_kind: 'connection_close',
+    reason: 'the end of a connection was not seen',
+  },
+}
+
+/** What came on top of `known` that cost something; `known` is brought up to `counts`. */
+export function newFaults(
+  known: Map<string, number>, counts: Readonly<Record<string, number>>,
+): (FaultCost & { count: number })[] {
+  const found: (FaultCost & { count: number })[] = []
+  for (const [fault, count] of Object.entries(counts)) {
+    const more = count - (known.get(fault) ?? 0)
+    known.set(fault, count)
+    const cost = faultCosts[fault]
+    if (more > 0 && cost) found.push({ ...cost, count: more })
+  }
+  return found
+}
