@@ -1,6 +1,6 @@
 // What another process has cost so far, by /proc. Zero for one that has ended.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 
 /** User and system time of another process so far, seconds. */
 export function cpuSecondsOf(pid: number): number {
@@ -15,6 +15,11 @@ export function residentOf(pid: number): { now: number, peak: number } {
   const of = (name: string): number =>
     Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0) / 1024
   return { now: of('VmRSS'), peak: of('VmHWM') }
+}
+
+/** From now on the highest resident memory counts anew. */
+export function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
 }
 
 function textOf(path: string): string {
