@@ -1,5 +1,6 @@
 // What a person can get wrong on the command line: each has one clear message, and an exit code.
 
+import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
@@ -10,6 +11,10 @@ import { run, Running } from './command-line.ts'
 
 const anyPort = ['--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0']
 const isRoot = process.getuid?.() === 0
+/** Hides a file from one process; the machine's own stays. */
+const canHideBtf = isRoot
+  && spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', '/sys/kernel/btf']).status === 0
+if (!canHideBtf) console.warn('SKIPPED: a kernel without BTF needs root and unshare -m')
 /** A user without rights on what root makes. */
 const nobody = 65_534
 
@@ -146,6 +151,20 @@ describe('the command line', () => {
     await agent.until('the reason', ({ stderr }) =>
       /NOTHING can be watched:[^]*CAP_BPF[^]*run as root/.test(stderr) ? true : undefined)
     expect((await agent.stop('SIGTERM')).code).toBe(0)
+  })
+
+  it.skipIf(!canHideBtf)('goes on without BTF, says so, and how to get it', async () => {
+    // The real kernel, with the file hidden in a mount namespace of our own.
+    const hidden = { privately: 'mount -t tmpfs none /sys/kernel/btf' }
+    const up = new Running(['up', '--data', join(dir, 'btf'), ...anyPort, '--scope-cgroup', '/',
+      '--agent-listen-http', '127.0.0.1:0', '--quiet'], hidden)
+    await up.until('the reason', ({ stderr }) =>
+      /NOTHING can be watched: the kernel has no BTF[^]*CONFIG_DEBUG_INFO_BTF/.test(stderr) || undefined)
+    expect((await up.stop('SIGTERM')).code).toBe(0)
+    const { code, stdout } = await run(['doctor', '--output', 'json'], hidden)
+    expect(code).toBe(1)
+    const facts = stdout.trim().split('\n').map((line) => JSON.parse(line) as Record<string, string>)
+    expect(facts.find(({ name }) => name === 'btf')).toMatchObject({ state: 'missing', lost: 'every probe' })
   })
 
   it('is quiet when its reader goes away', async () => {

@@ -18,6 +18,8 @@ export interface RunOptions {
   /** Runs in this cgroup: its path in the file system. */
   cgroup?: string
   cwd?: string
+  /** Shell words run first, as root, in a mount namespace of its own. */
+  privately?: string
   /** Another user and group. */
   uid?: number
 }
@@ -33,7 +35,9 @@ export class Running {
     const env = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('VEDETTE_')))
     const enter = ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', `${options.cgroup}/cgroup.procs`]
-    const command = [...options.cgroup ? enter : [], process.execPath, cli, ...words]
+    const alone = ['unshare', '-m', 'sh', '-c', `${options.privately} && exec "$0" "$@"`]
+    const command = [...options.cgroup ? enter : [], ...options.privately ? alone : [],
+      process.execPath, cli, ...words]
     this.child = spawn(command[0], command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, uid: options.uid, gid: options.uid,
       env: { ...env, NO_COLOR: '1', ...options.env },
