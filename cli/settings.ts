@@ -55,6 +55,7 @@ export const SETTINGS = {
   alertmanager: { kind: 'list', value: 'url...', help: 'Alertmanagers, every instance' },
   cluster: { kind: 'text', value: 'name', help: 'label of every alert', shown: 'default' },
   external_url: { kind: 'text', value: 'url', help: 'base of the links in alerts' },
+  runbook_url: { kind: 'text', value: 'url', help: 'where docs/runbooks can be read' },
   alert_resend_interval_ms: { kind: 'count', value: 'ms', help: 'how often an open alert is sent',
     shown: '60000' },
   alerts_pending_max: { kind: 'count', value: 'n', help: 'alerts waiting per Alertmanager',

@@ -191,6 +191,15 @@ describe('the documents', () => {
     expect(broken).toEqual([])
   })
 
+  it('tell the person who is paged what to do: a runbook per detector and per rule', () => {
+    const ids = [...read('docs/detectors.md').matchAll(/^## ([A-Z]{3}-\d{3})$/gm)].map((match) => match[1])
+    expect(ids.length).toBeGreaterThan(0)
+    expect(ids.filter((id) => !tracked.includes(`docs/runbooks/${id}.md`))).toEqual([])
+    const rules = [...read('deploy/prometheus/vedette.rules.yaml').matchAll(/- alert: (\w+)/g)]
+    const page = read('docs/runbooks/monitor.md')
+    expect(rules.map((match) => match[1]).filter((name) => !page.includes(name))).toEqual([])
+  })
+
   it('name for every invariant the test that holds it, and the test is there', () => {
     const rows = [...read('docs/invariants.md').matchAll(/^\| (I-\d\d) \|.*\|([^|]*)\|$/gm)]
     expect(rows.map((row) => row[1])).toEqual(
