@@ -85,13 +85,13 @@ export class ProcessColumns {
     const row = this.rows++
     if (row === this.pid.length) this.grow()
     this.pid[row] = values.pid ?? 0
-    setWords(this.start_time, row, values.start_time ?? 0n)
+    setWords(this.start_time, row, values.start_time ?? 0)
     this.ppid[row] = values.ppid ?? 0
-    setWords(this.parent_start_time, row, values.parent_start_time ?? 0n)
+    setWords(this.parent_start_time, row, values.parent_start_time ?? 0)
     this.uid[row] = values.uid ?? 0
     this.comm[row] = strings.index(values.comm ?? '')
     this.exe[row] = strings.index(values.exe ?? '')
-    setWords(this.cgroup_id, row, values.cgroup_id ?? 0n)
+    setWords(this.cgroup_id, row, values.cgroup_id ?? 0)
     this.cgroup_path[row] = strings.index(values.cgroup_path ?? '')
     this.workload[row] = strings.index(values.workload ?? '')
   }
@@ -215,7 +215,7 @@ export class ProcessExecColumns {
     this.process[row] = process
     this.exe[row] = strings.index(values.exe ?? '')
     this.args[row] = strings.index((values.args ?? []).join('\0'))
-    setWords(this.exe_inode, row, values.exe_inode ?? 0n)
+    setWords(this.exe_inode, row, values.exe_inode ?? 0)
     this.exe_device[row] = values.exe_device ?? 0
     this.args_bytes[row] = values.args_bytes ?? 0
     this.args_bytes_kept[row] = values.args_bytes_kept ?? 0
@@ -481,7 +481,7 @@ export class ConnectionOpenColumns {
     this.process[row] = process
     this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
     this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
-    setWords(this.connection_id, row, values.connection_id ?? 0n)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
     this.netns[row] = values.netns ?? 0
     this.local_port[row] = values.local_port ?? 0
     this.remote_port[row] = values.remote_port ?? 0
@@ -683,7 +683,7 @@ export class ConnectionCloseColumns {
     this.process[row] = process
     this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
     this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
-    setWords(this.connection_id, row, values.connection_id ?? 0n)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
     setWords(this.bytes_sent, row, values.bytes_sent ?? 0)
     setWords(this.bytes_received, row, values.bytes_received ?? 0)
     setWords(this.duration_ns, row, values.duration_ns ?? 0)
@@ -1220,8 +1220,8 @@ export class GapColumns {
     this.process[row] = process
     this.event_kind[row] = strings.index(values.event_kind ?? '')
     setWords(this.count, row, values.count ?? 0)
-    setWords(this.from_time, row, values.from_time ?? 0n)
-    setWords(this.to_time, row, values.to_time ?? 0n)
+    setWords(this.from_time, row, values.from_time ?? 0)
+    setWords(this.to_time, row, values.to_time ?? 0)
     this.stage[row] = strings.index(values.stage ?? '')
     this.reason[row] = strings.index(values.reason ?? '')
   }
@@ -1558,7 +1558,7 @@ export class WorkloadSeenColumns {
     if (row === this.process.length) this.grow()
     setWords(this.time, row, time)
     this.process[row] = process
-    setWords(this.cgroup_id, row, values.cgroup_id ?? 0n)
+    setWords(this.cgroup_id, row, values.cgroup_id ?? 0)
     this.cgroup_path[row] = strings.index(values.cgroup_path ?? '')
     this.workload[row] = strings.index(values.workload ?? '')
     this.container_id[row] = strings.index(values.container_id ?? '')

@@ -203,7 +203,7 @@ function valueField(field: Field): string {
     case 'string': return `    ${target}[row] = strings.index(${value} ?? '')`
     case 'list': return `    ${target}[row] = strings.index((${value} ?? []).join('\\0'))`
     case 'address': return `    ${target}.set(parseAddress(${value} ?? '::'), 16 * row)`
-    case 'bigint': return `    setWords(${target}, row, ${value} ?? 0n)`
+    case 'bigint': return `    setWords(${target}, row, ${value} ?? 0)`
     case 'number': return field.column === 'u64'
       ? `    setWords(${target}, row, ${value} ?? 0)`
       : `    ${target}[row] = ${value} ?? 0`
