@@ -6,6 +6,8 @@ import { createInterface } from 'node:readline'
 import { endWithUs } from './rig.ts'
 
 const command = join(import.meta.dirname, '../cli/main.ts')
+/** As the systemd unit and the DaemonSet in deploy/ set it. */
+const agentEnvironment = { NODE_OPTIONS: '--max-semi-space-size=1' }
 /** Lines that are kept for the message when it ends too early. */
 const linesMax = 20
 
@@ -21,6 +23,7 @@ export interface Half {
 export async function startHalf(words: string[], ready: RegExp): Promise<Half> {
   const child = spawn(process.execPath, [command, ...words], {
     stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...(words[0] === 'agent' ? agentEnvironment : {}) },
   })
   endWithUs(child)
   const ended = new Promise<void>((resolve) => void child.on('close', () => resolve()))

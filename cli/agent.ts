@@ -1,4 +1,3 @@
-import { setFlagsFromString } from 'node:v8'
 import { startAgent } from '../agent/main.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { CliError } from './errors.ts'
@@ -8,11 +7,6 @@ import { stopSignal, untilStopped } from './stop-signal.ts'
 import { probeLines } from './text/probes.ts'
 
 const DATA_DEFAULT = '/var/lib/vedette/agent'
-/**
- * V8 would let the space for new objects grow to 32 MiB under load and keep it. What an agent makes
- * there is little and short-lived: records, columns and batches are not in it.
- */
-const keepNewSpaceSmall = '--semi-space-growth-factor=1'
 
 export const spec: CommandSpec = {
   name: 'agent',
@@ -34,7 +28,6 @@ export const spec: CommandSpec = {
       throw new CliError('CLI_USAGE', 'an agent needs --correlator HOST:PORT ' +
         '(VEDETTE_CORRELATOR); vedette up runs both halves on this machine')
     }
-    setFlagsFromString(keepNewSpaceSmall)
     const signal = stopSignal()
     say('agent: loading the probes')
     const agent = await startAgent({ ...agentConfig(values, correlator, data), listen_http })
