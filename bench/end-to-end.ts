@@ -129,7 +129,7 @@ export async function measure(): Promise<Figure[]> {
         note: 'after the end of a flood of 300,000/s' },
       { name: 'agent, resident, highest', value: Math.max(...resident.slice(0, goalAt + 2)),
         unit: 'MiB', below: 150,
-        note: `up to 300,000/s; at each rate: ${resident.map((one) => one.toFixed(0)).join(', ')}` },
+        note: `up to 300,000/s; at each rate: ${resident.map(Math.round).join(', ')}` },
       { name: 'agent, resident, at the end', value: end, unit: 'MiB', below: 150,
         note: 'flat: no more than at the start of the load' },
       { name: 'correlator, resident, highest', value: correlatorPeak, unit: 'MiB' },
