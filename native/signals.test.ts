@@ -24,10 +24,12 @@ describe.skipIf(!able)('the addon', () => {
   it('loads while a profiler interrupts the thread every tenth of a millisecond', () => {
     const folder = mkdtempSync(join(tmpdir(), 'vedette-signals-'))
     try {
+      // The addon under test may be the sanitized one: its runtime must come first.
+      const preload = process.env.VEDETTE_NATIVE_PRELOAD
       const { stdout, stderr } = spawnSync(process.execPath, [
         '--cpu-prof', '--cpu-prof-interval', '100', '--cpu-prof-dir', folder,
         '--input-type=module-typescript', '--eval', code,
-      ], { encoding: 'utf8' })
+      ], { encoding: 'utf8', env: { ...process.env, ...(preload && { LD_PRELOAD: preload }) } })
       expect(stdout, stderr).toBe('loaded')
     } finally {
       rmSync(folder, { recursive: true, force: true })

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `npm test` runs, after the set-up: types, all vitest tests, the probe tests on real Debian
-# kernels in QEMU. The last line is `N passed, N failed, N skipped`; exit 0 only without failures.
+# What `npm test` runs, after the set-up: types, all vitest tests, the addon under AddressSanitizer,
+# the probe tests on real Debian kernels in QEMU. The last line is `N passed, N failed, N skipped`;
+# exit 0 only without failures.
 #   npm test -- log/        only these vitest tests (arguments go to vitest)
 #   VEDETTE_TEST_KERNELS    6.1 (default), 6.12, all or none: kernels of the rig
 #   VEDETTE_TEST_IMAGE      1 builds the container image (two minutes); so does CI with time left
@@ -85,6 +86,14 @@ else
   title 'tests'
   choose_image
   run_vitest
+  if [ "$EUID" -eq 0 ]; then
+    title 'the addon under AddressSanitizer and its leak checker'
+    node native/sanitize.ts
+    stage sanitizer $?
+  else
+    warn 'the addon under AddressSanitizer (needs root, as its tests do)'
+    stage sanitizer skipped
+  fi
   run_kernels
 fi
 title "summary after $SECONDS s"
