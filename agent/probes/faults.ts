@@ -27,6 +27,10 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'connection_failed',
     reason: 'too many connect() calls at once: attempts that the node itself refused were not seen',
   },
+  sockets_busy: {
+    event_kind: 'connection_open',
+    reason: 'the table of connections was locked: these are reported without their process',
+  },
   socket_stale: {
     event_kind: 'connection_close',
     reason: 'the end of a connection was not seen',

@@ -48,9 +48,18 @@ enum bpf_map_type {
 #define BPF_SK_STORAGE_GET_F_CREATE 1
 #define BPF_RB_NO_WAKEUP 1
 
+#define ENOENT 2
+#define E2BIG 7
+#define EEXIST 17
 #define EINVAL 22
 #define EAFNOSUPPORT 97
 #define EADDRNOTAVAIL 99
+
+/*
+ * What a change of a map returns. Not long, as the helpers are declared: before Linux 6.4 the map
+ * itself returns an int, and the upper half of a negative one is 0.
+ */
+typedef int map_status;
 
 #define AF_INET 2
 #define AF_INET6 10

@@ -53,6 +53,8 @@ enum fault {
 	FAULT_CONNECTING_FULL,
 	/* An entry of `sockets` was of an earlier socket at the same address: its end was missed. */
 	FAULT_SOCKET_STALE,
+	/* A change of `sockets` was refused since its lock was held: as when it is full. */
+	FAULT_SOCKETS_BUSY,
 	FAULTS_MAX,
 };
 

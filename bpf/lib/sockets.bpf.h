@@ -58,10 +58,25 @@ static __always_inline void entry_without_process(struct socket_entry *entry, st
 	entry->process_source = PROCESS_SOURCE_UNSPECIFIED;
 }
 
+/* For a socket without an entry of its own. */
 static __always_inline void entry_store(u64 key, struct socket_entry *entry)
 {
-	if (bpf_map_update_elem(&sockets, &key, entry, BPF_ANY) != 0)
-		fault_count(FAULT_SOCKETS_FULL);
+	map_status status = bpf_map_update_elem(&sockets, &key, entry, BPF_NOEXIST);
+
+	if (status == -EEXIST) {
+		fault_count(FAULT_SOCKET_STALE);
+		status = bpf_map_update_elem(&sockets, &key, entry, BPF_EXIST);
+	}
+	if (status != 0)
+		fault_count(status == -E2BIG ? FAULT_SOCKETS_FULL : FAULT_SOCKETS_BUSY);
+}
+
+static __always_inline void entry_remove(u64 key)
+{
+	map_status status = bpf_map_delete_elem(&sockets, &key);
+
+	if (status != 0 && status != -ENOENT)
+		fault_count(FAULT_SOCKETS_BUSY);
 }
 
 /* The entry of this very socket; NULL, and gone, when it was that of an earlier one. */
@@ -74,7 +89,7 @@ static __always_inline struct socket_entry *entry_find(u64 key, u64 cookie)
 		entry->cookie = cookie;
 	if (!entry || entry->cookie == cookie)
 		return entry;
-	bpf_map_delete_elem(&sockets, &key);
+	entry_remove(key);
 	fault_count(FAULT_SOCKET_STALE);
 	return NULL;
 }

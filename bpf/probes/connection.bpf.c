@@ -183,7 +183,7 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 			emit_open(entry, &end, now);
 		emit_close(sk, tcp, entry, &end, now);
 	}
-	bpf_map_delete_elem(&sockets, &key);
+	entry_remove(key);
 }
 
 SEC("tp_btf/inet_sock_set_state")

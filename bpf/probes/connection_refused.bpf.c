@@ -66,7 +66,7 @@ static __always_inline void on_connect_returned(struct sock *sk, void *address, 
 	known = bpf_map_lookup_elem(&sockets, &key);
 	if (known) {
 		entry.began = known->began;
-		bpf_map_delete_elem(&sockets, &key);
+		entry_remove(key);
 	}
 	endpoint_read(&end, sk);
 	if (family == AF_INET6) {

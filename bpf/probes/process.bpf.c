@@ -99,11 +99,14 @@ static __always_inline bool exit_is_first(struct task_struct *task, struct signa
 {
 	struct exited_key key = { .start_time = task->group_leader->start_boottime, .pid = task->tgid };
 	u8 reported = 1;
+	map_status status;
 
 	/* Alone: whoever might have reported before us has left the process since. */
 	if (signal->nr_threads == 1)
 		return !bpf_map_lookup_elem(&exited, &key);
-	return bpf_map_update_elem(&exited, &key, &reported, BPF_NOEXIST) == 0;
+	status = bpf_map_update_elem(&exited, &key, &reported, BPF_NOEXIST);
+	/* Any other refusal: rather twice than not at all. */
+	return status != -EEXIST;
 }
 
 SEC("tp_btf/sched_process_exit")

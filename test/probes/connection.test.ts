@@ -320,7 +320,9 @@ describe.skipIf(reason)(`connection probes ${reason}`, () => {
     await watch.settle(cgroup)
     expect(watch.events.filter((event) => event['kind'] !== 'process_exec' &&
       Number(event['pid']) === 0)).toEqual([])
-    const faults = Object.entries(watch.object.faults()).filter(([, count]) => count > 0)
+    // Skipped runs are the kernel's doing, and can happen at any time.
+    const faults = Object.entries(watch.object.faults())
+      .filter(([name, count]) => name !== 'runs_missed' && count > 0)
     expect(faults).toEqual([])
   })
 })
