@@ -60,7 +60,7 @@ describe('coverage of an incident', () => {
     const { incident } = run([beat(0), violation(10), beat(5000)])
     expect(incident.coverage).toEqual({
       complete: true, nodes: [{
-        node_id: 'gpu-1', complete: true, gaps: [], probes_degraded: [], holes: [], silences: [],
+        node_id: 'gpu-1', complete: true, gaps: [], probes_degraded: [], holes: [], silences: [], unwatched: [],
         unlisted: 0,
       }],
     })
@@ -146,6 +146,25 @@ describe('coverage of an incident', () => {
       .toEqual([[42, 50], [50, 9000]])
     expect(node.holes[1].reason).toContain('new spool')
     expect(engine.counters().holes).toBe(2)
+  })
+
+  it('says from when to when no agent ran, and why', () => {
+    const engine = new Engine({ detectors })
+    const ingest = (events: ExampleEvent[], firstSeq: number): void => {
+      for (const bytes of encodeEvents(events, 100, firstSeq)) engine.ingest(decodeBatch(bytes), firstSeq)
+    }
+    const begin = (at: number, previous_run: string): ExampleEvent =>
+      ({ kind: 'agent_start', at_ms: at, node_id: 'gpu-1', values: { previous_run } })
+    ingest(eventsOf({ policy, events: [] }), 1)
+    ingest([begin(0, 'none'), violation(10), beat(2000)], 41)
+    expect(engine.incidents()[0].coverage.complete).toBe(true)
+    ingest([begin(3500, 'unclean'), beat(3600)], 44)
+    const [node] = engine.incidents()[0].coverage.nodes
+    expect(node.unwatched).toEqual([{
+      from: '2030-01-01T00:00:02.000Z', to: '2030-01-01T00:00:03.500Z',
+      reason: 'the agent was killed or crashed: what it had not stored is lost',
+    }])
+    expect(node.holes).toEqual([])
   })
 
   it('forgets the oldest faults when there are too many, and says that it did', () => {

@@ -1,6 +1,7 @@
 /**
  * How much of the truth each node could deliver, and when not: events that were lost, probes that
- * see less, numbers that are missing, silence. Bounded. Times are wall clock milliseconds.
+ * see less, numbers that are missing, silence, agents that did not run. Bounded. Times are wall
+ * clock milliseconds.
  */
 import type { GapView, ProbeStateView } from '../proto/gen/events.ts'
 
@@ -12,7 +13,8 @@ export type Fault = {
   | { fault: 'gap'; event_kind: string; stage: string; reason: string; count: number }
   | { fault: 'probe'; probe: string; state: string; reason: string; lost: string }
   | { fault: 'hole'; boot_id: string; after_seq: number; before_seq: number; reason: string }
-  | { fault: 'silence' })
+  | { fault: 'silence' }
+  | { fault: 'unwatched'; reason: string })
 
 type FaultOf<N extends Fault['fault']> = Omit<Extract<Fault, { fault: N }>, 'fault'>
 
@@ -26,6 +28,8 @@ export interface Coverage {
     probes_degraded: FaultOf<'probe'>[]
     holes: FaultOf<'hole'>[]
     silences: FaultOf<'silence'>[]
+    /** No agent ran, or what it had was not stored. */
+    unwatched: FaultOf<'unwatched'>[]
     /** Faults that are not listed. */
     unlisted: number
   }[]
@@ -147,6 +151,12 @@ export class CoverageTable {
     })
   }
 
+  /** An agent began at `timeMs`: since the event before, nobody watched the node. */
+  unwatched(node: CoveredNode, timeMs: number, reason: string): void {
+    if (node.lastMs >= timeMs) return
+    this.addFault(node, node.lastMs, timeMs, { fault: 'unwatched', from: '', reason })
+  }
+
   /** Coverage of these nodes from `fromMs` to `toMs`. */
   of(nodeIds: readonly string[], fromMs: number, toMs: number): Coverage {
     const nodes = nodeIds.map((nodeId) => this.ofNode(nodeId, fromMs, toMs))
@@ -169,7 +179,7 @@ export class CoverageTable {
     return {
       node_id: nodeId, complete: touching.length + forgotten === 0,
       gaps: pick('gap'), probes_degraded: pick('probe'), holes: pick('hole'),
-      silences: pick('silence'), unlisted,
+      silences: pick('silence'), unwatched: pick('unwatched'), unlisted,
     }
   }
 

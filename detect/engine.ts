@@ -66,6 +66,12 @@ export interface EngineCounters {
 const TICK_MS = 1000
 const NEW_SPOOL = 'the agent began a new spool; what the old one still held is lost'
 const MISSING = 'the numbers are missing in the log'
+/** By `previous_run` of agent_start. */
+const UNWATCHED: Record<string, string> = {
+  clean: 'the agent was stopped, and started again',
+  unclean: 'the agent was killed or crashed: what it had not stored is lost',
+  none: 'first run of the agent since the node booted',
+}
 const numberOfKind = Object.fromEntries(kindInfos.map(({ kind, number }) => [kind, number]))
 
 export class Engine {
@@ -188,10 +194,15 @@ export class Engine {
     const { node_id, boot_id, first_seq, count, first_time } = batch.envelope
     const timeMs = Number(first_time) / 1e6 + batch.clockOffsetMs
     const node = this.coverage.node(node_id, timeMs, this.context.watermarkMs)
+    const begins = batch.kinds[0] === numberOfKind.agent_start
+    const start = begins ? batch.columns.agent_start : undefined
+    if (start !== undefined && first_seq >= source.nextSeq) {
+      const previous = batch.strings[start.previous_run[0]] ?? ''
+      this.coverage.unwatched(node, timeMs, UNWATCHED[previous] ?? 'the agent started')
+    }
     if (first_seq > source.nextSeq) {
       this.counted.holes++
-      const start = batch.columns.agent_start
-      const fresh = batch.kinds[0] === numberOfKind.agent_start && start !== undefined &&
+      const fresh = start !== undefined &&
         start.first_seq[0] + start.first_seq[1] * 4294967296 === first_seq
       this.coverage.hole(node, boot_id, source.nextSeq - 1, first_seq,
         fresh ? NEW_SPOOL : MISSING, timeMs)

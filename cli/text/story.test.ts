@@ -36,6 +36,7 @@ const incident: Incident = {
   next_steps: ['Look at pid 4711.', 'Add to the policy:\n  - from: inference\n'],
   coverage: { complete: false, nodes: [{
     node_id: 'gpu-1', complete: false, holes: [], silences: [], unlisted: 0, probes_degraded: [],
+    unwatched: [{ from: '2030-01-31T11:58:00.000Z', to: '2030-01-31T11:58:02.000Z', reason: 'it was killed' }],
     gaps: [{ from: '2030-01-31T11:59:00.000Z', to: '2030-01-31T11:59:01.000Z', count: 70_000,
       event_kind: 'connection_open', stage: 'ring', reason: 'the ring was full' }],
   }] },
@@ -43,6 +44,10 @@ const incident: Incident = {
 const story = incidentStory(incident, 100).join('\n')
 
 describe('the story of an incident', () => {
+  it('says when nobody watched', () => {
+    expect(story).toMatch(/gpu-1: nobody watched from .*\(it was killed\)/)
+  })
+
   it('names who, what, where, how much, and what could not be seen', () => {
     for (const part of [
       'CRITICAL', '/usr/bin/nc (pid 4711, uid 1000, on gpu-1)', "nc -z 'a b'", '/user.slice',

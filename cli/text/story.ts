@@ -112,6 +112,8 @@ function coverageLines(coverage: Coverage, width: number): string[] {
       ...node.holes.map((hole) => `${name}: events ${hole.after_seq + 1} to ` +
         `${hole.before_seq - 1} never came, from ${rangeText(hole)}`),
       ...node.silences.map((silence) => `${name}: said nothing from ${rangeText(silence)}`),
+      ...node.unwatched.map((one) =>
+        `${name}: nobody watched from ${rangeText(one)} (${one.reason})`),
       ...(node.unlisted > 0 ? [`${name}: ${formatCount(node.unlisted)} more`] : []),
     ]
     return lines.flatMap((line) => hanging('- ', line, width))
