@@ -9,7 +9,7 @@ export interface OpenEnricherOptions {
   /** Mount point of the cgroup v2 file system; '' when there is none. */
   cgroupMount: string
   /** Told when it is known late which workload a cgroup is. */
-  seen(workload: WorkloadSeen): void
+  seen(workload: Partial<WorkloadSeen>): void
   /** The process runs another program now; the words of its start time, low and high. */
   changed(pid: number, startLow: number, startHigh: number): void
 }
@@ -44,6 +44,6 @@ export function openEnricher(options: OpenEnricherOptions): OpenEnricher {
   }
 }
 
-function workloadSeen({ id, path, workload }: Cgroup): WorkloadSeen {
+function workloadSeen({ id, path, workload }: Cgroup): Partial<WorkloadSeen> {
   return { cgroup_id: id, cgroup_path: path, ...workload }
 }

@@ -79,6 +79,6 @@ describe('Gaps', () => {
     expect(gaps.size).toBe(0)
     gaps.note({ ...loss, count: 4, to_time: 9n })
     gaps.putBack(taken)
-    expect(gaps.take()).toContainEqual({ ...loss, count: 5, to_time: 9n })
+    expect(gaps.take()).toContainEqual({ ...loss, cgroup_id: 0n, count: 5, to_time: 9n })
   })
 })

@@ -4,7 +4,7 @@
 import type { Gap } from '../../proto/gen/events.ts'
 
 /** The stages of the agent that can lose events. */
-export type LossStage = 'probe' | 'ring' | 'decode' | 'spool' | 'uplink'
+export type LossStage = 'probe' | 'quota' | 'ring' | 'decode' | 'spool' | 'uplink'
 
 /** Events that exist no more. */
 export interface Loss {
@@ -16,9 +16,11 @@ export interface Loss {
   from_time: bigint
   to_time: bigint
   reason: string
+  /** Only events of this cgroup; absent: of any. */
+  cgroup_id?: bigint
 }
 
-/** Losses by kind and stage: bounded by their product. */
+/** Losses by kind, stage and cgroup: bounded by their product. */
 export class Gaps {
   readonly #losses = new Map<string, Loss>()
 
@@ -27,7 +29,7 @@ export class Gaps {
   /** Adds a loss to what is known of the same kind and stage. */
   note(loss: Loss): void {
     if (loss.count <= 0) return
-    const key = `${loss.stage} ${loss.event_kind}`
+    const key = `${loss.stage} ${loss.event_kind} ${loss.cgroup_id ?? 0n}`
     const known = this.#losses.get(key)
     if (!known) {
       this.#losses.set(key, { ...loss })
@@ -41,7 +43,7 @@ export class Gaps {
 
   /** All losses as values of gap events; forgotten here until `putBack`. */
   take(): Gap[] {
-    const gaps = [...this.#losses.values()]
+    const gaps = [...this.#losses.values()].map((loss) => ({ cgroup_id: 0n, ...loss }))
     this.#losses.clear()
     return gaps
   }

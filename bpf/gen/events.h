@@ -5,18 +5,56 @@
 
 #define KIND_PROCESS_EXEC 10
 #define KIND_PROCESS_EXIT 11
+#define KIND_PROCESS_ORPHAN 13
 #define KIND_CONNECTION_OPEN 20
 #define KIND_CONNECTION_CLOSE 21
 #define KIND_CONNECTION_FAILED 22
-#define KINDS_MAX 107
+#define KIND_LISTEN 23
+#define KIND_DATAGRAM_FLOW 24
+#define KIND_CONNECTION_REPEAT 25
+#define KIND_UNIX_CONNECTION 26
+#define KIND_VSOCK_CONNECTION 27
+#define KIND_RAW_SOCKET 28
+#define KIND_SOCKET_RECEIVED 29
+#define KIND_RDMA_CONNECTION 30
+#define KIND_CGROUP_FLOOD 31
+#define KIND_DNS_ANSWER 32
+#define KIND_SECRET_READ 40
+#define KIND_SHARED_FILE_WRITTEN 41
+#define KINDS_MAX 109
 
 #define DIRECTION_UNSPECIFIED 0
 #define DIRECTION_OUTGOING 1
 #define DIRECTION_ACCEPTED 2
 
 #define PROTOCOL_UNSPECIFIED 0
+#define PROTOCOL_ICMP 1
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
+#define PROTOCOL_GRE 47
+#define PROTOCOL_ESP 50
+#define PROTOCOL_ICMPV6 58
+#define PROTOCOL_SCTP 132
+#define PROTOCOL_UDPLITE 136
+#define PROTOCOL_RDMA 254
+
+#define FLOW_REPORT_UNSPECIFIED 0
+#define FLOW_REPORT_FIRST 1
+#define FLOW_REPORT_PERIODIC 2
+#define FLOW_REPORT_LAST 3
+
+#define DESCRIPTOR_MECHANISM_UNSPECIFIED 0
+#define DESCRIPTOR_MECHANISM_SCM_RIGHTS 1
+#define DESCRIPTOR_MECHANISM_PIDFD_GETFD 2
+#define DESCRIPTOR_MECHANISM_OTHER 3
+
+#define RDMA_TRANSPORT_UNSPECIFIED 0
+#define RDMA_TRANSPORT_INFINIBAND 1
+#define RDMA_TRANSPORT_ROCE 2
+#define RDMA_TRANSPORT_IWARP 3
+
+#define SECRET_KIND_UNSPECIFIED 0
+#define SECRET_KIND_SERVICE_ACCOUNT_TOKEN 1
 
 #define PROCESS_SOURCE_UNSPECIFIED 0
 #define PROCESS_SOURCE_CALLER 1
@@ -89,6 +127,18 @@ struct process_exit {
 _Static_assert(sizeof(struct process_exit) == 80, "struct process_exit has a hole");
 
 /*
+ * A process is about to lose its parent, which ends before it: the last moment at which the true
+ * parent is known. Its ppid and parent_start_time are those of the parent that ends.
+ */
+struct process_orphan {
+	struct record_header header;
+	/* Children of the same parent beyond those that are reported one by one. */
+	u32 children_unlisted;
+	u8 _pad[4];
+};
+_Static_assert(sizeof(struct process_orphan) == 72, "struct process_orphan has a hole");
+
+/*
  * A connection was established. Of a connection between two processes of one node there are two:
  * one outgoing, one accepted.
  */
@@ -112,7 +162,9 @@ struct connection_open {
 	u8 direction;
 	/* How the process was found. */
 	u8 process_source;
-	u8 _pad[5];
+	/* It stood already when the agent started; time is when it was seen. */
+	u8 at_start;
+	u8 _pad[4];
 };
 _Static_assert(sizeof(struct connection_open) == 120, "struct connection_open has a hole");
 
@@ -175,5 +227,335 @@ struct connection_failed {
 	u8 _pad[5];
 };
 _Static_assert(sizeof(struct connection_failed) == 120, "struct connection_failed has a hole");
+
+/* A process takes connections, or datagrams from anyone, on a port. */
+struct listen {
+	struct record_header header;
+	/* Local address; all zeros: every address of the network namespace. */
+	u8 local_addr[16];
+	/* The socket's cookie. Opaque. */
+	u64 connection_id;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Local port. */
+	u16 local_port;
+	/* Transport protocol. */
+	u8 protocol;
+	/* It listened already when the agent started; time is when it was seen. */
+	u8 at_start;
+};
+_Static_assert(sizeof(struct listen) == 96, "struct listen has a hole");
+
+/* Datagrams (UDP, ICMP, raw IP) between one socket and one peer. The first at once, then totals. */
+struct datagram_flow {
+	struct record_header header;
+	/* Local address. */
+	u8 local_addr[16];
+	/* Remote address. */
+	u8 remote_addr[16];
+	/* The socket's cookie. Opaque. */
+	u64 connection_id;
+	/* Payload bytes sent since the first packet. */
+	u64 bytes_sent;
+	/* Payload bytes received since the first packet. */
+	u64 bytes_received;
+	/* Nanoseconds from the first packet to the latest one. */
+	u64 duration_ns;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Packets sent since the first one. */
+	u32 packets_sent;
+	/* Packets received since the first one. */
+	u32 packets_received;
+	/* Local port; 0 for protocols without ports. */
+	u16 local_port;
+	/* Remote port; 0 for protocols without ports. */
+	u16 remote_port;
+	/* IP protocol. */
+	u8 protocol;
+	/* Who sent the first packet: outgoing this process, accepted the peer. */
+	u8 direction;
+	/* How the process was found. */
+	u8 process_source;
+	/* Which report of the flow this is. */
+	u8 report;
+	u8 _pad[4];
+};
+_Static_assert(sizeof(struct datagram_flow) == 152, "struct datagram_flow has a hole");
+
+/*
+ * Many short connections of one process to one peer, counted instead of told one by one: past a
+ * rate, they say nothing new each. The first ones of every interval are told as usual.
+ */
+struct connection_repeat {
+	struct record_header header;
+	/* Local address. */
+	u8 local_addr[16];
+	/* Remote address. */
+	u8 remote_addr[16];
+	/* Payload bytes sent over those that were counted and have ended. */
+	u64 bytes_sent;
+	/* Payload bytes received over those that were counted and have ended. */
+	u64 bytes_received;
+	/* Nanoseconds that this report covers, up to its time. */
+	u64 duration_ns;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Connections that were established and counted here only. */
+	u32 opened;
+	/* Connections that ended and were counted here only. */
+	u32 closed;
+	/* Attempts that failed and were counted here only. */
+	u32 failed;
+	/* Local port of accepted connections; 0 for outgoing ones. */
+	u16 local_port;
+	/* Remote port of outgoing connections; 0 for accepted ones. */
+	u16 remote_port;
+	/* Transport protocol. */
+	u8 protocol;
+	/* Who called whom. */
+	u8 direction;
+	/* How the process was found. */
+	u8 process_source;
+	u8 _pad[1];
+};
+_Static_assert(sizeof(struct connection_repeat) == 144, "struct connection_repeat has a hole");
+
+/*
+ * A Unix socket was connected across the border of a container: the two processes are in different
+ * cgroups, and in different mount or pid namespaces.
+ */
+struct unix_connection {
+	struct record_header header;
+	/* Path or, when abstract, the name; cut at 108 bytes. Empty for an unnamed socket. */
+	char path[108];
+	/* Process id of the listening process in the initial pid namespace; 0 when not known. */
+	u32 peer_pid;
+	/* Start of the listening process, nanoseconds since boot. With peer_pid its identity. */
+	u64 peer_start_time;
+	/* Id of the cgroup v2 of the listening process. Opaque. */
+	u64 peer_cgroup_id;
+	/* The socket's cookie. Opaque. */
+	u64 connection_id;
+	/* Inode number of the network namespace of the connecting process. */
+	u32 netns;
+	/* 1 stream, 2 datagram, 5 seqpacket, as SOCK_*. */
+	u8 socket_type;
+	/* The name is in the abstract namespace: no file. */
+	u8 abstract;
+	u8 _pad[2];
+};
+_Static_assert(sizeof(struct unix_connection) == 208, "struct unix_connection has a hole");
+
+/* A connection over vsock, between a virtual machine and its host, or within one of them. */
+struct vsock_connection {
+	struct record_header header;
+	/* The socket's cookie. Opaque. */
+	u64 connection_id;
+	/* Payload bytes sent; 0 where the transport does not count. */
+	u64 bytes_sent;
+	/* Payload bytes received; 0 where the transport does not count. */
+	u64 bytes_received;
+	/* Nanoseconds from established to this report. */
+	u64 duration_ns;
+	/* Context id of this end. */
+	u32 local_cid;
+	/* Context id of the other end: 0 hypervisor, 1 local, 2 host, from 3 on virtual machines. */
+	u32 remote_cid;
+	/* Local port. */
+	u32 local_port;
+	/* Remote port. */
+	u32 remote_port;
+	/* Why an attempt failed (errno); 0 when it was established. */
+	u16 error;
+	/* Who called whom. */
+	u8 direction;
+	/* Which report of the connection this is. */
+	u8 report;
+	u8 _pad[4];
+};
+_Static_assert(sizeof(struct vsock_connection) == 120, "struct vsock_connection has a hole");
+
+/* A process made a raw IP or packet socket: it can send what it likes, and read what others send. */
+struct raw_socket {
+	struct record_header header;
+	/* The socket's cookie; 0 when it has none yet. Opaque. */
+	u64 connection_id;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Address family: 2 IPv4, 10 IPv6, 17 packet, as AF_*. */
+	u16 family;
+	/* IP protocol or, of packet sockets, the type of Ethernet frames (3: all). */
+	u16 protocol_number;
+	/* 2 datagram, 3 raw, as SOCK_*. */
+	u8 socket_type;
+	/* It was there already when the agent looked; time is when it was seen. */
+	u8 at_start;
+	u8 _pad[6];
+};
+_Static_assert(sizeof(struct raw_socket) == 88, "struct raw_socket has a hole");
+
+/*
+ * A process got a connected or listening socket that another one had opened, through a descriptor
+ * that was passed to it or that it took. From here on it acts on the connection, too.
+ */
+struct socket_received {
+	struct record_header header;
+	/* Local address. */
+	u8 local_addr[16];
+	/* Remote address; all zeros for a listening socket. */
+	u8 remote_addr[16];
+	/* The socket's cookie, as in ConnectionOpen. Opaque. */
+	u64 connection_id;
+	/* Start of the process that had opened or accepted it, nanoseconds since boot. */
+	u64 owner_start_time;
+	/* Process id of that process; 0 when not known. */
+	u32 owner_pid;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Local port. */
+	u16 local_port;
+	/* Remote port; 0 for a listening socket. */
+	u16 remote_port;
+	/* Transport protocol. */
+	u8 protocol;
+	/* How it got it. */
+	u8 mechanism;
+	u8 _pad[2];
+};
+_Static_assert(sizeof(struct socket_received) == 128, "struct socket_received has a hole");
+
+/*
+ * A queue pair of an RDMA device was connected to a peer, or destroyed. What passes over it does
+ * not pass the kernel: there are no amounts.
+ */
+struct rdma_connection {
+	struct record_header header;
+	/* Name of the RDMA device, such as "mlx5_0". */
+	char device[32];
+	/* Local address: of RoCE v2 the IP address, otherwise the GID. */
+	u8 local_addr[16];
+	/* Remote address, likewise. All zeros when the subnet alone routes (InfiniBand by LID). */
+	u8 remote_addr[16];
+	/* Stands for the queue pair: the same in all reports of one connection. Opaque. */
+	u64 connection_id;
+	/* Nanoseconds since it was connected. */
+	u64 duration_ns;
+	/* Number of the queue pair on this device. */
+	u32 qp_num;
+	/* Number of the queue pair at the peer. */
+	u32 remote_qp_num;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Local id of the subnet (LID) of the peer; 0 for RoCE and iWARP. */
+	u32 remote_lid;
+	/* Port of the connection manager at this end; 0 when it was not used. */
+	u16 local_port;
+	/* Port of the connection manager at the peer; 0 when it was not used. */
+	u16 remote_port;
+	/* Always rdma. */
+	u8 protocol;
+	/* Who called whom; unspecified where the ends agreed by other means than the connection manager. */
+	u8 direction;
+	/* Type of the queue pair, as IB_QPT_*: 2 reliable connection, 3 unreliable connection, 4 datagram. */
+	u8 qp_type;
+	/* What carries it. */
+	u8 transport;
+	/* First when connected, last when destroyed. */
+	u8 report;
+	u8 _pad[7];
+};
+_Static_assert(sizeof(struct rdma_connection) == 176, "struct rdma_connection has a hole");
+
+/*
+ * A cgroup made more records than its quota: what was over it was not sent, so that others lose
+ * nothing. Amounts are those of this report alone.
+ */
+struct cgroup_flood {
+	struct record_header header;
+	/* Nanoseconds that this report covers, up to its time. */
+	u64 duration_ns;
+	/* connection_open records over the quota. */
+	u64 lost_connection_open;
+	/* connection_close records over the quota. */
+	u64 lost_connection_close;
+	/* connection_failed records over the quota. */
+	u64 lost_connection_failed;
+	/* datagram_flow records over the quota. */
+	u64 lost_datagram_flow;
+	/* process_exec records over the quota. */
+	u64 lost_process_exec;
+	/* process_exit records over the quota. */
+	u64 lost_process_exit;
+	/* Records of all other kinds over the quota. */
+	u64 lost_other;
+	/* Records that the cgroup may make per second. */
+	u32 quota_per_s;
+	u8 _pad[4];
+};
+_Static_assert(sizeof(struct cgroup_flood) == 136, "struct cgroup_flood has a hole");
+
+/* A name server answered: which addresses stand for a name, as the process was told. */
+struct dns_answer {
+	struct record_header header;
+	/*
+	 * The name that was asked for, lower case, without the last dot. In the record the DNS message
+	 * begins here and goes on in addresses: the agent decodes it in place.
+	 */
+	char name[256];
+	/* The addresses in the answer; aliases are followed. */
+	char addresses[512];
+	/* Address of the name server. */
+	u8 server_addr[16];
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* The shortest time to live of the addresses, seconds. */
+	u32 ttl_s;
+	/* Bytes of the DNS message. */
+	u16 message_bytes;
+	/* Response code of the server: 0 is success, 3 no such name. */
+	u8 response_code;
+	/* There were more addresses than fit, or the message was longer than 768 bytes. */
+	u8 addresses_cut;
+	u8 _pad[4];
+};
+_Static_assert(sizeof(struct dns_answer) == 864, "struct dns_answer has a hole");
+
+/* A process opened a file that holds a secret. */
+struct secret_read {
+	struct record_header header;
+	/* Path in its mount namespace. */
+	char path[256];
+	/* Inode number of the file. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* What it holds. */
+	u8 secret;
+	u8 _pad[3];
+};
+_Static_assert(sizeof(struct secret_read) == 336, "struct secret_read has a hole");
+
+/*
+ * A file on a file system that several nodes share was written by a process and closed: another
+ * node may run it. The first time per process and file.
+ */
+struct shared_file_written {
+	struct record_header header;
+	/* Path in its mount namespace. */
+	char path[256];
+	/* Inode number of the file: on NFS and its like the same on every node. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Type of the file system, as in statfs. */
+	u32 fs_magic;
+	/* It may be executed. */
+	u8 executable;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	u8 _pad[6];
+};
+_Static_assert(sizeof(struct shared_file_written) == 344, "struct shared_file_written has a hole");
 
 #endif

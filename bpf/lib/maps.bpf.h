@@ -68,9 +68,22 @@ const volatile enum fault fault_names __weak = FAULTS_MAX;
 union record {
 	struct process_exec process_exec;
 	struct process_exit process_exit;
+	struct process_orphan process_orphan;
 	struct connection_open connection_open;
 	struct connection_close connection_close;
 	struct connection_failed connection_failed;
+	struct listen listen;
+	struct datagram_flow datagram_flow;
+	struct connection_repeat connection_repeat;
+	struct unix_connection unix_connection;
+	struct vsock_connection vsock_connection;
+	struct raw_socket raw_socket;
+	struct socket_received socket_received;
+	struct rdma_connection rdma_connection;
+	struct cgroup_flood cgroup_flood;
+	struct dns_answer dns_answer;
+	struct secret_read secret_read;
+	struct shared_file_written shared_file_written;
 };
 const union record *const volatile record_layouts __weak = NULL;
 

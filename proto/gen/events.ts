@@ -21,7 +21,15 @@ export const recordHeader = {
 
 export const directionNames: readonly string[] = ['', 'outgoing', 'accepted']
 
-export const protocolNames: readonly string[] = ['', '', '', '', '', '', 'tcp', '', '', '', '', '', '', '', '', '', '', 'udp']
+export const protocolNames: readonly string[] = ['', 'icmp', '', '', '', '', 'tcp', '', '', '', '', '', '', '', '', '', '', 'udp', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', 'gre', '', '', 'esp', '', '', '', '', '', '', '', 'icmpv6', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', 'sctp', '', '', '', 'udplite', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', 'rdma']
+
+export const flowReportNames: readonly string[] = ['', 'first', 'periodic', 'last']
+
+export const descriptorMechanismNames: readonly string[] = ['', 'scm_rights', 'pidfd_getfd', 'other']
+
+export const rdmaTransportNames: readonly string[] = ['', 'infiniband', 'roce', 'iwarp']
+
+export const secretKindNames: readonly string[] = ['', 'service_account_token']
 
 export const processSourceNames: readonly string[] = ['', 'caller', 'listener']
 
@@ -386,6 +394,85 @@ export class ProcessExitView extends EventView {
 }
 
 /**
+ * A process is about to lose its parent, which ends before it: the last moment at which the true
+ * parent is known. Its ppid and parent_start_time are those of the parent that ends.
+ */
+export interface ProcessOrphan {
+  /** Children of the same parent beyond those that are reported one by one. */
+  children_unlisted: number
+}
+
+/** Rows of process_orphan as columns. */
+export class ProcessOrphanColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  children_unlisted = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.children_unlisted = grown(this.children_unlisted, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.children_unlisted[row] = u32[word + 16]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<ProcessOrphan>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.children_unlisted[row] = values.children_unlisted ?? 0
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      children_unlisted: bytesOf(this.children_unlisted, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ProcessOrphanColumns {
+    const to = new ProcessOrphanColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.children_unlisted = columnOf(Uint32Array, from.children_unlisted, rows, 'children_unlisted')
+    return to
+  }
+}
+
+/**
+ * A process is about to lose its parent, which ends before it: the last moment at which the true
+ * parent is known. Its ppid and parent_start_time are those of the parent that ends.
+ */
+export class ProcessOrphanView extends EventView {
+  override readonly kind = 'process_orphan'
+  override columns = new ProcessOrphanColumns()
+  /** Children of the same parent beyond those that are reported one by one. */
+  get children_unlisted(): number { return this.columns.children_unlisted[this.row] }
+}
+
+/**
  * A connection was established. Of a connection between two processes of one node there are two:
  * one outgoing, one accepted.
  */
@@ -408,6 +495,8 @@ export interface ConnectionOpen {
   direction: string
   /** How the process was found. */
   process_source: string
+  /** It stood already when the agent started; time is when it was seen. */
+  at_start: boolean
 }
 
 /** Rows of connection_open as columns. */
@@ -424,6 +513,7 @@ export class ConnectionOpenColumns {
   protocol = new Uint8Array(0)
   direction = new Uint8Array(0)
   process_source = new Uint8Array(0)
+  at_start = new Uint8Array(0)
   private local_addr_words = new Uint32Array(0)
   private remote_addr_words = new Uint32Array(0)
 
@@ -443,6 +533,7 @@ export class ConnectionOpenColumns {
     this.protocol = grown(this.protocol, capacity)
     this.direction = grown(this.direction, capacity)
     this.process_source = grown(this.process_source, capacity)
+    this.at_start = grown(this.at_start, capacity)
   }
 
   /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
@@ -470,6 +561,7 @@ export class ConnectionOpenColumns {
     this.protocol[row] = u8[at + 112]
     this.direction[row] = u8[at + 113]
     this.process_source[row] = u8[at + 114]
+    this.at_start[row] = u8[at + 115]
     void strings
   }
 
@@ -488,6 +580,7 @@ export class ConnectionOpenColumns {
     this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
     this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
     this.process_source[row] = Math.max(0, processSourceNames.indexOf(values.process_source ?? ''))
+    this.at_start[row] = values.at_start ? 1 : 0
     void strings
   }
 
@@ -506,6 +599,7 @@ export class ConnectionOpenColumns {
       protocol: bytesOf(this.protocol, rows),
       direction: bytesOf(this.direction, rows),
       process_source: bytesOf(this.process_source, rows),
+      at_start: bytesOf(this.at_start, rows),
     }
   }
 
@@ -524,6 +618,7 @@ export class ConnectionOpenColumns {
     to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
     to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
     to.process_source = columnOf(Uint8Array, from.process_source, rows, 'process_source')
+    to.at_start = columnOf(Uint8Array, from.at_start, rows, 'at_start')
     return to
   }
 }
@@ -553,6 +648,8 @@ export class ConnectionOpenView extends EventView {
   get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
   /** How the process was found. */
   get process_source(): string { return processSourceNames[this.columns.process_source[this.row]] ?? '' }
+  /** It stood already when the agent started; time is when it was seen. */
+  get at_start(): boolean { return this.columns.at_start[this.row] !== 0 }
 }
 
 /**
@@ -945,6 +1042,2022 @@ export class ConnectionFailedView extends EventView {
 }
 
 /**
+ * A process takes connections, or datagrams from anyone, on a port.
+ */
+export interface Listen {
+  /** Local address; all zeros: every address of the network namespace. */
+  local_addr: string
+  /** The socket's cookie. Opaque. */
+  connection_id: bigint
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Local port. */
+  local_port: number
+  /** Transport protocol. */
+  protocol: string
+  /** It listened already when the agent started; time is when it was seen. */
+  at_start: boolean
+}
+
+/** Rows of listen as columns. */
+export class ListenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  at_start = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.at_start = grown(this.at_start, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.connection_id[2 * row] = u32[word + 20]
+    this.connection_id[2 * row + 1] = u32[word + 21]
+    this.netns[row] = u32[word + 22]
+    this.local_port[row] = u16[2 * word + 46]
+    this.protocol[row] = u8[at + 94]
+    this.at_start[row] = u8[at + 95]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<Listen>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.at_start[row] = values.at_start ? 1 : 0
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      local_port: bytesOf(this.local_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      at_start: bytesOf(this.at_start, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ListenColumns {
+    const to = new ListenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.at_start = columnOf(Uint8Array, from.at_start, rows, 'at_start')
+    return to
+  }
+}
+
+/**
+ * A process takes connections, or datagrams from anyone, on a port.
+ */
+export class ListenView extends EventView {
+  override readonly kind = 'listen'
+  override columns = new ListenColumns()
+  /** Local address; all zeros: every address of the network namespace. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** The socket's cookie. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Local port. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Transport protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** It listened already when the agent started; time is when it was seen. */
+  get at_start(): boolean { return this.columns.at_start[this.row] !== 0 }
+}
+
+/**
+ * Datagrams (UDP, ICMP, raw IP) between one socket and one peer. The first at once, then totals.
+ */
+export interface DatagramFlow {
+  /** Local address. */
+  local_addr: string
+  /** Remote address. */
+  remote_addr: string
+  /** The socket's cookie. Opaque. */
+  connection_id: bigint
+  /** Payload bytes sent since the first packet. */
+  bytes_sent: number
+  /** Payload bytes received since the first packet. */
+  bytes_received: number
+  /** Nanoseconds from the first packet to the latest one. */
+  duration_ns: number
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Packets sent since the first one. */
+  packets_sent: number
+  /** Packets received since the first one. */
+  packets_received: number
+  /** Local port; 0 for protocols without ports. */
+  local_port: number
+  /** Remote port; 0 for protocols without ports. */
+  remote_port: number
+  /** IP protocol. */
+  protocol: string
+  /** Who sent the first packet: outgoing this process, accepted the peer. */
+  direction: string
+  /** How the process was found. */
+  process_source: string
+  /** Which report of the flow this is. */
+  report: string
+}
+
+/** Rows of datagram_flow as columns. */
+export class DatagramFlowColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  bytes_sent = new Uint32Array(0)
+  bytes_received = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  packets_sent = new Uint32Array(0)
+  packets_received = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  direction = new Uint8Array(0)
+  process_source = new Uint8Array(0)
+  report = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.bytes_sent = grown(this.bytes_sent, 2 * capacity)
+    this.bytes_received = grown(this.bytes_received, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.packets_sent = grown(this.packets_sent, capacity)
+    this.packets_received = grown(this.packets_received, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.process_source = grown(this.process_source, capacity)
+    this.report = grown(this.report, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.remote_addr_words[4 * row] = u32[word + 20]
+    this.remote_addr_words[4 * row + 1] = u32[word + 21]
+    this.remote_addr_words[4 * row + 2] = u32[word + 22]
+    this.remote_addr_words[4 * row + 3] = u32[word + 23]
+    this.connection_id[2 * row] = u32[word + 24]
+    this.connection_id[2 * row + 1] = u32[word + 25]
+    this.bytes_sent[2 * row] = u32[word + 26]
+    this.bytes_sent[2 * row + 1] = u32[word + 27]
+    this.bytes_received[2 * row] = u32[word + 28]
+    this.bytes_received[2 * row + 1] = u32[word + 29]
+    this.duration_ns[2 * row] = u32[word + 30]
+    this.duration_ns[2 * row + 1] = u32[word + 31]
+    this.netns[row] = u32[word + 32]
+    this.packets_sent[row] = u32[word + 33]
+    this.packets_received[row] = u32[word + 34]
+    this.local_port[row] = u16[2 * word + 70]
+    this.remote_port[row] = u16[2 * word + 71]
+    this.protocol[row] = u8[at + 144]
+    this.direction[row] = u8[at + 145]
+    this.process_source[row] = u8[at + 146]
+    this.report[row] = u8[at + 147]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<DatagramFlow>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    setWords(this.bytes_sent, row, values.bytes_sent ?? 0)
+    setWords(this.bytes_received, row, values.bytes_received ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.packets_sent[row] = values.packets_sent ?? 0
+    this.packets_received[row] = values.packets_received ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
+    this.process_source[row] = Math.max(0, processSourceNames.indexOf(values.process_source ?? ''))
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      bytes_sent: bytesOf(this.bytes_sent, 2 * rows),
+      bytes_received: bytesOf(this.bytes_received, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      packets_sent: bytesOf(this.packets_sent, rows),
+      packets_received: bytesOf(this.packets_received, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      direction: bytesOf(this.direction, rows),
+      process_source: bytesOf(this.process_source, rows),
+      report: bytesOf(this.report, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): DatagramFlowColumns {
+    const to = new DatagramFlowColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.bytes_sent = columnOf(Uint32Array, from.bytes_sent, 2 * rows, 'bytes_sent')
+    to.bytes_received = columnOf(Uint32Array, from.bytes_received, 2 * rows, 'bytes_received')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.packets_sent = columnOf(Uint32Array, from.packets_sent, rows, 'packets_sent')
+    to.packets_received = columnOf(Uint32Array, from.packets_received, rows, 'packets_received')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
+    to.process_source = columnOf(Uint8Array, from.process_source, rows, 'process_source')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    return to
+  }
+}
+
+/**
+ * Datagrams (UDP, ICMP, raw IP) between one socket and one peer. The first at once, then totals.
+ */
+export class DatagramFlowView extends EventView {
+  override readonly kind = 'datagram_flow'
+  override columns = new DatagramFlowColumns()
+  /** Local address. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address. */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** The socket's cookie. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Payload bytes sent since the first packet. */
+  get bytes_sent(): number { return numberOf(this.columns.bytes_sent, this.row) }
+  /** Payload bytes received since the first packet. */
+  get bytes_received(): number { return numberOf(this.columns.bytes_received, this.row) }
+  /** Nanoseconds from the first packet to the latest one. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Packets sent since the first one. */
+  get packets_sent(): number { return this.columns.packets_sent[this.row] }
+  /** Packets received since the first one. */
+  get packets_received(): number { return this.columns.packets_received[this.row] }
+  /** Local port; 0 for protocols without ports. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port; 0 for protocols without ports. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** IP protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** Who sent the first packet: outgoing this process, accepted the peer. */
+  get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
+  /** How the process was found. */
+  get process_source(): string { return processSourceNames[this.columns.process_source[this.row]] ?? '' }
+  /** Which report of the flow this is. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+}
+
+/**
+ * Many short connections of one process to one peer, counted instead of told one by one: past a
+ * rate, they say nothing new each. The first ones of every interval are told as usual.
+ */
+export interface ConnectionRepeat {
+  /** Local address. */
+  local_addr: string
+  /** Remote address. */
+  remote_addr: string
+  /** Payload bytes sent over those that were counted and have ended. */
+  bytes_sent: number
+  /** Payload bytes received over those that were counted and have ended. */
+  bytes_received: number
+  /** Nanoseconds that this report covers, up to its time. */
+  duration_ns: number
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Connections that were established and counted here only. */
+  opened: number
+  /** Connections that ended and were counted here only. */
+  closed: number
+  /** Attempts that failed and were counted here only. */
+  failed: number
+  /** Local port of accepted connections; 0 for outgoing ones. */
+  local_port: number
+  /** Remote port of outgoing connections; 0 for accepted ones. */
+  remote_port: number
+  /** Transport protocol. */
+  protocol: string
+  /** Who called whom. */
+  direction: string
+  /** How the process was found. */
+  process_source: string
+}
+
+/** Rows of connection_repeat as columns. */
+export class ConnectionRepeatColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  bytes_sent = new Uint32Array(0)
+  bytes_received = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  opened = new Uint32Array(0)
+  closed = new Uint32Array(0)
+  failed = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  direction = new Uint8Array(0)
+  process_source = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.bytes_sent = grown(this.bytes_sent, 2 * capacity)
+    this.bytes_received = grown(this.bytes_received, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.opened = grown(this.opened, capacity)
+    this.closed = grown(this.closed, capacity)
+    this.failed = grown(this.failed, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.process_source = grown(this.process_source, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.remote_addr_words[4 * row] = u32[word + 20]
+    this.remote_addr_words[4 * row + 1] = u32[word + 21]
+    this.remote_addr_words[4 * row + 2] = u32[word + 22]
+    this.remote_addr_words[4 * row + 3] = u32[word + 23]
+    this.bytes_sent[2 * row] = u32[word + 24]
+    this.bytes_sent[2 * row + 1] = u32[word + 25]
+    this.bytes_received[2 * row] = u32[word + 26]
+    this.bytes_received[2 * row + 1] = u32[word + 27]
+    this.duration_ns[2 * row] = u32[word + 28]
+    this.duration_ns[2 * row + 1] = u32[word + 29]
+    this.netns[row] = u32[word + 30]
+    this.opened[row] = u32[word + 31]
+    this.closed[row] = u32[word + 32]
+    this.failed[row] = u32[word + 33]
+    this.local_port[row] = u16[2 * word + 68]
+    this.remote_port[row] = u16[2 * word + 69]
+    this.protocol[row] = u8[at + 140]
+    this.direction[row] = u8[at + 141]
+    this.process_source[row] = u8[at + 142]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<ConnectionRepeat>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.bytes_sent, row, values.bytes_sent ?? 0)
+    setWords(this.bytes_received, row, values.bytes_received ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.opened[row] = values.opened ?? 0
+    this.closed[row] = values.closed ?? 0
+    this.failed[row] = values.failed ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
+    this.process_source[row] = Math.max(0, processSourceNames.indexOf(values.process_source ?? ''))
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      bytes_sent: bytesOf(this.bytes_sent, 2 * rows),
+      bytes_received: bytesOf(this.bytes_received, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      opened: bytesOf(this.opened, rows),
+      closed: bytesOf(this.closed, rows),
+      failed: bytesOf(this.failed, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      direction: bytesOf(this.direction, rows),
+      process_source: bytesOf(this.process_source, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ConnectionRepeatColumns {
+    const to = new ConnectionRepeatColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.bytes_sent = columnOf(Uint32Array, from.bytes_sent, 2 * rows, 'bytes_sent')
+    to.bytes_received = columnOf(Uint32Array, from.bytes_received, 2 * rows, 'bytes_received')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.opened = columnOf(Uint32Array, from.opened, rows, 'opened')
+    to.closed = columnOf(Uint32Array, from.closed, rows, 'closed')
+    to.failed = columnOf(Uint32Array, from.failed, rows, 'failed')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
+    to.process_source = columnOf(Uint8Array, from.process_source, rows, 'process_source')
+    return to
+  }
+}
+
+/**
+ * Many short connections of one process to one peer, counted instead of told one by one: past a
+ * rate, they say nothing new each. The first ones of every interval are told as usual.
+ */
+export class ConnectionRepeatView extends EventView {
+  override readonly kind = 'connection_repeat'
+  override columns = new ConnectionRepeatColumns()
+  /** Local address. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address. */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** Payload bytes sent over those that were counted and have ended. */
+  get bytes_sent(): number { return numberOf(this.columns.bytes_sent, this.row) }
+  /** Payload bytes received over those that were counted and have ended. */
+  get bytes_received(): number { return numberOf(this.columns.bytes_received, this.row) }
+  /** Nanoseconds that this report covers, up to its time. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Connections that were established and counted here only. */
+  get opened(): number { return this.columns.opened[this.row] }
+  /** Connections that ended and were counted here only. */
+  get closed(): number { return this.columns.closed[this.row] }
+  /** Attempts that failed and were counted here only. */
+  get failed(): number { return this.columns.failed[this.row] }
+  /** Local port of accepted connections; 0 for outgoing ones. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port of outgoing connections; 0 for accepted ones. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Transport protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** Who called whom. */
+  get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
+  /** How the process was found. */
+  get process_source(): string { return processSourceNames[this.columns.process_source[this.row]] ?? '' }
+}
+
+/**
+ * A Unix socket was connected across the border of a container: the two processes are in different
+ * cgroups, and in different mount or pid namespaces.
+ */
+export interface UnixConnection {
+  /** Path or, when abstract, the name; cut at 108 bytes. Empty for an unnamed socket. */
+  path: string
+  /** Process id of the listening process in the initial pid namespace; 0 when not known. */
+  peer_pid: number
+  /** Start of the listening process, nanoseconds since boot. With peer_pid its identity. */
+  peer_start_time: bigint
+  /** Id of the cgroup v2 of the listening process. Opaque. */
+  peer_cgroup_id: bigint
+  /** The socket's cookie. Opaque. */
+  connection_id: bigint
+  /** Inode number of the network namespace of the connecting process. */
+  netns: number
+  /** 1 stream, 2 datagram, 5 seqpacket, as SOCK_*. */
+  socket_type: number
+  /** The name is in the abstract namespace: no file. */
+  abstract: boolean
+}
+
+/** Rows of unix_connection as columns. */
+export class UnixConnectionColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  peer_pid = new Uint32Array(0)
+  peer_start_time = new Uint32Array(0)
+  peer_cgroup_id = new Uint32Array(0)
+  connection_id = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  socket_type = new Uint8Array(0)
+  abstract = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.peer_pid = grown(this.peer_pid, capacity)
+    this.peer_start_time = grown(this.peer_start_time, 2 * capacity)
+    this.peer_cgroup_id = grown(this.peer_cgroup_id, 2 * capacity)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.socket_type = grown(this.socket_type, capacity)
+    this.abstract = grown(this.abstract, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 108)
+    this.peer_pid[row] = u32[word + 43]
+    this.peer_start_time[2 * row] = u32[word + 44]
+    this.peer_start_time[2 * row + 1] = u32[word + 45]
+    this.peer_cgroup_id[2 * row] = u32[word + 46]
+    this.peer_cgroup_id[2 * row + 1] = u32[word + 47]
+    this.connection_id[2 * row] = u32[word + 48]
+    this.connection_id[2 * row + 1] = u32[word + 49]
+    this.netns[row] = u32[word + 50]
+    this.socket_type[row] = u8[at + 204]
+    this.abstract[row] = u8[at + 205]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<UnixConnection>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    this.peer_pid[row] = values.peer_pid ?? 0
+    setWords(this.peer_start_time, row, values.peer_start_time ?? 0)
+    setWords(this.peer_cgroup_id, row, values.peer_cgroup_id ?? 0)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.socket_type[row] = values.socket_type ?? 0
+    this.abstract[row] = values.abstract ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      peer_pid: bytesOf(this.peer_pid, rows),
+      peer_start_time: bytesOf(this.peer_start_time, 2 * rows),
+      peer_cgroup_id: bytesOf(this.peer_cgroup_id, 2 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      socket_type: bytesOf(this.socket_type, rows),
+      abstract: bytesOf(this.abstract, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): UnixConnectionColumns {
+    const to = new UnixConnectionColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.peer_pid = columnOf(Uint32Array, from.peer_pid, rows, 'peer_pid')
+    to.peer_start_time = columnOf(Uint32Array, from.peer_start_time, 2 * rows, 'peer_start_time')
+    to.peer_cgroup_id = columnOf(Uint32Array, from.peer_cgroup_id, 2 * rows, 'peer_cgroup_id')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.socket_type = columnOf(Uint8Array, from.socket_type, rows, 'socket_type')
+    to.abstract = columnOf(Uint8Array, from.abstract, rows, 'abstract')
+    return to
+  }
+}
+
+/**
+ * A Unix socket was connected across the border of a container: the two processes are in different
+ * cgroups, and in different mount or pid namespaces.
+ */
+export class UnixConnectionView extends EventView {
+  override readonly kind = 'unix_connection'
+  override columns = new UnixConnectionColumns()
+  /** Path or, when abstract, the name; cut at 108 bytes. Empty for an unnamed socket. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Process id of the listening process in the initial pid namespace; 0 when not known. */
+  get peer_pid(): number { return this.columns.peer_pid[this.row] }
+  /** Start of the listening process, nanoseconds since boot. With peer_pid its identity. */
+  get peer_start_time(): bigint { return bigOf(this.columns.peer_start_time, this.row) }
+  /** Id of the cgroup v2 of the listening process. Opaque. */
+  get peer_cgroup_id(): bigint { return bigOf(this.columns.peer_cgroup_id, this.row) }
+  /** The socket's cookie. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Inode number of the network namespace of the connecting process. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** 1 stream, 2 datagram, 5 seqpacket, as SOCK_*. */
+  get socket_type(): number { return this.columns.socket_type[this.row] }
+  /** The name is in the abstract namespace: no file. */
+  get abstract(): boolean { return this.columns.abstract[this.row] !== 0 }
+}
+
+/**
+ * A connection over vsock, between a virtual machine and its host, or within one of them.
+ */
+export interface VsockConnection {
+  /** The socket's cookie. Opaque. */
+  connection_id: bigint
+  /** Payload bytes sent; 0 where the transport does not count. */
+  bytes_sent: number
+  /** Payload bytes received; 0 where the transport does not count. */
+  bytes_received: number
+  /** Nanoseconds from established to this report. */
+  duration_ns: number
+  /** Context id of this end. */
+  local_cid: number
+  /** Context id of the other end: 0 hypervisor, 1 local, 2 host, from 3 on virtual machines. */
+  remote_cid: number
+  /** Local port. */
+  local_port: number
+  /** Remote port. */
+  remote_port: number
+  /** Why an attempt failed (errno); 0 when it was established. */
+  error: number
+  /** Who called whom. */
+  direction: string
+  /** Which report of the connection this is. */
+  report: string
+}
+
+/** Rows of vsock_connection as columns. */
+export class VsockConnectionColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  connection_id = new Uint32Array(0)
+  bytes_sent = new Uint32Array(0)
+  bytes_received = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  local_cid = new Uint32Array(0)
+  remote_cid = new Uint32Array(0)
+  local_port = new Uint32Array(0)
+  remote_port = new Uint32Array(0)
+  error = new Uint16Array(0)
+  direction = new Uint8Array(0)
+  report = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.bytes_sent = grown(this.bytes_sent, 2 * capacity)
+    this.bytes_received = grown(this.bytes_received, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.local_cid = grown(this.local_cid, capacity)
+    this.remote_cid = grown(this.remote_cid, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.error = grown(this.error, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.report = grown(this.report, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.connection_id[2 * row] = u32[word + 16]
+    this.connection_id[2 * row + 1] = u32[word + 17]
+    this.bytes_sent[2 * row] = u32[word + 18]
+    this.bytes_sent[2 * row + 1] = u32[word + 19]
+    this.bytes_received[2 * row] = u32[word + 20]
+    this.bytes_received[2 * row + 1] = u32[word + 21]
+    this.duration_ns[2 * row] = u32[word + 22]
+    this.duration_ns[2 * row + 1] = u32[word + 23]
+    this.local_cid[row] = u32[word + 24]
+    this.remote_cid[row] = u32[word + 25]
+    this.local_port[row] = u32[word + 26]
+    this.remote_port[row] = u32[word + 27]
+    this.error[row] = u16[2 * word + 56]
+    this.direction[row] = u8[at + 114]
+    this.report[row] = u8[at + 115]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<VsockConnection>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    setWords(this.bytes_sent, row, values.bytes_sent ?? 0)
+    setWords(this.bytes_received, row, values.bytes_received ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    this.local_cid[row] = values.local_cid ?? 0
+    this.remote_cid[row] = values.remote_cid ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.error[row] = values.error ?? 0
+    this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      bytes_sent: bytesOf(this.bytes_sent, 2 * rows),
+      bytes_received: bytesOf(this.bytes_received, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      local_cid: bytesOf(this.local_cid, rows),
+      remote_cid: bytesOf(this.remote_cid, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      error: bytesOf(this.error, rows),
+      direction: bytesOf(this.direction, rows),
+      report: bytesOf(this.report, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): VsockConnectionColumns {
+    const to = new VsockConnectionColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.bytes_sent = columnOf(Uint32Array, from.bytes_sent, 2 * rows, 'bytes_sent')
+    to.bytes_received = columnOf(Uint32Array, from.bytes_received, 2 * rows, 'bytes_received')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.local_cid = columnOf(Uint32Array, from.local_cid, rows, 'local_cid')
+    to.remote_cid = columnOf(Uint32Array, from.remote_cid, rows, 'remote_cid')
+    to.local_port = columnOf(Uint32Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint32Array, from.remote_port, rows, 'remote_port')
+    to.error = columnOf(Uint16Array, from.error, rows, 'error')
+    to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    return to
+  }
+}
+
+/**
+ * A connection over vsock, between a virtual machine and its host, or within one of them.
+ */
+export class VsockConnectionView extends EventView {
+  override readonly kind = 'vsock_connection'
+  override columns = new VsockConnectionColumns()
+  /** The socket's cookie. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Payload bytes sent; 0 where the transport does not count. */
+  get bytes_sent(): number { return numberOf(this.columns.bytes_sent, this.row) }
+  /** Payload bytes received; 0 where the transport does not count. */
+  get bytes_received(): number { return numberOf(this.columns.bytes_received, this.row) }
+  /** Nanoseconds from established to this report. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Context id of this end. */
+  get local_cid(): number { return this.columns.local_cid[this.row] }
+  /** Context id of the other end: 0 hypervisor, 1 local, 2 host, from 3 on virtual machines. */
+  get remote_cid(): number { return this.columns.remote_cid[this.row] }
+  /** Local port. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Why an attempt failed (errno); 0 when it was established. */
+  get error(): number { return this.columns.error[this.row] }
+  /** Who called whom. */
+  get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
+  /** Which report of the connection this is. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+}
+
+/**
+ * A process made a raw IP or packet socket: it can send what it likes, and read what others send.
+ */
+export interface RawSocket {
+  /** The socket's cookie; 0 when it has none yet. Opaque. */
+  connection_id: bigint
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Address family: 2 IPv4, 10 IPv6, 17 packet, as AF_*. */
+  family: number
+  /** IP protocol or, of packet sockets, the type of Ethernet frames (3: all). */
+  protocol_number: number
+  /** 2 datagram, 3 raw, as SOCK_*. */
+  socket_type: number
+  /** It was there already when the agent looked; time is when it was seen. */
+  at_start: boolean
+}
+
+/** Rows of raw_socket as columns. */
+export class RawSocketColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  connection_id = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  family = new Uint16Array(0)
+  protocol_number = new Uint16Array(0)
+  socket_type = new Uint8Array(0)
+  at_start = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.family = grown(this.family, capacity)
+    this.protocol_number = grown(this.protocol_number, capacity)
+    this.socket_type = grown(this.socket_type, capacity)
+    this.at_start = grown(this.at_start, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.connection_id[2 * row] = u32[word + 16]
+    this.connection_id[2 * row + 1] = u32[word + 17]
+    this.netns[row] = u32[word + 18]
+    this.family[row] = u16[2 * word + 38]
+    this.protocol_number[row] = u16[2 * word + 39]
+    this.socket_type[row] = u8[at + 80]
+    this.at_start[row] = u8[at + 81]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<RawSocket>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.family[row] = values.family ?? 0
+    this.protocol_number[row] = values.protocol_number ?? 0
+    this.socket_type[row] = values.socket_type ?? 0
+    this.at_start[row] = values.at_start ? 1 : 0
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      family: bytesOf(this.family, rows),
+      protocol_number: bytesOf(this.protocol_number, rows),
+      socket_type: bytesOf(this.socket_type, rows),
+      at_start: bytesOf(this.at_start, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): RawSocketColumns {
+    const to = new RawSocketColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.family = columnOf(Uint16Array, from.family, rows, 'family')
+    to.protocol_number = columnOf(Uint16Array, from.protocol_number, rows, 'protocol_number')
+    to.socket_type = columnOf(Uint8Array, from.socket_type, rows, 'socket_type')
+    to.at_start = columnOf(Uint8Array, from.at_start, rows, 'at_start')
+    return to
+  }
+}
+
+/**
+ * A process made a raw IP or packet socket: it can send what it likes, and read what others send.
+ */
+export class RawSocketView extends EventView {
+  override readonly kind = 'raw_socket'
+  override columns = new RawSocketColumns()
+  /** The socket's cookie; 0 when it has none yet. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Address family: 2 IPv4, 10 IPv6, 17 packet, as AF_*. */
+  get family(): number { return this.columns.family[this.row] }
+  /** IP protocol or, of packet sockets, the type of Ethernet frames (3: all). */
+  get protocol_number(): number { return this.columns.protocol_number[this.row] }
+  /** 2 datagram, 3 raw, as SOCK_*. */
+  get socket_type(): number { return this.columns.socket_type[this.row] }
+  /** It was there already when the agent looked; time is when it was seen. */
+  get at_start(): boolean { return this.columns.at_start[this.row] !== 0 }
+}
+
+/**
+ * A process got a connected or listening socket that another one had opened, through a descriptor
+ * that was passed to it or that it took. From here on it acts on the connection, too.
+ */
+export interface SocketReceived {
+  /** Local address. */
+  local_addr: string
+  /** Remote address; all zeros for a listening socket. */
+  remote_addr: string
+  /** The socket's cookie, as in ConnectionOpen. Opaque. */
+  connection_id: bigint
+  /** Start of the process that had opened or accepted it, nanoseconds since boot. */
+  owner_start_time: bigint
+  /** Process id of that process; 0 when not known. */
+  owner_pid: number
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Local port. */
+  local_port: number
+  /** Remote port; 0 for a listening socket. */
+  remote_port: number
+  /** Transport protocol. */
+  protocol: string
+  /** How it got it. */
+  mechanism: string
+}
+
+/** Rows of socket_received as columns. */
+export class SocketReceivedColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  owner_start_time = new Uint32Array(0)
+  owner_pid = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  mechanism = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.owner_start_time = grown(this.owner_start_time, 2 * capacity)
+    this.owner_pid = grown(this.owner_pid, capacity)
+    this.netns = grown(this.netns, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.mechanism = grown(this.mechanism, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.remote_addr_words[4 * row] = u32[word + 20]
+    this.remote_addr_words[4 * row + 1] = u32[word + 21]
+    this.remote_addr_words[4 * row + 2] = u32[word + 22]
+    this.remote_addr_words[4 * row + 3] = u32[word + 23]
+    this.connection_id[2 * row] = u32[word + 24]
+    this.connection_id[2 * row + 1] = u32[word + 25]
+    this.owner_start_time[2 * row] = u32[word + 26]
+    this.owner_start_time[2 * row + 1] = u32[word + 27]
+    this.owner_pid[row] = u32[word + 28]
+    this.netns[row] = u32[word + 29]
+    this.local_port[row] = u16[2 * word + 60]
+    this.remote_port[row] = u16[2 * word + 61]
+    this.protocol[row] = u8[at + 124]
+    this.mechanism[row] = u8[at + 125]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<SocketReceived>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    setWords(this.owner_start_time, row, values.owner_start_time ?? 0)
+    this.owner_pid[row] = values.owner_pid ?? 0
+    this.netns[row] = values.netns ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.mechanism[row] = Math.max(0, descriptorMechanismNames.indexOf(values.mechanism ?? ''))
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      owner_start_time: bytesOf(this.owner_start_time, 2 * rows),
+      owner_pid: bytesOf(this.owner_pid, rows),
+      netns: bytesOf(this.netns, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      mechanism: bytesOf(this.mechanism, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): SocketReceivedColumns {
+    const to = new SocketReceivedColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.owner_start_time = columnOf(Uint32Array, from.owner_start_time, 2 * rows, 'owner_start_time')
+    to.owner_pid = columnOf(Uint32Array, from.owner_pid, rows, 'owner_pid')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.mechanism = columnOf(Uint8Array, from.mechanism, rows, 'mechanism')
+    return to
+  }
+}
+
+/**
+ * A process got a connected or listening socket that another one had opened, through a descriptor
+ * that was passed to it or that it took. From here on it acts on the connection, too.
+ */
+export class SocketReceivedView extends EventView {
+  override readonly kind = 'socket_received'
+  override columns = new SocketReceivedColumns()
+  /** Local address. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address; all zeros for a listening socket. */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** The socket's cookie, as in ConnectionOpen. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Start of the process that had opened or accepted it, nanoseconds since boot. */
+  get owner_start_time(): bigint { return bigOf(this.columns.owner_start_time, this.row) }
+  /** Process id of that process; 0 when not known. */
+  get owner_pid(): number { return this.columns.owner_pid[this.row] }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Local port. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port; 0 for a listening socket. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Transport protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** How it got it. */
+  get mechanism(): string { return descriptorMechanismNames[this.columns.mechanism[this.row]] ?? '' }
+}
+
+/**
+ * A queue pair of an RDMA device was connected to a peer, or destroyed. What passes over it does
+ * not pass the kernel: there are no amounts.
+ */
+export interface RdmaConnection {
+  /** Name of the RDMA device, such as "mlx5_0". */
+  device: string
+  /** Local address: of RoCE v2 the IP address, otherwise the GID. */
+  local_addr: string
+  /** Remote address, likewise. All zeros when the subnet alone routes (InfiniBand by LID). */
+  remote_addr: string
+  /** Stands for the queue pair: the same in all reports of one connection. Opaque. */
+  connection_id: bigint
+  /** Nanoseconds since it was connected. */
+  duration_ns: number
+  /** Number of the queue pair on this device. */
+  qp_num: number
+  /** Number of the queue pair at the peer. */
+  remote_qp_num: number
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Local id of the subnet (LID) of the peer; 0 for RoCE and iWARP. */
+  remote_lid: number
+  /** Port of the connection manager at this end; 0 when it was not used. */
+  local_port: number
+  /** Port of the connection manager at the peer; 0 when it was not used. */
+  remote_port: number
+  /** Always rdma. */
+  protocol: string
+  /** Who called whom; unspecified where the ends agreed by other means than the connection manager. */
+  direction: string
+  /** Type of the queue pair, as IB_QPT_*: 2 reliable connection, 3 unreliable connection, 4 datagram. */
+  qp_type: number
+  /** What carries it. */
+  transport: string
+  /** First when connected, last when destroyed. */
+  report: string
+}
+
+/** Rows of rdma_connection as columns. */
+export class RdmaConnectionColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  device = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  qp_num = new Uint32Array(0)
+  remote_qp_num = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  remote_lid = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  direction = new Uint8Array(0)
+  qp_type = new Uint8Array(0)
+  transport = new Uint8Array(0)
+  report = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.device = grown(this.device, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.qp_num = grown(this.qp_num, capacity)
+    this.remote_qp_num = grown(this.remote_qp_num, capacity)
+    this.netns = grown(this.netns, capacity)
+    this.remote_lid = grown(this.remote_lid, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.qp_type = grown(this.qp_type, capacity)
+    this.transport = grown(this.transport, capacity)
+    this.report = grown(this.report, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.device[row] = strings.indexOfBytes(u8, at + 64, 32)
+    this.local_addr_words[4 * row] = u32[word + 24]
+    this.local_addr_words[4 * row + 1] = u32[word + 25]
+    this.local_addr_words[4 * row + 2] = u32[word + 26]
+    this.local_addr_words[4 * row + 3] = u32[word + 27]
+    this.remote_addr_words[4 * row] = u32[word + 28]
+    this.remote_addr_words[4 * row + 1] = u32[word + 29]
+    this.remote_addr_words[4 * row + 2] = u32[word + 30]
+    this.remote_addr_words[4 * row + 3] = u32[word + 31]
+    this.connection_id[2 * row] = u32[word + 32]
+    this.connection_id[2 * row + 1] = u32[word + 33]
+    this.duration_ns[2 * row] = u32[word + 34]
+    this.duration_ns[2 * row + 1] = u32[word + 35]
+    this.qp_num[row] = u32[word + 36]
+    this.remote_qp_num[row] = u32[word + 37]
+    this.netns[row] = u32[word + 38]
+    this.remote_lid[row] = u32[word + 39]
+    this.local_port[row] = u16[2 * word + 80]
+    this.remote_port[row] = u16[2 * word + 81]
+    this.protocol[row] = u8[at + 164]
+    this.direction[row] = u8[at + 165]
+    this.qp_type[row] = u8[at + 166]
+    this.transport[row] = u8[at + 167]
+    this.report[row] = u8[at + 168]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<RdmaConnection>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.device[row] = strings.index(values.device ?? '')
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    this.qp_num[row] = values.qp_num ?? 0
+    this.remote_qp_num[row] = values.remote_qp_num ?? 0
+    this.netns[row] = values.netns ?? 0
+    this.remote_lid[row] = values.remote_lid ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
+    this.qp_type[row] = values.qp_type ?? 0
+    this.transport[row] = Math.max(0, rdmaTransportNames.indexOf(values.transport ?? ''))
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      device: bytesOf(this.device, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      qp_num: bytesOf(this.qp_num, rows),
+      remote_qp_num: bytesOf(this.remote_qp_num, rows),
+      netns: bytesOf(this.netns, rows),
+      remote_lid: bytesOf(this.remote_lid, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      direction: bytesOf(this.direction, rows),
+      qp_type: bytesOf(this.qp_type, rows),
+      transport: bytesOf(this.transport, rows),
+      report: bytesOf(this.report, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): RdmaConnectionColumns {
+    const to = new RdmaConnectionColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.qp_num = columnOf(Uint32Array, from.qp_num, rows, 'qp_num')
+    to.remote_qp_num = columnOf(Uint32Array, from.remote_qp_num, rows, 'remote_qp_num')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.remote_lid = columnOf(Uint32Array, from.remote_lid, rows, 'remote_lid')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
+    to.qp_type = columnOf(Uint8Array, from.qp_type, rows, 'qp_type')
+    to.transport = columnOf(Uint8Array, from.transport, rows, 'transport')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    return to
+  }
+}
+
+/**
+ * A queue pair of an RDMA device was connected to a peer, or destroyed. What passes over it does
+ * not pass the kernel: there are no amounts.
+ */
+export class RdmaConnectionView extends EventView {
+  override readonly kind = 'rdma_connection'
+  override columns = new RdmaConnectionColumns()
+  /** Name of the RDMA device, such as "mlx5_0". */
+  get device(): string { return this.stringAt(this.columns.device[this.row]) }
+  /** Local address: of RoCE v2 the IP address, otherwise the GID. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address, likewise. All zeros when the subnet alone routes (InfiniBand by LID). */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** Stands for the queue pair: the same in all reports of one connection. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Nanoseconds since it was connected. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Number of the queue pair on this device. */
+  get qp_num(): number { return this.columns.qp_num[this.row] }
+  /** Number of the queue pair at the peer. */
+  get remote_qp_num(): number { return this.columns.remote_qp_num[this.row] }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Local id of the subnet (LID) of the peer; 0 for RoCE and iWARP. */
+  get remote_lid(): number { return this.columns.remote_lid[this.row] }
+  /** Port of the connection manager at this end; 0 when it was not used. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Port of the connection manager at the peer; 0 when it was not used. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Always rdma. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** Who called whom; unspecified where the ends agreed by other means than the connection manager. */
+  get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
+  /** Type of the queue pair, as IB_QPT_*: 2 reliable connection, 3 unreliable connection, 4 datagram. */
+  get qp_type(): number { return this.columns.qp_type[this.row] }
+  /** What carries it. */
+  get transport(): string { return rdmaTransportNames[this.columns.transport[this.row]] ?? '' }
+  /** First when connected, last when destroyed. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+}
+
+/**
+ * A cgroup made more records than its quota: what was over it was not sent, so that others lose
+ * nothing. Amounts are those of this report alone.
+ */
+export interface CgroupFlood {
+  /** Nanoseconds that this report covers, up to its time. */
+  duration_ns: number
+  /** connection_open records over the quota. */
+  lost_connection_open: number
+  /** connection_close records over the quota. */
+  lost_connection_close: number
+  /** connection_failed records over the quota. */
+  lost_connection_failed: number
+  /** datagram_flow records over the quota. */
+  lost_datagram_flow: number
+  /** process_exec records over the quota. */
+  lost_process_exec: number
+  /** process_exit records over the quota. */
+  lost_process_exit: number
+  /** Records of all other kinds over the quota. */
+  lost_other: number
+  /** Records that the cgroup may make per second. */
+  quota_per_s: number
+}
+
+/** Rows of cgroup_flood as columns. */
+export class CgroupFloodColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  lost_connection_open = new Uint32Array(0)
+  lost_connection_close = new Uint32Array(0)
+  lost_connection_failed = new Uint32Array(0)
+  lost_datagram_flow = new Uint32Array(0)
+  lost_process_exec = new Uint32Array(0)
+  lost_process_exit = new Uint32Array(0)
+  lost_other = new Uint32Array(0)
+  quota_per_s = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.lost_connection_open = grown(this.lost_connection_open, 2 * capacity)
+    this.lost_connection_close = grown(this.lost_connection_close, 2 * capacity)
+    this.lost_connection_failed = grown(this.lost_connection_failed, 2 * capacity)
+    this.lost_datagram_flow = grown(this.lost_datagram_flow, 2 * capacity)
+    this.lost_process_exec = grown(this.lost_process_exec, 2 * capacity)
+    this.lost_process_exit = grown(this.lost_process_exit, 2 * capacity)
+    this.lost_other = grown(this.lost_other, 2 * capacity)
+    this.quota_per_s = grown(this.quota_per_s, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.duration_ns[2 * row] = u32[word + 16]
+    this.duration_ns[2 * row + 1] = u32[word + 17]
+    this.lost_connection_open[2 * row] = u32[word + 18]
+    this.lost_connection_open[2 * row + 1] = u32[word + 19]
+    this.lost_connection_close[2 * row] = u32[word + 20]
+    this.lost_connection_close[2 * row + 1] = u32[word + 21]
+    this.lost_connection_failed[2 * row] = u32[word + 22]
+    this.lost_connection_failed[2 * row + 1] = u32[word + 23]
+    this.lost_datagram_flow[2 * row] = u32[word + 24]
+    this.lost_datagram_flow[2 * row + 1] = u32[word + 25]
+    this.lost_process_exec[2 * row] = u32[word + 26]
+    this.lost_process_exec[2 * row + 1] = u32[word + 27]
+    this.lost_process_exit[2 * row] = u32[word + 28]
+    this.lost_process_exit[2 * row + 1] = u32[word + 29]
+    this.lost_other[2 * row] = u32[word + 30]
+    this.lost_other[2 * row + 1] = u32[word + 31]
+    this.quota_per_s[row] = u32[word + 32]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<CgroupFlood>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    setWords(this.lost_connection_open, row, values.lost_connection_open ?? 0)
+    setWords(this.lost_connection_close, row, values.lost_connection_close ?? 0)
+    setWords(this.lost_connection_failed, row, values.lost_connection_failed ?? 0)
+    setWords(this.lost_datagram_flow, row, values.lost_datagram_flow ?? 0)
+    setWords(this.lost_process_exec, row, values.lost_process_exec ?? 0)
+    setWords(this.lost_process_exit, row, values.lost_process_exit ?? 0)
+    setWords(this.lost_other, row, values.lost_other ?? 0)
+    this.quota_per_s[row] = values.quota_per_s ?? 0
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      lost_connection_open: bytesOf(this.lost_connection_open, 2 * rows),
+      lost_connection_close: bytesOf(this.lost_connection_close, 2 * rows),
+      lost_connection_failed: bytesOf(this.lost_connection_failed, 2 * rows),
+      lost_datagram_flow: bytesOf(this.lost_datagram_flow, 2 * rows),
+      lost_process_exec: bytesOf(this.lost_process_exec, 2 * rows),
+      lost_process_exit: bytesOf(this.lost_process_exit, 2 * rows),
+      lost_other: bytesOf(this.lost_other, 2 * rows),
+      quota_per_s: bytesOf(this.quota_per_s, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): CgroupFloodColumns {
+    const to = new CgroupFloodColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.lost_connection_open = columnOf(Uint32Array, from.lost_connection_open, 2 * rows, 'lost_connection_open')
+    to.lost_connection_close = columnOf(Uint32Array, from.lost_connection_close, 2 * rows, 'lost_connection_close')
+    to.lost_connection_failed = columnOf(Uint32Array, from.lost_connection_failed, 2 * rows, 'lost_connection_failed')
+    to.lost_datagram_flow = columnOf(Uint32Array, from.lost_datagram_flow, 2 * rows, 'lost_datagram_flow')
+    to.lost_process_exec = columnOf(Uint32Array, from.lost_process_exec, 2 * rows, 'lost_process_exec')
+    to.lost_process_exit = columnOf(Uint32Array, from.lost_process_exit, 2 * rows, 'lost_process_exit')
+    to.lost_other = columnOf(Uint32Array, from.lost_other, 2 * rows, 'lost_other')
+    to.quota_per_s = columnOf(Uint32Array, from.quota_per_s, rows, 'quota_per_s')
+    return to
+  }
+}
+
+/**
+ * A cgroup made more records than its quota: what was over it was not sent, so that others lose
+ * nothing. Amounts are those of this report alone.
+ */
+export class CgroupFloodView extends EventView {
+  override readonly kind = 'cgroup_flood'
+  override columns = new CgroupFloodColumns()
+  /** Nanoseconds that this report covers, up to its time. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** connection_open records over the quota. */
+  get lost_connection_open(): number { return numberOf(this.columns.lost_connection_open, this.row) }
+  /** connection_close records over the quota. */
+  get lost_connection_close(): number { return numberOf(this.columns.lost_connection_close, this.row) }
+  /** connection_failed records over the quota. */
+  get lost_connection_failed(): number { return numberOf(this.columns.lost_connection_failed, this.row) }
+  /** datagram_flow records over the quota. */
+  get lost_datagram_flow(): number { return numberOf(this.columns.lost_datagram_flow, this.row) }
+  /** process_exec records over the quota. */
+  get lost_process_exec(): number { return numberOf(this.columns.lost_process_exec, this.row) }
+  /** process_exit records over the quota. */
+  get lost_process_exit(): number { return numberOf(this.columns.lost_process_exit, this.row) }
+  /** Records of all other kinds over the quota. */
+  get lost_other(): number { return numberOf(this.columns.lost_other, this.row) }
+  /** Records that the cgroup may make per second. */
+  get quota_per_s(): number { return this.columns.quota_per_s[this.row] }
+}
+
+/**
+ * A name server answered: which addresses stand for a name, as the process was told.
+ */
+export interface DnsAnswer {
+  /** The name that was asked for, lower case, without the last dot. In the record the DNS message begins here and goes on in addresses: the agent decodes it in place. */
+  name: string
+  /** The addresses in the answer; aliases are followed. */
+  addresses: string[]
+  /** Address of the name server. */
+  server_addr: string
+  /** Inode number of the network namespace. */
+  netns: number
+  /** The shortest time to live of the addresses, seconds. */
+  ttl_s: number
+  /** Bytes of the DNS message. */
+  message_bytes: number
+  /** Response code of the server: 0 is success, 3 no such name. */
+  response_code: number
+  /** There were more addresses than fit, or the message was longer than 768 bytes. */
+  addresses_cut: boolean
+}
+
+/** Rows of dns_answer as columns. */
+export class DnsAnswerColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  name = new Uint32Array(0)
+  addresses = new Uint32Array(0)
+  server_addr = new Uint8Array(0)
+  netns = new Uint32Array(0)
+  ttl_s = new Uint32Array(0)
+  message_bytes = new Uint16Array(0)
+  response_code = new Uint8Array(0)
+  addresses_cut = new Uint8Array(0)
+  private server_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.name = grown(this.name, capacity)
+    this.addresses = grown(this.addresses, capacity)
+    this.server_addr = grown(this.server_addr, 16 * capacity)
+    this.server_addr_words = new Uint32Array(this.server_addr.buffer)
+    this.netns = grown(this.netns, capacity)
+    this.ttl_s = grown(this.ttl_s, capacity)
+    this.message_bytes = grown(this.message_bytes, capacity)
+    this.response_code = grown(this.response_code, capacity)
+    this.addresses_cut = grown(this.addresses_cut, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.name[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.addresses[row] = strings.indexOfList(u8, at + 320, 512)
+    this.server_addr_words[4 * row] = u32[word + 208]
+    this.server_addr_words[4 * row + 1] = u32[word + 209]
+    this.server_addr_words[4 * row + 2] = u32[word + 210]
+    this.server_addr_words[4 * row + 3] = u32[word + 211]
+    this.netns[row] = u32[word + 212]
+    this.ttl_s[row] = u32[word + 213]
+    this.message_bytes[row] = u16[2 * word + 428]
+    this.response_code[row] = u8[at + 858]
+    this.addresses_cut[row] = u8[at + 859]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<DnsAnswer>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.name[row] = strings.index(values.name ?? '')
+    this.addresses[row] = strings.index((values.addresses ?? []).join('\0'))
+    this.server_addr.set(parseAddress(values.server_addr ?? '::'), 16 * row)
+    this.netns[row] = values.netns ?? 0
+    this.ttl_s[row] = values.ttl_s ?? 0
+    this.message_bytes[row] = values.message_bytes ?? 0
+    this.response_code[row] = values.response_code ?? 0
+    this.addresses_cut[row] = values.addresses_cut ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      name: bytesOf(this.name, rows),
+      addresses: bytesOf(this.addresses, rows),
+      server_addr: bytesOf(this.server_addr, 16 * rows),
+      netns: bytesOf(this.netns, rows),
+      ttl_s: bytesOf(this.ttl_s, rows),
+      message_bytes: bytesOf(this.message_bytes, rows),
+      response_code: bytesOf(this.response_code, rows),
+      addresses_cut: bytesOf(this.addresses_cut, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): DnsAnswerColumns {
+    const to = new DnsAnswerColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.name = columnOf(Uint32Array, from.name, rows, 'name')
+    to.addresses = columnOf(Uint32Array, from.addresses, rows, 'addresses')
+    to.server_addr = columnOf(Uint8Array, from.server_addr, 16 * rows, 'server_addr')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.ttl_s = columnOf(Uint32Array, from.ttl_s, rows, 'ttl_s')
+    to.message_bytes = columnOf(Uint16Array, from.message_bytes, rows, 'message_bytes')
+    to.response_code = columnOf(Uint8Array, from.response_code, rows, 'response_code')
+    to.addresses_cut = columnOf(Uint8Array, from.addresses_cut, rows, 'addresses_cut')
+    return to
+  }
+}
+
+/**
+ * A name server answered: which addresses stand for a name, as the process was told.
+ */
+export class DnsAnswerView extends EventView {
+  override readonly kind = 'dns_answer'
+  override columns = new DnsAnswerColumns()
+  /** The name that was asked for, lower case, without the last dot. In the record the DNS message begins here and goes on in addresses: the agent decodes it in place. */
+  get name(): string { return this.stringAt(this.columns.name[this.row]) }
+  /** The addresses in the answer; aliases are followed. */
+  get addresses(): string[] { return this.listAt(this.columns.addresses[this.row]) }
+  /** Address of the name server. */
+  get server_addr(): string { return this.addressAt(this.columns.server_addr) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** The shortest time to live of the addresses, seconds. */
+  get ttl_s(): number { return this.columns.ttl_s[this.row] }
+  /** Bytes of the DNS message. */
+  get message_bytes(): number { return this.columns.message_bytes[this.row] }
+  /** Response code of the server: 0 is success, 3 no such name. */
+  get response_code(): number { return this.columns.response_code[this.row] }
+  /** There were more addresses than fit, or the message was longer than 768 bytes. */
+  get addresses_cut(): boolean { return this.columns.addresses_cut[this.row] !== 0 }
+}
+
+/**
+ * A process opened a file that holds a secret.
+ */
+export interface SecretRead {
+  /** Path in its mount namespace. */
+  path: string
+  /** Inode number of the file. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** What it holds. */
+  secret: string
+}
+
+/** Rows of secret_read as columns. */
+export class SecretReadColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  secret = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.secret = grown(this.secret, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.inode[2 * row] = u32[word + 80]
+    this.inode[2 * row + 1] = u32[word + 81]
+    this.device[row] = u32[word + 82]
+    this.secret[row] = u8[at + 332]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<SecretRead>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.secret[row] = Math.max(0, secretKindNames.indexOf(values.secret ?? ''))
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      secret: bytesOf(this.secret, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): SecretReadColumns {
+    const to = new SecretReadColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.secret = columnOf(Uint8Array, from.secret, rows, 'secret')
+    return to
+  }
+}
+
+/**
+ * A process opened a file that holds a secret.
+ */
+export class SecretReadView extends EventView {
+  override readonly kind = 'secret_read'
+  override columns = new SecretReadColumns()
+  /** Path in its mount namespace. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Inode number of the file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** What it holds. */
+  get secret(): string { return secretKindNames[this.columns.secret[this.row]] ?? '' }
+}
+
+/**
+ * A file on a file system that several nodes share was written by a process and closed: another
+ * node may run it. The first time per process and file.
+ */
+export interface SharedFileWritten {
+  /** Path in its mount namespace. */
+  path: string
+  /** Inode number of the file: on NFS and its like the same on every node. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Type of the file system, as in statfs. */
+  fs_magic: number
+  /** It may be executed. */
+  executable: boolean
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+}
+
+/** Rows of shared_file_written as columns. */
+export class SharedFileWrittenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  fs_magic = new Uint32Array(0)
+  executable = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.fs_magic = grown(this.fs_magic, capacity)
+    this.executable = grown(this.executable, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.inode[2 * row] = u32[word + 80]
+    this.inode[2 * row + 1] = u32[word + 81]
+    this.device[row] = u32[word + 82]
+    this.fs_magic[row] = u32[word + 83]
+    this.executable[row] = u8[at + 336]
+    this.path_cut[row] = u8[at + 337]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<SharedFileWritten>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.fs_magic[row] = values.fs_magic ?? 0
+    this.executable[row] = values.executable ? 1 : 0
+    this.path_cut[row] = values.path_cut ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      fs_magic: bytesOf(this.fs_magic, rows),
+      executable: bytesOf(this.executable, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): SharedFileWrittenColumns {
+    const to = new SharedFileWrittenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
+    to.executable = columnOf(Uint8Array, from.executable, rows, 'executable')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    return to
+  }
+}
+
+/**
+ * A file on a file system that several nodes share was written by a process and closed: another
+ * node may run it. The first time per process and file.
+ */
+export class SharedFileWrittenView extends EventView {
+  override readonly kind = 'shared_file_written'
+  override columns = new SharedFileWrittenColumns()
+  /** Path in its mount namespace. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Inode number of the file: on NFS and its like the same on every node. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Type of the file system, as in statfs. */
+  get fs_magic(): number { return this.columns.fs_magic[this.row] }
+  /** It may be executed. */
+  get executable(): boolean { return this.columns.executable[this.row] !== 0 }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+}
+
+/**
  * An agent started to watch.
  */
 export interface AgentStart {
@@ -960,6 +3073,8 @@ export interface AgentStart {
   previous_run: string
   /** Number of the first event of this run. */
   first_seq: number
+  /** Group of the node, by configuration; absent when none is set. */
+  node_group: string
 }
 
 /** Rows of agent_start as columns. */
@@ -973,6 +3088,7 @@ export class AgentStartColumns {
   scope_cgroup = new Uint32Array(0)
   previous_run = new Uint32Array(0)
   first_seq = new Uint32Array(0)
+  node_group = new Uint32Array(0)
 
   /** Makes room for one more row; capacity doubles. */
   private grow(): void {
@@ -985,6 +3101,7 @@ export class AgentStartColumns {
     this.scope_cgroup = grown(this.scope_cgroup, capacity)
     this.previous_run = grown(this.previous_run, capacity)
     this.first_seq = grown(this.first_seq, 2 * capacity)
+    this.node_group = grown(this.node_group, capacity)
   }
 
   /** Adds values given by name; what is left out is absent. */
@@ -999,6 +3116,7 @@ export class AgentStartColumns {
     this.scope_cgroup[row] = strings.index(values.scope_cgroup ?? '')
     this.previous_run[row] = strings.index(values.previous_run ?? '')
     setWords(this.first_seq, row, values.first_seq ?? 0)
+    this.node_group[row] = strings.index(values.node_group ?? '')
   }
 
   /** The columns as bytes; views, valid until the next append. */
@@ -1013,6 +3131,7 @@ export class AgentStartColumns {
       scope_cgroup: bytesOf(this.scope_cgroup, rows),
       previous_run: bytesOf(this.previous_run, rows),
       first_seq: bytesOf(this.first_seq, 2 * rows),
+      node_group: bytesOf(this.node_group, rows),
     }
   }
 
@@ -1028,6 +3147,7 @@ export class AgentStartColumns {
     to.scope_cgroup = columnOf(Uint32Array, from.scope_cgroup, rows, 'scope_cgroup')
     to.previous_run = columnOf(Uint32Array, from.previous_run, rows, 'previous_run')
     to.first_seq = columnOf(Uint32Array, from.first_seq, 2 * rows, 'first_seq')
+    to.node_group = columnOf(Uint32Array, from.node_group, rows, 'node_group')
     return to
   }
 }
@@ -1050,6 +3170,8 @@ export class AgentStartView extends EventView {
   get previous_run(): string { return this.stringAt(this.columns.previous_run[this.row]) }
   /** Number of the first event of this run. */
   get first_seq(): number { return numberOf(this.columns.first_seq, this.row) }
+  /** Group of the node, by configuration; absent when none is set. */
+  get node_group(): string { return this.stringAt(this.columns.node_group[this.row]) }
 }
 
 /**
@@ -1181,10 +3303,12 @@ export interface Gap {
   from_time: bigint
   /** End of the time range, nanoseconds since boot. */
   to_time: bigint
-  /** Stage that lost them: "probe", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
+  /** Stage that lost them: "probe", "quota", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
   stage: string
   /** Why, in words. */
   reason: string
+  /** Only events of this cgroup were lost; absent when those of any. */
+  cgroup_id: bigint
 }
 
 /** Rows of gap as columns. */
@@ -1198,6 +3322,7 @@ export class GapColumns {
   to_time = new Uint32Array(0)
   stage = new Uint32Array(0)
   reason = new Uint32Array(0)
+  cgroup_id = new Uint32Array(0)
 
   /** Makes room for one more row; capacity doubles. */
   private grow(): void {
@@ -1210,6 +3335,7 @@ export class GapColumns {
     this.to_time = grown(this.to_time, 2 * capacity)
     this.stage = grown(this.stage, capacity)
     this.reason = grown(this.reason, capacity)
+    this.cgroup_id = grown(this.cgroup_id, 2 * capacity)
   }
 
   /** Adds values given by name; what is left out is absent. */
@@ -1224,6 +3350,7 @@ export class GapColumns {
     setWords(this.to_time, row, values.to_time ?? 0)
     this.stage[row] = strings.index(values.stage ?? '')
     this.reason[row] = strings.index(values.reason ?? '')
+    setWords(this.cgroup_id, row, values.cgroup_id ?? 0)
   }
 
   /** The columns as bytes; views, valid until the next append. */
@@ -1238,6 +3365,7 @@ export class GapColumns {
       to_time: bytesOf(this.to_time, 2 * rows),
       stage: bytesOf(this.stage, rows),
       reason: bytesOf(this.reason, rows),
+      cgroup_id: bytesOf(this.cgroup_id, 2 * rows),
     }
   }
 
@@ -1253,6 +3381,7 @@ export class GapColumns {
     to.to_time = columnOf(Uint32Array, from.to_time, 2 * rows, 'to_time')
     to.stage = columnOf(Uint32Array, from.stage, rows, 'stage')
     to.reason = columnOf(Uint32Array, from.reason, rows, 'reason')
+    to.cgroup_id = columnOf(Uint32Array, from.cgroup_id, 2 * rows, 'cgroup_id')
     return to
   }
 }
@@ -1271,10 +3400,12 @@ export class GapView extends EventView {
   get from_time(): bigint { return bigOf(this.columns.from_time, this.row) }
   /** End of the time range, nanoseconds since boot. */
   get to_time(): bigint { return bigOf(this.columns.to_time, this.row) }
-  /** Stage that lost them: "probe", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
+  /** Stage that lost them: "probe", "quota", "ring", "decode", "spool", "uplink". At "probe" the count is of what the probe could not do: events not made, or made without their process. */
   get stage(): string { return this.stringAt(this.columns.stage[this.row]) }
   /** Why, in words. */
   get reason(): string { return this.stringAt(this.columns.reason[this.row]) }
+  /** Only events of this cgroup were lost; absent when those of any. */
+  override get cgroup_id(): bigint { return bigOf(this.columns.cgroup_id, this.row) }
 }
 
 /**
@@ -1523,6 +3654,24 @@ export interface WorkloadSeen {
   systemd_unit: string
   /** Slurm job id (or SLUID from Slurm 26.05 on); absent when none. */
   slurm_job: string
+  /** Kubernetes namespace of the pod. Source of this and the next four: the Kubernetes API. */
+  namespace: string
+  /** Name of the pod. */
+  pod_name: string
+  /** Service account of the pod. */
+  service_account: string
+  /** Labels of the pod, each "key=value". */
+  labels: string[]
+  /** What made the pod, such as "Deployment/llm". */
+  owner: string
+  /** Slurm partition of the job. Source of this and the next two: Slurm, or the job's environment. */
+  slurm_partition: string
+  /** User of the job, by name. */
+  slurm_user: string
+  /** Name of the job. */
+  slurm_job_name: string
+  /** Where the facts come from: "cgroup", "kubernetes", "slurm", "environment". The last one is what the job says of itself. */
+  facts_source: string
 }
 
 /** Rows of workload_seen as columns. */
@@ -1537,6 +3686,15 @@ export class WorkloadSeenColumns {
   pod_uid = new Uint32Array(0)
   systemd_unit = new Uint32Array(0)
   slurm_job = new Uint32Array(0)
+  namespace = new Uint32Array(0)
+  pod_name = new Uint32Array(0)
+  service_account = new Uint32Array(0)
+  labels = new Uint32Array(0)
+  owner = new Uint32Array(0)
+  slurm_partition = new Uint32Array(0)
+  slurm_user = new Uint32Array(0)
+  slurm_job_name = new Uint32Array(0)
+  facts_source = new Uint32Array(0)
 
   /** Makes room for one more row; capacity doubles. */
   private grow(): void {
@@ -1550,6 +3708,15 @@ export class WorkloadSeenColumns {
     this.pod_uid = grown(this.pod_uid, capacity)
     this.systemd_unit = grown(this.systemd_unit, capacity)
     this.slurm_job = grown(this.slurm_job, capacity)
+    this.namespace = grown(this.namespace, capacity)
+    this.pod_name = grown(this.pod_name, capacity)
+    this.service_account = grown(this.service_account, capacity)
+    this.labels = grown(this.labels, capacity)
+    this.owner = grown(this.owner, capacity)
+    this.slurm_partition = grown(this.slurm_partition, capacity)
+    this.slurm_user = grown(this.slurm_user, capacity)
+    this.slurm_job_name = grown(this.slurm_job_name, capacity)
+    this.facts_source = grown(this.facts_source, capacity)
   }
 
   /** Adds values given by name; what is left out is absent. */
@@ -1565,6 +3732,15 @@ export class WorkloadSeenColumns {
     this.pod_uid[row] = strings.index(values.pod_uid ?? '')
     this.systemd_unit[row] = strings.index(values.systemd_unit ?? '')
     this.slurm_job[row] = strings.index(values.slurm_job ?? '')
+    this.namespace[row] = strings.index(values.namespace ?? '')
+    this.pod_name[row] = strings.index(values.pod_name ?? '')
+    this.service_account[row] = strings.index(values.service_account ?? '')
+    this.labels[row] = strings.index((values.labels ?? []).join('\0'))
+    this.owner[row] = strings.index(values.owner ?? '')
+    this.slurm_partition[row] = strings.index(values.slurm_partition ?? '')
+    this.slurm_user[row] = strings.index(values.slurm_user ?? '')
+    this.slurm_job_name[row] = strings.index(values.slurm_job_name ?? '')
+    this.facts_source[row] = strings.index(values.facts_source ?? '')
   }
 
   /** The columns as bytes; views, valid until the next append. */
@@ -1580,6 +3756,15 @@ export class WorkloadSeenColumns {
       pod_uid: bytesOf(this.pod_uid, rows),
       systemd_unit: bytesOf(this.systemd_unit, rows),
       slurm_job: bytesOf(this.slurm_job, rows),
+      namespace: bytesOf(this.namespace, rows),
+      pod_name: bytesOf(this.pod_name, rows),
+      service_account: bytesOf(this.service_account, rows),
+      labels: bytesOf(this.labels, rows),
+      owner: bytesOf(this.owner, rows),
+      slurm_partition: bytesOf(this.slurm_partition, rows),
+      slurm_user: bytesOf(this.slurm_user, rows),
+      slurm_job_name: bytesOf(this.slurm_job_name, rows),
+      facts_source: bytesOf(this.facts_source, rows),
     }
   }
 
@@ -1596,6 +3781,15 @@ export class WorkloadSeenColumns {
     to.pod_uid = columnOf(Uint32Array, from.pod_uid, rows, 'pod_uid')
     to.systemd_unit = columnOf(Uint32Array, from.systemd_unit, rows, 'systemd_unit')
     to.slurm_job = columnOf(Uint32Array, from.slurm_job, rows, 'slurm_job')
+    to.namespace = columnOf(Uint32Array, from.namespace, rows, 'namespace')
+    to.pod_name = columnOf(Uint32Array, from.pod_name, rows, 'pod_name')
+    to.service_account = columnOf(Uint32Array, from.service_account, rows, 'service_account')
+    to.labels = columnOf(Uint32Array, from.labels, rows, 'labels')
+    to.owner = columnOf(Uint32Array, from.owner, rows, 'owner')
+    to.slurm_partition = columnOf(Uint32Array, from.slurm_partition, rows, 'slurm_partition')
+    to.slurm_user = columnOf(Uint32Array, from.slurm_user, rows, 'slurm_user')
+    to.slurm_job_name = columnOf(Uint32Array, from.slurm_job_name, rows, 'slurm_job_name')
+    to.facts_source = columnOf(Uint32Array, from.facts_source, rows, 'facts_source')
     return to
   }
 }
@@ -1620,6 +3814,24 @@ export class WorkloadSeenView extends EventView {
   get systemd_unit(): string { return this.stringAt(this.columns.systemd_unit[this.row]) }
   /** Slurm job id (or SLUID from Slurm 26.05 on); absent when none. */
   get slurm_job(): string { return this.stringAt(this.columns.slurm_job[this.row]) }
+  /** Kubernetes namespace of the pod. Source of this and the next four: the Kubernetes API. */
+  get namespace(): string { return this.stringAt(this.columns.namespace[this.row]) }
+  /** Name of the pod. */
+  get pod_name(): string { return this.stringAt(this.columns.pod_name[this.row]) }
+  /** Service account of the pod. */
+  get service_account(): string { return this.stringAt(this.columns.service_account[this.row]) }
+  /** Labels of the pod, each "key=value". */
+  get labels(): string[] { return this.listAt(this.columns.labels[this.row]) }
+  /** What made the pod, such as "Deployment/llm". */
+  get owner(): string { return this.stringAt(this.columns.owner[this.row]) }
+  /** Slurm partition of the job. Source of this and the next two: Slurm, or the job's environment. */
+  get slurm_partition(): string { return this.stringAt(this.columns.slurm_partition[this.row]) }
+  /** User of the job, by name. */
+  get slurm_user(): string { return this.stringAt(this.columns.slurm_user[this.row]) }
+  /** Name of the job. */
+  get slurm_job_name(): string { return this.stringAt(this.columns.slurm_job_name[this.row]) }
+  /** Where the facts come from: "cgroup", "kubernetes", "slurm", "environment". The last one is what the job says of itself. */
+  get facts_source(): string { return this.stringAt(this.columns.facts_source[this.row]) }
 }
 
 /**
@@ -1703,15 +3915,262 @@ export class PolicyAppliedView extends EventView {
   get path(): string { return this.stringAt(this.columns.path[this.row]) }
 }
 
-export type EventKind = 'process_exec' | 'process_exit' | 'connection_open' | 'connection_close' | 'connection_failed' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied'
+/**
+ * Whom an address stands for. Comes after the first events with the address when it was not known.
+ */
+export interface AddressSeen {
+  /** The address. */
+  seen_addr: string
+  /** Port, for what is a service on one port; 0: every port. */
+  port: number
+  /** "pod", "service", "node" or "external". */
+  address_kind: string
+  /** Such as "pod:team-a/llm-0", "service:team-a/llm", "node:gpu-07". */
+  workload: string
+  /** Kubernetes namespace; absent outside. */
+  namespace: string
+  /** Service account of the pod. */
+  service_account: string
+  /** Labels of the pod, service or node, each "key=value". */
+  labels: string[]
+  /** The node that it is on; absent when on many. */
+  on_node: string
+  /** It is no longer that. */
+  gone: boolean
+  /** The address is translated to another one (a Service): its ends see different addresses. */
+  translated: boolean
+}
+
+/** Rows of address_seen as columns. */
+export class AddressSeenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  seen_addr = new Uint8Array(0)
+  port = new Uint32Array(0)
+  address_kind = new Uint32Array(0)
+  workload = new Uint32Array(0)
+  namespace = new Uint32Array(0)
+  service_account = new Uint32Array(0)
+  labels = new Uint32Array(0)
+  on_node = new Uint32Array(0)
+  gone = new Uint8Array(0)
+  translated = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.seen_addr = grown(this.seen_addr, 16 * capacity)
+    this.port = grown(this.port, capacity)
+    this.address_kind = grown(this.address_kind, capacity)
+    this.workload = grown(this.workload, capacity)
+    this.namespace = grown(this.namespace, capacity)
+    this.service_account = grown(this.service_account, capacity)
+    this.labels = grown(this.labels, capacity)
+    this.on_node = grown(this.on_node, capacity)
+    this.gone = grown(this.gone, capacity)
+    this.translated = grown(this.translated, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<AddressSeen>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.seen_addr.set(parseAddress(values.seen_addr ?? '::'), 16 * row)
+    this.port[row] = values.port ?? 0
+    this.address_kind[row] = strings.index(values.address_kind ?? '')
+    this.workload[row] = strings.index(values.workload ?? '')
+    this.namespace[row] = strings.index(values.namespace ?? '')
+    this.service_account[row] = strings.index(values.service_account ?? '')
+    this.labels[row] = strings.index((values.labels ?? []).join('\0'))
+    this.on_node[row] = strings.index(values.on_node ?? '')
+    this.gone[row] = values.gone ? 1 : 0
+    this.translated[row] = values.translated ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      seen_addr: bytesOf(this.seen_addr, 16 * rows),
+      port: bytesOf(this.port, rows),
+      address_kind: bytesOf(this.address_kind, rows),
+      workload: bytesOf(this.workload, rows),
+      namespace: bytesOf(this.namespace, rows),
+      service_account: bytesOf(this.service_account, rows),
+      labels: bytesOf(this.labels, rows),
+      on_node: bytesOf(this.on_node, rows),
+      gone: bytesOf(this.gone, rows),
+      translated: bytesOf(this.translated, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): AddressSeenColumns {
+    const to = new AddressSeenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.seen_addr = columnOf(Uint8Array, from.seen_addr, 16 * rows, 'seen_addr')
+    to.port = columnOf(Uint32Array, from.port, rows, 'port')
+    to.address_kind = columnOf(Uint32Array, from.address_kind, rows, 'address_kind')
+    to.workload = columnOf(Uint32Array, from.workload, rows, 'workload')
+    to.namespace = columnOf(Uint32Array, from.namespace, rows, 'namespace')
+    to.service_account = columnOf(Uint32Array, from.service_account, rows, 'service_account')
+    to.labels = columnOf(Uint32Array, from.labels, rows, 'labels')
+    to.on_node = columnOf(Uint32Array, from.on_node, rows, 'on_node')
+    to.gone = columnOf(Uint8Array, from.gone, rows, 'gone')
+    to.translated = columnOf(Uint8Array, from.translated, rows, 'translated')
+    return to
+  }
+}
+
+/**
+ * Whom an address stands for. Comes after the first events with the address when it was not known.
+ */
+export class AddressSeenView extends EventView {
+  override readonly kind = 'address_seen'
+  override columns = new AddressSeenColumns()
+  /** The address. */
+  get seen_addr(): string { return this.addressAt(this.columns.seen_addr) }
+  /** Port, for what is a service on one port; 0: every port. */
+  get port(): number { return this.columns.port[this.row] }
+  /** "pod", "service", "node" or "external". */
+  get address_kind(): string { return this.stringAt(this.columns.address_kind[this.row]) }
+  /** Such as "pod:team-a/llm-0", "service:team-a/llm", "node:gpu-07". */
+  override get workload(): string { return this.stringAt(this.columns.workload[this.row]) }
+  /** Kubernetes namespace; absent outside. */
+  get namespace(): string { return this.stringAt(this.columns.namespace[this.row]) }
+  /** Service account of the pod. */
+  get service_account(): string { return this.stringAt(this.columns.service_account[this.row]) }
+  /** Labels of the pod, service or node, each "key=value". */
+  get labels(): string[] { return this.listAt(this.columns.labels[this.row]) }
+  /** The node that it is on; absent when on many. */
+  get on_node(): string { return this.stringAt(this.columns.on_node[this.row]) }
+  /** It is no longer that. */
+  get gone(): boolean { return this.columns.gone[this.row] !== 0 }
+  /** The address is translated to another one (a Service): its ends see different addresses. */
+  get translated(): boolean { return this.columns.translated[this.row] !== 0 }
+}
+
+/**
+ * What is known of the node itself. At start, and when it changes.
+ */
+export interface NodeSeen {
+  /** Group of the node: by configuration, Slurm partition or Kubernetes label. */
+  node_group: string
+  /** Labels of the node, each "key=value". Source: the Kubernetes API. */
+  labels: string[]
+  /** Addresses of the interfaces of the node, loopback and link-local ones left out. */
+  addresses: string[]
+  /** Partitions of Slurm that the node is in. */
+  slurm_partitions: string[]
+}
+
+/** Rows of node_seen as columns. */
+export class NodeSeenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  node_group = new Uint32Array(0)
+  labels = new Uint32Array(0)
+  addresses = new Uint32Array(0)
+  slurm_partitions = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.node_group = grown(this.node_group, capacity)
+    this.labels = grown(this.labels, capacity)
+    this.addresses = grown(this.addresses, capacity)
+    this.slurm_partitions = grown(this.slurm_partitions, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<NodeSeen>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.node_group[row] = strings.index(values.node_group ?? '')
+    this.labels[row] = strings.index((values.labels ?? []).join('\0'))
+    this.addresses[row] = strings.index((values.addresses ?? []).join('\0'))
+    this.slurm_partitions[row] = strings.index((values.slurm_partitions ?? []).join('\0'))
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      node_group: bytesOf(this.node_group, rows),
+      labels: bytesOf(this.labels, rows),
+      addresses: bytesOf(this.addresses, rows),
+      slurm_partitions: bytesOf(this.slurm_partitions, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): NodeSeenColumns {
+    const to = new NodeSeenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.node_group = columnOf(Uint32Array, from.node_group, rows, 'node_group')
+    to.labels = columnOf(Uint32Array, from.labels, rows, 'labels')
+    to.addresses = columnOf(Uint32Array, from.addresses, rows, 'addresses')
+    to.slurm_partitions = columnOf(Uint32Array, from.slurm_partitions, rows, 'slurm_partitions')
+    return to
+  }
+}
+
+/**
+ * What is known of the node itself. At start, and when it changes.
+ */
+export class NodeSeenView extends EventView {
+  override readonly kind = 'node_seen'
+  override columns = new NodeSeenColumns()
+  /** Group of the node: by configuration, Slurm partition or Kubernetes label. */
+  get node_group(): string { return this.stringAt(this.columns.node_group[this.row]) }
+  /** Labels of the node, each "key=value". Source: the Kubernetes API. */
+  get labels(): string[] { return this.listAt(this.columns.labels[this.row]) }
+  /** Addresses of the interfaces of the node, loopback and link-local ones left out. */
+  get addresses(): string[] { return this.listAt(this.columns.addresses[this.row]) }
+  /** Partitions of Slurm that the node is in. */
+  get slurm_partitions(): string[] { return this.listAt(this.columns.slurm_partitions[this.row]) }
+}
+
+export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen'
 
 /** Values of each kind by its name. */
 export interface EventValues {
   process_exec: ProcessExec
   process_exit: ProcessExit
+  process_orphan: ProcessOrphan
   connection_open: ConnectionOpen
   connection_close: ConnectionClose
   connection_failed: ConnectionFailed
+  listen: Listen
+  datagram_flow: DatagramFlow
+  connection_repeat: ConnectionRepeat
+  unix_connection: UnixConnection
+  vsock_connection: VsockConnection
+  raw_socket: RawSocket
+  socket_received: SocketReceived
+  rdma_connection: RdmaConnection
+  cgroup_flood: CgroupFlood
+  dns_answer: DnsAnswer
+  secret_read: SecretRead
+  shared_file_written: SharedFileWritten
   agent_start: AgentStart
   probe_state: ProbeState
   gap: Gap
@@ -1719,15 +4178,30 @@ export interface EventValues {
   ledger: Ledger
   workload_seen: WorkloadSeen
   policy_applied: PolicyApplied
+  address_seen: AddressSeen
+  node_seen: NodeSeen
 }
 
 /** The view of each kind by its name. */
 export interface EventViews {
   process_exec: ProcessExecView
   process_exit: ProcessExitView
+  process_orphan: ProcessOrphanView
   connection_open: ConnectionOpenView
   connection_close: ConnectionCloseView
   connection_failed: ConnectionFailedView
+  listen: ListenView
+  datagram_flow: DatagramFlowView
+  connection_repeat: ConnectionRepeatView
+  unix_connection: UnixConnectionView
+  vsock_connection: VsockConnectionView
+  raw_socket: RawSocketView
+  socket_received: SocketReceivedView
+  rdma_connection: RdmaConnectionView
+  cgroup_flood: CgroupFloodView
+  dns_answer: DnsAnswerView
+  secret_read: SecretReadView
+  shared_file_written: SharedFileWrittenView
   agent_start: AgentStartView
   probe_state: ProbeStateView
   gap: GapView
@@ -1735,9 +4209,11 @@ export interface EventViews {
   ledger: LedgerView
   workload_seen: WorkloadSeenView
   policy_applied: PolicyAppliedView
+  address_seen: AddressSeenView
+  node_seen: NodeSeenView
 }
 
-export type KernelKind = 'process_exec' | 'process_exit' | 'connection_open' | 'connection_close' | 'connection_failed'
+export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written'
 
 /** What is known of a kind without an event of it. */
 export interface KindInfo {
@@ -1763,9 +4239,14 @@ export const kindInfos: readonly KindInfo[] = [
     fields: ['lifetime_ns', 'exit_code', 'exit_signal'],
   },
   {
+    kind: 'process_orphan', number: 13, dropClass: 'normal',
+    recordBytes: 72,
+    fields: ['children_unlisted'],
+  },
+  {
     kind: 'connection_open', number: 20, dropClass: 'normal',
     recordBytes: 120,
-    fields: ['local_addr', 'remote_addr', 'connection_id', 'netns', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source'],
+    fields: ['local_addr', 'remote_addr', 'connection_id', 'netns', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source', 'at_start'],
   },
   {
     kind: 'connection_close', number: 21, dropClass: 'low',
@@ -1778,9 +4259,69 @@ export const kindInfos: readonly KindInfo[] = [
     fields: ['local_addr', 'remote_addr', 'duration_ns', 'netns', 'local_port', 'remote_port', 'error', 'protocol'],
   },
   {
+    kind: 'listen', number: 23, dropClass: 'normal',
+    recordBytes: 96,
+    fields: ['local_addr', 'connection_id', 'netns', 'local_port', 'protocol', 'at_start'],
+  },
+  {
+    kind: 'datagram_flow', number: 24, dropClass: 'normal',
+    recordBytes: 152,
+    fields: ['local_addr', 'remote_addr', 'connection_id', 'bytes_sent', 'bytes_received', 'duration_ns', 'netns', 'packets_sent', 'packets_received', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source', 'report'],
+  },
+  {
+    kind: 'connection_repeat', number: 25, dropClass: 'normal',
+    recordBytes: 144,
+    fields: ['local_addr', 'remote_addr', 'bytes_sent', 'bytes_received', 'duration_ns', 'netns', 'opened', 'closed', 'failed', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source'],
+  },
+  {
+    kind: 'unix_connection', number: 26, dropClass: 'normal',
+    recordBytes: 208,
+    fields: ['path', 'peer_pid', 'peer_start_time', 'peer_cgroup_id', 'connection_id', 'netns', 'socket_type', 'abstract'],
+  },
+  {
+    kind: 'vsock_connection', number: 27, dropClass: 'normal',
+    recordBytes: 120,
+    fields: ['connection_id', 'bytes_sent', 'bytes_received', 'duration_ns', 'local_cid', 'remote_cid', 'local_port', 'remote_port', 'error', 'direction', 'report'],
+  },
+  {
+    kind: 'raw_socket', number: 28, dropClass: 'normal',
+    recordBytes: 88,
+    fields: ['connection_id', 'netns', 'family', 'protocol_number', 'socket_type', 'at_start'],
+  },
+  {
+    kind: 'socket_received', number: 29, dropClass: 'normal',
+    recordBytes: 128,
+    fields: ['local_addr', 'remote_addr', 'connection_id', 'owner_start_time', 'owner_pid', 'netns', 'local_port', 'remote_port', 'protocol', 'mechanism'],
+  },
+  {
+    kind: 'rdma_connection', number: 30, dropClass: 'normal',
+    recordBytes: 176,
+    fields: ['device', 'local_addr', 'remote_addr', 'connection_id', 'duration_ns', 'qp_num', 'remote_qp_num', 'netns', 'remote_lid', 'local_port', 'remote_port', 'protocol', 'direction', 'qp_type', 'transport', 'report'],
+  },
+  {
+    kind: 'cgroup_flood', number: 31, dropClass: 'critical',
+    recordBytes: 136,
+    fields: ['duration_ns', 'lost_connection_open', 'lost_connection_close', 'lost_connection_failed', 'lost_datagram_flow', 'lost_process_exec', 'lost_process_exit', 'lost_other', 'quota_per_s'],
+  },
+  {
+    kind: 'dns_answer', number: 32, dropClass: 'low',
+    recordBytes: 864,
+    fields: ['name', 'addresses', 'server_addr', 'netns', 'ttl_s', 'message_bytes', 'response_code', 'addresses_cut'],
+  },
+  {
+    kind: 'secret_read', number: 40, dropClass: 'normal',
+    recordBytes: 336,
+    fields: ['path', 'inode', 'device', 'secret'],
+  },
+  {
+    kind: 'shared_file_written', number: 41, dropClass: 'normal',
+    recordBytes: 344,
+    fields: ['path', 'inode', 'device', 'fs_magic', 'executable', 'path_cut'],
+  },
+  {
     kind: 'agent_start', number: 100, dropClass: 'critical',
     recordBytes: 0,
-    fields: ['version', 'kernel_release', 'architecture', 'scope_cgroup', 'previous_run', 'first_seq'],
+    fields: ['version', 'kernel_release', 'architecture', 'scope_cgroup', 'previous_run', 'first_seq', 'node_group'],
   },
   {
     kind: 'probe_state', number: 101, dropClass: 'critical',
@@ -1790,7 +4331,7 @@ export const kindInfos: readonly KindInfo[] = [
   {
     kind: 'gap', number: 102, dropClass: 'critical',
     recordBytes: 0,
-    fields: ['event_kind', 'count', 'from_time', 'to_time', 'stage', 'reason'],
+    fields: ['event_kind', 'count', 'from_time', 'to_time', 'stage', 'reason', 'cgroup_id'],
   },
   {
     kind: 'heartbeat', number: 103, dropClass: 'critical',
@@ -1805,12 +4346,22 @@ export const kindInfos: readonly KindInfo[] = [
   {
     kind: 'workload_seen', number: 105, dropClass: 'critical',
     recordBytes: 0,
-    fields: ['cgroup_id', 'cgroup_path', 'workload', 'container_id', 'pod_uid', 'systemd_unit', 'slurm_job'],
+    fields: ['cgroup_id', 'cgroup_path', 'workload', 'container_id', 'pod_uid', 'systemd_unit', 'slurm_job', 'namespace', 'pod_name', 'service_account', 'labels', 'owner', 'slurm_partition', 'slurm_user', 'slurm_job_name', 'facts_source'],
   },
   {
     kind: 'policy_applied', number: 106, dropClass: 'critical',
     recordBytes: 0,
     fields: ['sha256', 'text', 'path'],
+  },
+  {
+    kind: 'address_seen', number: 107, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['seen_addr', 'port', 'address_kind', 'workload', 'namespace', 'service_account', 'labels', 'on_node', 'gone', 'translated'],
+  },
+  {
+    kind: 'node_seen', number: 108, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['node_group', 'labels', 'addresses', 'slurm_partitions'],
   },
 ]
 
@@ -1832,6 +4383,9 @@ export const recordOffsets = {
     exit_code: 72,
     exit_signal: 73,
   },
+  process_orphan: {
+    children_unlisted: 64,
+  },
   connection_open: {
     local_addr: 64,
     remote_addr: 80,
@@ -1842,6 +4396,7 @@ export const recordOffsets = {
     protocol: 112,
     direction: 113,
     process_source: 114,
+    at_start: 115,
   },
   connection_close: {
     local_addr: 64,
@@ -1870,6 +4425,143 @@ export const recordOffsets = {
     error: 112,
     protocol: 114,
   },
+  listen: {
+    local_addr: 64,
+    connection_id: 80,
+    netns: 88,
+    local_port: 92,
+    protocol: 94,
+    at_start: 95,
+  },
+  datagram_flow: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    bytes_sent: 104,
+    bytes_received: 112,
+    duration_ns: 120,
+    netns: 128,
+    packets_sent: 132,
+    packets_received: 136,
+    local_port: 140,
+    remote_port: 142,
+    protocol: 144,
+    direction: 145,
+    process_source: 146,
+    report: 147,
+  },
+  connection_repeat: {
+    local_addr: 64,
+    remote_addr: 80,
+    bytes_sent: 96,
+    bytes_received: 104,
+    duration_ns: 112,
+    netns: 120,
+    opened: 124,
+    closed: 128,
+    failed: 132,
+    local_port: 136,
+    remote_port: 138,
+    protocol: 140,
+    direction: 141,
+    process_source: 142,
+  },
+  unix_connection: {
+    path: 64,
+    peer_pid: 172,
+    peer_start_time: 176,
+    peer_cgroup_id: 184,
+    connection_id: 192,
+    netns: 200,
+    socket_type: 204,
+    abstract: 205,
+  },
+  vsock_connection: {
+    connection_id: 64,
+    bytes_sent: 72,
+    bytes_received: 80,
+    duration_ns: 88,
+    local_cid: 96,
+    remote_cid: 100,
+    local_port: 104,
+    remote_port: 108,
+    error: 112,
+    direction: 114,
+    report: 115,
+  },
+  raw_socket: {
+    connection_id: 64,
+    netns: 72,
+    family: 76,
+    protocol_number: 78,
+    socket_type: 80,
+    at_start: 81,
+  },
+  socket_received: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    owner_start_time: 104,
+    owner_pid: 112,
+    netns: 116,
+    local_port: 120,
+    remote_port: 122,
+    protocol: 124,
+    mechanism: 125,
+  },
+  rdma_connection: {
+    device: 64,
+    local_addr: 96,
+    remote_addr: 112,
+    connection_id: 128,
+    duration_ns: 136,
+    qp_num: 144,
+    remote_qp_num: 148,
+    netns: 152,
+    remote_lid: 156,
+    local_port: 160,
+    remote_port: 162,
+    protocol: 164,
+    direction: 165,
+    qp_type: 166,
+    transport: 167,
+    report: 168,
+  },
+  cgroup_flood: {
+    duration_ns: 64,
+    lost_connection_open: 72,
+    lost_connection_close: 80,
+    lost_connection_failed: 88,
+    lost_datagram_flow: 96,
+    lost_process_exec: 104,
+    lost_process_exit: 112,
+    lost_other: 120,
+    quota_per_s: 128,
+  },
+  dns_answer: {
+    name: 64,
+    addresses: 320,
+    server_addr: 832,
+    netns: 848,
+    ttl_s: 852,
+    message_bytes: 856,
+    response_code: 858,
+    addresses_cut: 859,
+  },
+  secret_read: {
+    path: 64,
+    inode: 320,
+    device: 328,
+    secret: 332,
+  },
+  shared_file_written: {
+    path: 64,
+    inode: 320,
+    device: 328,
+    fs_magic: 332,
+    executable: 336,
+    path_cut: 337,
+  },
 } as const
 
 /** Empty columns for every kind. */
@@ -1877,9 +4569,22 @@ export function newColumns() {
   return {
     process_exec: new ProcessExecColumns(),
     process_exit: new ProcessExitColumns(),
+    process_orphan: new ProcessOrphanColumns(),
     connection_open: new ConnectionOpenColumns(),
     connection_close: new ConnectionCloseColumns(),
     connection_failed: new ConnectionFailedColumns(),
+    listen: new ListenColumns(),
+    datagram_flow: new DatagramFlowColumns(),
+    connection_repeat: new ConnectionRepeatColumns(),
+    unix_connection: new UnixConnectionColumns(),
+    vsock_connection: new VsockConnectionColumns(),
+    raw_socket: new RawSocketColumns(),
+    socket_received: new SocketReceivedColumns(),
+    rdma_connection: new RdmaConnectionColumns(),
+    cgroup_flood: new CgroupFloodColumns(),
+    dns_answer: new DnsAnswerColumns(),
+    secret_read: new SecretReadColumns(),
+    shared_file_written: new SharedFileWrittenColumns(),
     agent_start: new AgentStartColumns(),
     probe_state: new ProbeStateColumns(),
     gap: new GapColumns(),
@@ -1887,6 +4592,8 @@ export function newColumns() {
     ledger: new LedgerColumns(),
     workload_seen: new WorkloadSeenColumns(),
     policy_applied: new PolicyAppliedColumns(),
+    address_seen: new AddressSeenColumns(),
+    node_seen: new NodeSeenColumns(),
   }
 }
 
@@ -1897,9 +4604,22 @@ export function newViews(): EventViews {
   return {
     process_exec: new ProcessExecView(),
     process_exit: new ProcessExitView(),
+    process_orphan: new ProcessOrphanView(),
     connection_open: new ConnectionOpenView(),
     connection_close: new ConnectionCloseView(),
     connection_failed: new ConnectionFailedView(),
+    listen: new ListenView(),
+    datagram_flow: new DatagramFlowView(),
+    connection_repeat: new ConnectionRepeatView(),
+    unix_connection: new UnixConnectionView(),
+    vsock_connection: new VsockConnectionView(),
+    raw_socket: new RawSocketView(),
+    socket_received: new SocketReceivedView(),
+    rdma_connection: new RdmaConnectionView(),
+    cgroup_flood: new CgroupFloodView(),
+    dns_answer: new DnsAnswerView(),
+    secret_read: new SecretReadView(),
+    shared_file_written: new SharedFileWrittenView(),
     agent_start: new AgentStartView(),
     probe_state: new ProbeStateView(),
     gap: new GapView(),
@@ -1907,6 +4627,8 @@ export function newViews(): EventViews {
     ledger: new LedgerView(),
     workload_seen: new WorkloadSeenView(),
     policy_applied: new PolicyAppliedView(),
+    address_seen: new AddressSeenView(),
+    node_seen: new NodeSeenView(),
   }
 }
 
@@ -1916,9 +4638,22 @@ type Decode = (from: Partial<ColumnMessage>, rows: number) => unknown
 export const decodeColumns: Record<EventKind, Decode> = {
   process_exec: ProcessExecColumns.decode,
   process_exit: ProcessExitColumns.decode,
+  process_orphan: ProcessOrphanColumns.decode,
   connection_open: ConnectionOpenColumns.decode,
   connection_close: ConnectionCloseColumns.decode,
   connection_failed: ConnectionFailedColumns.decode,
+  listen: ListenColumns.decode,
+  datagram_flow: DatagramFlowColumns.decode,
+  connection_repeat: ConnectionRepeatColumns.decode,
+  unix_connection: UnixConnectionColumns.decode,
+  vsock_connection: VsockConnectionColumns.decode,
+  raw_socket: RawSocketColumns.decode,
+  socket_received: SocketReceivedColumns.decode,
+  rdma_connection: RdmaConnectionColumns.decode,
+  cgroup_flood: CgroupFloodColumns.decode,
+  dns_answer: DnsAnswerColumns.decode,
+  secret_read: SecretReadColumns.decode,
+  shared_file_written: SharedFileWrittenColumns.decode,
   agent_start: AgentStartColumns.decode,
   probe_state: ProbeStateColumns.decode,
   gap: GapColumns.decode,
@@ -1926,6 +4661,8 @@ export const decodeColumns: Record<EventKind, Decode> = {
   ledger: LedgerColumns.decode,
   workload_seen: WorkloadSeenColumns.decode,
   policy_applied: PolicyAppliedColumns.decode,
+  address_seen: AddressSeenColumns.decode,
+  node_seen: NodeSeenColumns.decode,
 }
 
 /** Adds the record at `at`. One case per kind the kernel makes. */
@@ -1938,12 +4675,38 @@ export function appendRecord(
       return columns.process_exec.appendRecord(record, at, process, strings)
     case 11:
       return columns.process_exit.appendRecord(record, at, process, strings)
+    case 13:
+      return columns.process_orphan.appendRecord(record, at, process, strings)
     case 20:
       return columns.connection_open.appendRecord(record, at, process, strings)
     case 21:
       return columns.connection_close.appendRecord(record, at, process, strings)
     case 22:
       return columns.connection_failed.appendRecord(record, at, process, strings)
+    case 23:
+      return columns.listen.appendRecord(record, at, process, strings)
+    case 24:
+      return columns.datagram_flow.appendRecord(record, at, process, strings)
+    case 25:
+      return columns.connection_repeat.appendRecord(record, at, process, strings)
+    case 26:
+      return columns.unix_connection.appendRecord(record, at, process, strings)
+    case 27:
+      return columns.vsock_connection.appendRecord(record, at, process, strings)
+    case 28:
+      return columns.raw_socket.appendRecord(record, at, process, strings)
+    case 29:
+      return columns.socket_received.appendRecord(record, at, process, strings)
+    case 30:
+      return columns.rdma_connection.appendRecord(record, at, process, strings)
+    case 31:
+      return columns.cgroup_flood.appendRecord(record, at, process, strings)
+    case 32:
+      return columns.dns_answer.appendRecord(record, at, process, strings)
+    case 40:
+      return columns.secret_read.appendRecord(record, at, process, strings)
+    case 41:
+      return columns.shared_file_written.appendRecord(record, at, process, strings)
     default: throw new RangeError(`kind ${kind} is not made in the kernel`)
   }
 }

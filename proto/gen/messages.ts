@@ -272,6 +272,10 @@ export const descriptor: INamespace = {
        "type": "ProcessExitColumns",
        "id": 11
       },
+      "process_orphan": {
+       "type": "ProcessOrphanColumns",
+       "id": 13
+      },
       "connection_open": {
        "type": "ConnectionOpenColumns",
        "id": 20
@@ -283,6 +287,54 @@ export const descriptor: INamespace = {
       "connection_failed": {
        "type": "ConnectionFailedColumns",
        "id": 22
+      },
+      "listen": {
+       "type": "ListenColumns",
+       "id": 23
+      },
+      "datagram_flow": {
+       "type": "DatagramFlowColumns",
+       "id": 24
+      },
+      "connection_repeat": {
+       "type": "ConnectionRepeatColumns",
+       "id": 25
+      },
+      "unix_connection": {
+       "type": "UnixConnectionColumns",
+       "id": 26
+      },
+      "vsock_connection": {
+       "type": "VsockConnectionColumns",
+       "id": 27
+      },
+      "raw_socket": {
+       "type": "RawSocketColumns",
+       "id": 28
+      },
+      "socket_received": {
+       "type": "SocketReceivedColumns",
+       "id": 29
+      },
+      "rdma_connection": {
+       "type": "RdmaConnectionColumns",
+       "id": 30
+      },
+      "cgroup_flood": {
+       "type": "CgroupFloodColumns",
+       "id": 31
+      },
+      "dns_answer": {
+       "type": "DnsAnswerColumns",
+       "id": 32
+      },
+      "secret_read": {
+       "type": "SecretReadColumns",
+       "id": 40
+      },
+      "shared_file_written": {
+       "type": "SharedFileWrittenColumns",
+       "id": 41
       },
       "agent_start": {
        "type": "AgentStartColumns",
@@ -311,6 +363,14 @@ export const descriptor: INamespace = {
       "policy_applied": {
        "type": "PolicyAppliedColumns",
        "id": 106
+      },
+      "address_seen": {
+       "type": "AddressSeenColumns",
+       "id": 107
+      },
+      "node_seen": {
+       "type": "NodeSeenColumns",
+       "id": 108
       }
      }
     },
@@ -430,6 +490,22 @@ export const descriptor: INamespace = {
       }
      }
     },
+    "ProcessOrphanColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "children_unlisted": {
+       "type": "bytes",
+       "id": 1
+      }
+     }
+    },
     "ConnectionOpenColumns": {
      "fields": {
       "time": {
@@ -475,6 +551,10 @@ export const descriptor: INamespace = {
       "process_source": {
        "type": "bytes",
        "id": 9
+      },
+      "at_start": {
+       "type": "bytes",
+       "id": 10
       }
      }
     },
@@ -594,6 +674,602 @@ export const descriptor: INamespace = {
       }
      }
     },
+    "ListenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 2
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 3
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 4
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 5
+      },
+      "at_start": {
+       "type": "bytes",
+       "id": 6
+      }
+     }
+    },
+    "DatagramFlowColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 3
+      },
+      "bytes_sent": {
+       "type": "bytes",
+       "id": 4
+      },
+      "bytes_received": {
+       "type": "bytes",
+       "id": 5
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 7
+      },
+      "packets_sent": {
+       "type": "bytes",
+       "id": 8
+      },
+      "packets_received": {
+       "type": "bytes",
+       "id": 9
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 10
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 11
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 12
+      },
+      "direction": {
+       "type": "bytes",
+       "id": 13
+      },
+      "process_source": {
+       "type": "bytes",
+       "id": 14
+      },
+      "report": {
+       "type": "bytes",
+       "id": 15
+      }
+     }
+    },
+    "ConnectionRepeatColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "bytes_sent": {
+       "type": "bytes",
+       "id": 3
+      },
+      "bytes_received": {
+       "type": "bytes",
+       "id": 4
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 5
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "opened": {
+       "type": "bytes",
+       "id": 7
+      },
+      "closed": {
+       "type": "bytes",
+       "id": 8
+      },
+      "failed": {
+       "type": "bytes",
+       "id": 9
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 10
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 11
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 12
+      },
+      "direction": {
+       "type": "bytes",
+       "id": 13
+      },
+      "process_source": {
+       "type": "bytes",
+       "id": 14
+      }
+     }
+    },
+    "UnixConnectionColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "peer_pid": {
+       "type": "bytes",
+       "id": 2
+      },
+      "peer_start_time": {
+       "type": "bytes",
+       "id": 3
+      },
+      "peer_cgroup_id": {
+       "type": "bytes",
+       "id": 4
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 5
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "socket_type": {
+       "type": "bytes",
+       "id": 7
+      },
+      "abstract": {
+       "type": "bytes",
+       "id": 8
+      }
+     }
+    },
+    "VsockConnectionColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 1
+      },
+      "bytes_sent": {
+       "type": "bytes",
+       "id": 2
+      },
+      "bytes_received": {
+       "type": "bytes",
+       "id": 3
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 4
+      },
+      "local_cid": {
+       "type": "bytes",
+       "id": 5
+      },
+      "remote_cid": {
+       "type": "bytes",
+       "id": 6
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 7
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 8
+      },
+      "error": {
+       "type": "bytes",
+       "id": 9
+      },
+      "direction": {
+       "type": "bytes",
+       "id": 10
+      },
+      "report": {
+       "type": "bytes",
+       "id": 11
+      }
+     }
+    },
+    "RawSocketColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 1
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 2
+      },
+      "family": {
+       "type": "bytes",
+       "id": 3
+      },
+      "protocol_number": {
+       "type": "bytes",
+       "id": 4
+      },
+      "socket_type": {
+       "type": "bytes",
+       "id": 5
+      },
+      "at_start": {
+       "type": "bytes",
+       "id": 6
+      }
+     }
+    },
+    "SocketReceivedColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 3
+      },
+      "owner_start_time": {
+       "type": "bytes",
+       "id": 4
+      },
+      "owner_pid": {
+       "type": "bytes",
+       "id": 5
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 7
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 8
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 9
+      },
+      "mechanism": {
+       "type": "bytes",
+       "id": 10
+      }
+     }
+    },
+    "RdmaConnectionColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "device": {
+       "type": "bytes",
+       "id": 1
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 3
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 4
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 5
+      },
+      "qp_num": {
+       "type": "bytes",
+       "id": 6
+      },
+      "remote_qp_num": {
+       "type": "bytes",
+       "id": 7
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 8
+      },
+      "remote_lid": {
+       "type": "bytes",
+       "id": 9
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 10
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 11
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 12
+      },
+      "direction": {
+       "type": "bytes",
+       "id": 13
+      },
+      "qp_type": {
+       "type": "bytes",
+       "id": 14
+      },
+      "transport": {
+       "type": "bytes",
+       "id": 15
+      },
+      "report": {
+       "type": "bytes",
+       "id": 16
+      }
+     }
+    },
+    "CgroupFloodColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 1
+      },
+      "lost_connection_open": {
+       "type": "bytes",
+       "id": 2
+      },
+      "lost_connection_close": {
+       "type": "bytes",
+       "id": 3
+      },
+      "lost_connection_failed": {
+       "type": "bytes",
+       "id": 4
+      },
+      "lost_datagram_flow": {
+       "type": "bytes",
+       "id": 5
+      },
+      "lost_process_exec": {
+       "type": "bytes",
+       "id": 6
+      },
+      "lost_process_exit": {
+       "type": "bytes",
+       "id": 7
+      },
+      "lost_other": {
+       "type": "bytes",
+       "id": 8
+      },
+      "quota_per_s": {
+       "type": "bytes",
+       "id": 9
+      }
+     }
+    },
+    "DnsAnswerColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "name": {
+       "type": "bytes",
+       "id": 1
+      },
+      "addresses": {
+       "type": "bytes",
+       "id": 2
+      },
+      "server_addr": {
+       "type": "bytes",
+       "id": 3
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 4
+      },
+      "ttl_s": {
+       "type": "bytes",
+       "id": 5
+      },
+      "message_bytes": {
+       "type": "bytes",
+       "id": 6
+      },
+      "response_code": {
+       "type": "bytes",
+       "id": 7
+      },
+      "addresses_cut": {
+       "type": "bytes",
+       "id": 8
+      }
+     }
+    },
+    "SecretReadColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 2
+      },
+      "device": {
+       "type": "bytes",
+       "id": 3
+      },
+      "secret": {
+       "type": "bytes",
+       "id": 4
+      }
+     }
+    },
+    "SharedFileWrittenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 2
+      },
+      "device": {
+       "type": "bytes",
+       "id": 3
+      },
+      "fs_magic": {
+       "type": "bytes",
+       "id": 4
+      },
+      "executable": {
+       "type": "bytes",
+       "id": 5
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 6
+      }
+     }
+    },
     "AgentStartColumns": {
      "fields": {
       "time": {
@@ -627,6 +1303,10 @@ export const descriptor: INamespace = {
       "first_seq": {
        "type": "bytes",
        "id": 6
+      },
+      "node_group": {
+       "type": "bytes",
+       "id": 7
       }
      }
     },
@@ -703,6 +1383,10 @@ export const descriptor: INamespace = {
       "reason": {
        "type": "bytes",
        "id": 6
+      },
+      "cgroup_id": {
+       "type": "bytes",
+       "id": 7
       }
      }
     },
@@ -819,6 +1503,42 @@ export const descriptor: INamespace = {
       "slurm_job": {
        "type": "bytes",
        "id": 7
+      },
+      "namespace": {
+       "type": "bytes",
+       "id": 8
+      },
+      "pod_name": {
+       "type": "bytes",
+       "id": 9
+      },
+      "service_account": {
+       "type": "bytes",
+       "id": 10
+      },
+      "labels": {
+       "type": "bytes",
+       "id": 11
+      },
+      "owner": {
+       "type": "bytes",
+       "id": 12
+      },
+      "slurm_partition": {
+       "type": "bytes",
+       "id": 13
+      },
+      "slurm_user": {
+       "type": "bytes",
+       "id": 14
+      },
+      "slurm_job_name": {
+       "type": "bytes",
+       "id": 15
+      },
+      "facts_source": {
+       "type": "bytes",
+       "id": 16
       }
      }
     },
@@ -843,6 +1563,86 @@ export const descriptor: INamespace = {
       "path": {
        "type": "bytes",
        "id": 3
+      }
+     }
+    },
+    "AddressSeenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "seen_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "port": {
+       "type": "bytes",
+       "id": 2
+      },
+      "address_kind": {
+       "type": "bytes",
+       "id": 3
+      },
+      "workload": {
+       "type": "bytes",
+       "id": 4
+      },
+      "namespace": {
+       "type": "bytes",
+       "id": 5
+      },
+      "service_account": {
+       "type": "bytes",
+       "id": 6
+      },
+      "labels": {
+       "type": "bytes",
+       "id": 7
+      },
+      "on_node": {
+       "type": "bytes",
+       "id": 8
+      },
+      "gone": {
+       "type": "bytes",
+       "id": 9
+      },
+      "translated": {
+       "type": "bytes",
+       "id": 10
+      }
+     }
+    },
+    "NodeSeenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "node_group": {
+       "type": "bytes",
+       "id": 1
+      },
+      "labels": {
+       "type": "bytes",
+       "id": 2
+      },
+      "addresses": {
+       "type": "bytes",
+       "id": 3
+      },
+      "slurm_partitions": {
+       "type": "bytes",
+       "id": 4
       }
      }
     }

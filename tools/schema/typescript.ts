@@ -91,7 +91,7 @@ function columnsClass(name: string, message: Message, kind?: Kind): string[] {
     '  rows = 0',
     ...common,
     ...fields.map((field) => `  ${field.name} = new ${arrayOf[field.column]}(0)`),
-    ...fields.filter((field) => field.column === 'address')
+    ...fields.filter((field) => field.column === 'address' && field.kernel)
       .map((field) => `  private ${field.name}_words = new Uint32Array(0)`),
     '',
     ...growMethod(fields, kind),
@@ -119,7 +119,7 @@ function growMethod(fields: Field[], kind?: Kind): string[] {
     ...fields.flatMap((field) => {
       const count = perRow[field.column]
       const line = `    this.${field.name} = grown(this.${field.name}, ${count === 1 ? '' : `${count} * `}capacity)`
-      return field.column === 'address'
+      return field.column === 'address' && field.kernel
         ? [line, `    this.${field.name}_words = new Uint32Array(this.${field.name}.buffer)`]
         : [line]
     }),
