@@ -6,6 +6,7 @@
 #define KIND_PROCESS_EXEC 10
 #define KIND_PROCESS_EXIT 11
 #define KIND_PROCESS_ORPHAN 13
+#define KIND_PROCESS_STDIO 14
 #define KIND_CONNECTION_OPEN 20
 #define KIND_CONNECTION_CLOSE 21
 #define KIND_CONNECTION_FAILED 22
@@ -137,6 +138,32 @@ struct process_orphan {
 	u8 _pad[4];
 };
 _Static_assert(sizeof(struct process_orphan) == 72, "struct process_orphan has a hole");
+
+/*
+ * A process ran a program with an internet socket as standard input, output or error. Comes with the
+ * process_exec of the same time. One for each socket.
+ */
+struct process_stdio {
+	struct record_header header;
+	/* Local address of the socket. */
+	u8 local_addr[16];
+	/* Remote address of the socket. */
+	u8 remote_addr[16];
+	/* The socket's cookie, as in ConnectionOpen; 0 when it has none yet. Opaque. */
+	u64 connection_id;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Local port. */
+	u16 local_port;
+	/* Remote port. */
+	u16 remote_port;
+	/* Transport protocol. */
+	u8 protocol;
+	/* Which descriptors it is: bit 0 standard input, bit 1 output, bit 2 error. */
+	u8 descriptors;
+	u8 _pad[6];
+};
+_Static_assert(sizeof(struct process_stdio) == 120, "struct process_stdio has a hole");
 
 /*
  * A connection was established. Of a connection between two processes of one node there are two:

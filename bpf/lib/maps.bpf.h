@@ -69,6 +69,7 @@ union record {
 	struct process_exec process_exec;
 	struct process_exit process_exit;
 	struct process_orphan process_orphan;
+	struct process_stdio process_stdio;
 	struct connection_open connection_open;
 	struct connection_close connection_close;
 	struct connection_failed connection_failed;

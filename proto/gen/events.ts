@@ -473,6 +473,166 @@ export class ProcessOrphanView extends EventView {
 }
 
 /**
+ * A process ran a program with an internet socket as standard input, output or error. Comes with the
+ * process_exec of the same time. One for each socket.
+ */
+export interface ProcessStdio {
+  /** Local address of the socket. */
+  local_addr: string
+  /** Remote address of the socket. */
+  remote_addr: string
+  /** The socket's cookie, as in ConnectionOpen; 0 when it has none yet. Opaque. */
+  connection_id: bigint
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Local port. */
+  local_port: number
+  /** Remote port. */
+  remote_port: number
+  /** Transport protocol. */
+  protocol: string
+  /** Which descriptors it is: bit 0 standard input, bit 1 output, bit 2 error. */
+  descriptors: number
+}
+
+/** Rows of process_stdio as columns. */
+export class ProcessStdioColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  descriptors = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.descriptors = grown(this.descriptors, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.remote_addr_words[4 * row] = u32[word + 20]
+    this.remote_addr_words[4 * row + 1] = u32[word + 21]
+    this.remote_addr_words[4 * row + 2] = u32[word + 22]
+    this.remote_addr_words[4 * row + 3] = u32[word + 23]
+    this.connection_id[2 * row] = u32[word + 24]
+    this.connection_id[2 * row + 1] = u32[word + 25]
+    this.netns[row] = u32[word + 26]
+    this.local_port[row] = u16[2 * word + 54]
+    this.remote_port[row] = u16[2 * word + 55]
+    this.protocol[row] = u8[at + 112]
+    this.descriptors[row] = u8[at + 113]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<ProcessStdio>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.descriptors[row] = values.descriptors ?? 0
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      descriptors: bytesOf(this.descriptors, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ProcessStdioColumns {
+    const to = new ProcessStdioColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.descriptors = columnOf(Uint8Array, from.descriptors, rows, 'descriptors')
+    return to
+  }
+}
+
+/**
+ * A process ran a program with an internet socket as standard input, output or error. Comes with the
+ * process_exec of the same time. One for each socket.
+ */
+export class ProcessStdioView extends EventView {
+  override readonly kind = 'process_stdio'
+  override columns = new ProcessStdioColumns()
+  /** Local address of the socket. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address of the socket. */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** The socket's cookie, as in ConnectionOpen; 0 when it has none yet. Opaque. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Local port. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Transport protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** Which descriptors it is: bit 0 standard input, bit 1 output, bit 2 error. */
+  get descriptors(): number { return this.columns.descriptors[this.row] }
+}
+
+/**
  * A connection was established. Of a connection between two processes of one node there are two:
  * one outgoing, one accepted.
  */
@@ -4149,13 +4309,14 @@ export class NodeSeenView extends EventView {
   get slurm_partitions(): string[] { return this.listAt(this.columns.slurm_partitions[this.row]) }
 }
 
-export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen'
+export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen'
 
 /** Values of each kind by its name. */
 export interface EventValues {
   process_exec: ProcessExec
   process_exit: ProcessExit
   process_orphan: ProcessOrphan
+  process_stdio: ProcessStdio
   connection_open: ConnectionOpen
   connection_close: ConnectionClose
   connection_failed: ConnectionFailed
@@ -4187,6 +4348,7 @@ export interface EventViews {
   process_exec: ProcessExecView
   process_exit: ProcessExitView
   process_orphan: ProcessOrphanView
+  process_stdio: ProcessStdioView
   connection_open: ConnectionOpenView
   connection_close: ConnectionCloseView
   connection_failed: ConnectionFailedView
@@ -4213,7 +4375,7 @@ export interface EventViews {
   node_seen: NodeSeenView
 }
 
-export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written'
+export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written'
 
 /** What is known of a kind without an event of it. */
 export interface KindInfo {
@@ -4242,6 +4404,11 @@ export const kindInfos: readonly KindInfo[] = [
     kind: 'process_orphan', number: 13, dropClass: 'normal',
     recordBytes: 72,
     fields: ['children_unlisted'],
+  },
+  {
+    kind: 'process_stdio', number: 14, dropClass: 'normal',
+    recordBytes: 120,
+    fields: ['local_addr', 'remote_addr', 'connection_id', 'netns', 'local_port', 'remote_port', 'protocol', 'descriptors'],
   },
   {
     kind: 'connection_open', number: 20, dropClass: 'normal',
@@ -4385,6 +4552,16 @@ export const recordOffsets = {
   },
   process_orphan: {
     children_unlisted: 64,
+  },
+  process_stdio: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    netns: 104,
+    local_port: 108,
+    remote_port: 110,
+    protocol: 112,
+    descriptors: 113,
   },
   connection_open: {
     local_addr: 64,
@@ -4570,6 +4747,7 @@ export function newColumns() {
     process_exec: new ProcessExecColumns(),
     process_exit: new ProcessExitColumns(),
     process_orphan: new ProcessOrphanColumns(),
+    process_stdio: new ProcessStdioColumns(),
     connection_open: new ConnectionOpenColumns(),
     connection_close: new ConnectionCloseColumns(),
     connection_failed: new ConnectionFailedColumns(),
@@ -4605,6 +4783,7 @@ export function newViews(): EventViews {
     process_exec: new ProcessExecView(),
     process_exit: new ProcessExitView(),
     process_orphan: new ProcessOrphanView(),
+    process_stdio: new ProcessStdioView(),
     connection_open: new ConnectionOpenView(),
     connection_close: new ConnectionCloseView(),
     connection_failed: new ConnectionFailedView(),
@@ -4639,6 +4818,7 @@ export const decodeColumns: Record<EventKind, Decode> = {
   process_exec: ProcessExecColumns.decode,
   process_exit: ProcessExitColumns.decode,
   process_orphan: ProcessOrphanColumns.decode,
+  process_stdio: ProcessStdioColumns.decode,
   connection_open: ConnectionOpenColumns.decode,
   connection_close: ConnectionCloseColumns.decode,
   connection_failed: ConnectionFailedColumns.decode,
@@ -4677,6 +4857,8 @@ export function appendRecord(
       return columns.process_exit.appendRecord(record, at, process, strings)
     case 13:
       return columns.process_orphan.appendRecord(record, at, process, strings)
+    case 14:
+      return columns.process_stdio.appendRecord(record, at, process, strings)
     case 20:
       return columns.connection_open.appendRecord(record, at, process, strings)
     case 21:

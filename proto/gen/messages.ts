@@ -276,6 +276,10 @@ export const descriptor: INamespace = {
        "type": "ProcessOrphanColumns",
        "id": 13
       },
+      "process_stdio": {
+       "type": "ProcessStdioColumns",
+       "id": 14
+      },
       "connection_open": {
        "type": "ConnectionOpenColumns",
        "id": 20
@@ -503,6 +507,50 @@ export const descriptor: INamespace = {
       "children_unlisted": {
        "type": "bytes",
        "id": 1
+      }
+     }
+    },
+    "ProcessStdioColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 3
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 4
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 5
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 6
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 7
+      },
+      "descriptors": {
+       "type": "bytes",
+       "id": 8
       }
      }
     },
