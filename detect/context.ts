@@ -2,7 +2,7 @@
 import type { CompiledPolicy } from '../policy/compile.ts'
 import type { EventView } from '../proto/event-view.ts'
 import type { EventViews } from '../proto/gen/events.ts'
-import { unitOf } from './cgroup-table.ts'
+import { unitOf } from './names/cgroup-table.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'

@@ -5,8 +5,8 @@
  */
 import type { Batch } from '../proto/batch.ts'
 import type { ProcessExecView, WorkloadSeenView } from '../proto/gen/events.ts'
-import { CgroupTable } from './cgroup-table.ts'
-import type { Cgroup, CgroupSnapshot } from './cgroup-table.ts'
+import { CgroupTable } from './names/cgroup-table.ts'
+import type { Cgroup, CgroupSnapshot } from './names/cgroup-table.ts'
 import type { Source } from './source-table.ts'
 
 /** A process, as far as it is known. 64-bit start times are two words, low one first. */

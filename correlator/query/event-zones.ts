@@ -1,5 +1,5 @@
 /** The zones of an event by a policy. Events do not hold them, so that a changed policy counts. */
-import { unitOf } from '../../detect/cgroup-table.ts'
+import { unitOf } from '../../detect/names/cgroup-table.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
 import { NO_ZONE } from '../../policy/compile.ts'
 import type { Batch } from '../../proto/batch.ts'

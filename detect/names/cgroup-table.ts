@@ -1,5 +1,5 @@
 /** What is known of cgroups. Processes point here, so that a late fact reaches all at once. */
-import type { WorkloadSeenView } from '../proto/gen/events.ts'
+import type { WorkloadSeenView } from '../../proto/gen/events.ts'
 
 export interface Cgroup {
   number: number
