@@ -15,12 +15,12 @@ const code = tracked.filter((file) => /\.(ts|c|h|cc|sh)$/.test(file) && !generat
 
 /** What each folder may import of ours. A folder that is not here is not part of the product. */
 const mayImport: Record<string, string[]> = {
-  proto: [], log: [], native: [],
+  proto: [], log: [], native: [], kubernetes: [],
   policy: ['proto'],
-  agent: ['native', 'proto', 'log', 'policy'],
+  agent: ['native', 'proto', 'log', 'policy', 'kubernetes'],
   detect: ['proto', 'policy'],
   detectors: ['detect', 'policy', 'proto'],
-  correlator: ['detect', 'detectors', 'log', 'policy', 'proto'],
+  correlator: ['detect', 'detectors', 'kubernetes', 'log', 'policy', 'proto'],
   cli: ['agent', 'correlator', 'detect', 'detectors', 'drills', 'log', 'native', 'policy', 'proto'],
   drills: ['agent', 'detect', 'native', 'policy', 'proto'],
 }
