@@ -13,9 +13,14 @@ import { connectionKey } from './pairing.ts'
 import type { End, Pairing } from './pairing.ts'
 import type { Source, SourceTable } from './source-table.ts'
 
-/** Events of connections, whose addresses are 16 bytes in a column. */
-export type ConnectionEvent =
-  EventViews['connection_open'] | EventViews['connection_close'] | EventViews['connection_failed']
+/** Events of connections and flows of all protocols; their columns have the same names. */
+export type ConnectionEvent = EventViews[
+  'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
+  'datagram_flow' | 'rdma_connection']
+
+/** Those that stand for one connection, and know their direction. */
+export type OneConnectionEvent = Exclude<
+  ConnectionEvent, EventViews['connection_failed' | 'connection_repeat']>
 
 /** The other end of a connection, when it is watched too. */
 export interface Peer {
@@ -147,15 +152,13 @@ export class Context {
   }
 
   /** The connection as a number that is the same from both ends. A state can be kept by it. */
-  connection(event: EventViews['connection_open'] | EventViews['connection_close']): number {
+  connection(event: OneConnectionEvent): number {
     const { connectionKey: key } = this
     if (!this.keyed) this.makeConnectionKey(event)
     return (key.high & 0x1fffff) * 4294967296 + key.low
   }
 
-  private makeConnectionKey(
-    event: EventViews['connection_open'] | EventViews['connection_close'],
-  ): void {
+  private makeConnectionKey(event: OneConnectionEvent): void {
     this.keyed = true
     const { columns, row } = event
     const { local_addr: near, remote_addr: far, local_port, remote_port } = columns
@@ -164,13 +167,17 @@ export class Context {
       ? Math.imul(this.source!.number, 0x9e3779b1) ^ columns.netns[row] : 0
     const protocol = columns.protocol[row]
     const { connectionKey: key } = this
-    if (columns.direction[row] === ACCEPTED) {
-      connectionKey(far, at, remote_port[row], near, at, local_port[row], protocol, place, key)
-    } else connectionKey(near, at, local_port[row], far, at, remote_port[row], protocol, place, key)
+    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
+    const rdma = event.kind === 'rdma_connection' ? event.columns : null
+    const nearPort = rdma?.qp_num[row] ?? local_port[row]
+    const farPort = rdma?.remote_qp_num[row] ?? remote_port[row]
+    if (sideOf(event) === ACCEPTED) {
+      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, key)
+    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, key)
   }
 
   /** The other end, when its event came before this one. */
-  peer(event: EventViews['connection_open']): Peer | null {
+  peer(event: OneConnectionEvent): Peer | null {
     if (this.met) return this.peerFound
     this.met = true
     this.peerFound = null
@@ -178,9 +185,8 @@ export class Context {
     this.end.process = this.process?.number ?? 0
     this.end.source = this.source!.number
     this.end.seq = event.seq
-    const direction = event.columns.direction[event.row]
     const { connectionKey: key, end, other } = this
-    if (!this.pairing.meet(key, direction, end, this.watermarkMs, other)) return null
+    if (!this.pairing.meet(key, sideOf(event), end, this.watermarkMs, other)) return null
     const source = this.sources.get(other.source)
     if (source === null) return null
     const { node_id, boot_id } = source
@@ -270,6 +276,20 @@ export class Context {
   private subjectOfEvent(): string {
     return this.process !== null ? this.subjectOf(this.process) : `node ${this.event!.node_id}`
   }
+}
+
+/**
+ * Which of the two ends this is, `OUTGOING` or `ACCEPTED`. Of RDMA connections the direction may
+ * not be known: there the end with the lower address, or queue pair, counts as the opening one.
+ */
+export function sideOf(event: OneConnectionEvent): number {
+  if (event.kind !== 'rdma_connection') return event.columns.direction[event.row] || OUTGOING
+  const { local_addr: near, remote_addr: far, qp_num, remote_qp_num } = event.columns
+  const { row } = event
+  for (let i = 16 * row; i < 16 * row + 16; i++) {
+    if (near[i] !== far[i]) return near[i] < far[i] ? OUTGOING : ACCEPTED
+  }
+  return qp_num[row] <= remote_qp_num[row] ? OUTGOING : ACCEPTED
 }
 
 /** One step down, for an attempt that did not succeed. */
