@@ -133,11 +133,10 @@ describe.each(byId)('%s', (_, detector) => {
 })
 
 function mute(example: Example, id: string, until: string): Example {
-  const policy = `${example.policy ?? 'version: 1\n'}detectors:
-  ${id}:
-    mute:
-      reason: the test says so
-      until: ${until}
-`
-  return { ...example, policy }
+  const { policy = 'version: 1\n' } = example
+  const setting = `    mute: { reason: the test says so, until: ${until} }\n`
+  const [section, own] = ['detectors:\n', `  ${id}:\n`]
+  const at = policy.includes(own) ? own : section
+  const text = policy.includes(own) ? `${own}${setting}` : `${section}${own}${setting}`
+  return { ...example, policy: policy.includes(at) ? policy.replace(at, text) : policy + text }
 }

@@ -1,7 +1,12 @@
 /** The catalogue. */
 import type { Detector } from '../detect/detector.ts'
 import connectionScan from './connection-scan.ts'
+import firstSeen from './first-seen.ts'
 import zoneViolation from './zone-violation.ts'
 
 /** Every detector, by id. */
-export const detectors: readonly Detector[] = [zoneViolation, connectionScan]
+export const detectors: readonly Detector[] = [
+  zoneViolation,
+  connectionScan,
+  firstSeen,
+]

@@ -1,0 +1,55 @@
+/** Whom the far end of a connection stands for. */
+import type { ConnectionEvent } from '../detect/context.ts'
+import { isMappedIpv4 } from '../proto/address.ts'
+
+/** Ports from here on are chosen by the kernel or at random: they name no service. */
+export const EPHEMERAL_PORT = 32_768
+
+/** The far end is on the same node, by loopback or by its own address. */
+export function isHere(event: ConnectionEvent): boolean {
+  const { local_addr: near, remote_addr: far } = event.columns
+  const at = 16 * event.row
+  let same = true
+  for (let i = at + 15; i >= at && same; i--) same = near[i] === far[i]
+  if (same || (isMappedIpv4(far, at) && far[at + 12] === 127)) return true
+  for (let i = at; i < at + 15; i++) if (far[i] !== 0) return false
+  return far[at + 15] <= 1
+}
+
+/** Multicast and broadcast: nobody in particular. */
+export function isMulticast(bytes: Uint8Array, at: number): boolean {
+  if (!isMappedIpv4(bytes, at)) return bytes[at] === 0xff
+  const first = bytes[at + 12]
+  return (first >= 224 && first < 240) ||
+    (first === 255 && bytes[at + 13] === 255 && bytes[at + 14] === 255 && bytes[at + 15] === 255)
+}
+
+/** An address that routers of the Internet carry: not private, link-local, shared or loopback. */
+export function isPublic(bytes: Uint8Array, at: number): boolean {
+  if (isMappedIpv4(bytes, at)) {
+    const [a, b] = [bytes[at + 12], bytes[at + 13]]
+    return a !== 0 && a !== 10 && a !== 127 && a < 224 && !(a === 172 && b >= 16 && b < 32) &&
+      !(a === 192 && b === 168) && !(a === 169 && b === 254) && !(a === 100 && (b & 0xc0) === 64)
+  }
+  // 2000::/3 is all that was ever given out.
+  return (bytes[at] & 0xe0) === 0x20
+}
+
+/**
+ * The network of an address as a number of 29 bits: /24 of IPv4, /64 of IPv6 (as a hash), and one
+ * number for all of the Internet, where addresses of one service come and go.
+ */
+export function networkKey(bytes: Uint8Array, at: number): number {
+  if (isPublic(bytes, at)) return 1
+  if (isMappedIpv4(bytes, at)) return (bytes[at + 12] << 16) | (bytes[at + 13] << 8) | bytes[at + 14]
+  let hash = 0x811c9dc5
+  for (let i = at; i < at + 8; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193)
+  return 0x1000_0000 | ((hash ^ (hash >>> 15)) & 0x0fff_ffff)
+}
+
+/** Hash of a name, 29 bits. */
+export function nameKey(name: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  return (hash ^ (hash >>> 15)) & 0x1fff_ffff
+}
