@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import { checkConservation } from '../correlator/conservation.ts'
-import type { Conservation } from '../correlator/conservation.ts'
+import { checkConservation } from '../correlator/ingest/conservation.ts'
+import type { Conservation } from '../correlator/ingest/conservation.ts'
 import { LogReader } from '../log/cursor.ts'
 import { verifyLog } from '../log/verify.ts'
 import type { Verification } from '../log/verify.ts'

@@ -34,6 +34,10 @@ export interface CorrelatorSettings {
   external_url?: string
   /** Base of the runbooks in alerts; absent: /runbooks of external_url. */
   runbook_url?: string
+  /** Kubernetes API, for names; absent: that of the cluster that it runs in. `off`: none. */
+  kubernetes_api?: string
+  kubernetes_token_file?: string
+  kubernetes_ca_file?: string
   streams_max: number
   /** Nodes, and boots of nodes, that are remembered. */
   nodes_max: number
@@ -95,6 +99,7 @@ export function correlatorSettings(config: CorrelatorConfig): CorrelatorSettings
 
 const KNOWN = new Set([
   ...Object.keys(DEFAULTS), 'data', 'policy', 'external_url', 'runbook_url', 'tls',
+  'kubernetes_api', 'kubernetes_token_file', 'kubernetes_ca_file',
 ])
 
 /** Host and port of `host:port` or `[v6]:port`; null when it is neither. */
@@ -113,9 +118,10 @@ function textProblems(settings: CorrelatorSettings): string[] {
     problems.push(`${name} is ${JSON.stringify(value)}; it must be host:port, such as `
       + '127.0.0.1:7411')
   }
-  for (const name of ['data', 'policy'] as const) {
+  const paths = ['data', 'policy', 'kubernetes_token_file', 'kubernetes_ca_file'] as const
+  for (const name of paths) {
     const value: unknown = settings[name]
-    if (value === undefined && name === 'policy') continue
+    if (value === undefined && name !== 'data') continue
     if (typeof value === 'string' && value !== '') continue
     problems.push(`${name} is ${JSON.stringify(value)}; it must be a path`)
   }

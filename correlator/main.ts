@@ -13,6 +13,7 @@ import { IncidentLog } from './incident-log.ts'
 import { Incidents } from './incidents.ts'
 import { Ingest } from './ingest.ts'
 import { createMetrics } from './metrics.ts'
+import { startClusterNames } from './names/start.ts'
 import { PolicyInForce } from './policy/in-force.ts'
 import { readPolicy, watchPolicy } from './policy/source.ts'
 import { Signal } from './query/follow.ts'
@@ -111,7 +112,8 @@ async function start(
     settings, log, sequences, metrics, report, loggedSha256: incidents.policySha256,
   })
   const watch = watchPolicy(settings.policy, inForce.reload)
-  opened.push(() => watch.close())
+  const names = startClusterNames(settings, { log, sequences }, report)
+  opened.push(() => watch.close(), () => names?.stop())
 
   // Stage 7: ingest; and, on the same port, what people read.
   const ingest: Ingest = new Ingest({ settings, log, sequences, metrics, report })

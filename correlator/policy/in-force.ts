@@ -2,14 +2,13 @@
 import { compilePolicy } from '../../policy/compile.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
 import type { Policy } from '../../policy/policy.ts'
-import { decodeBatch } from '../../proto/batch.ts'
 import type { CorrelatorSettings } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import type { EventLog } from '../event-log.ts'
 import type { Metrics } from '../metrics.ts'
 import { EventZoner } from '../query/event-zones.ts'
 import type { SequenceTable } from '../ingest/sequences.ts'
-import { OWN_NODE_ID, ownBatch, ownBootId } from './own-batch.ts'
+import { appendOwn } from './own-batch.ts'
 import { readPolicy } from './source.ts'
 
 export interface PolicyInForceOptions {
@@ -64,11 +63,7 @@ export class PolicyInForce {
     metrics.policy.set({ sha256 }, 1)
     if (sha256 === this.#loggedSha256) return
     const path = settings.policy ?? ''
-    const seq = (sequences.of(OWN_NODE_ID, ownBootId())?.appended_seq ?? 0) + 1
-    const bytes = ownBatch('policy_applied', { sha256, text, path }, seq)
-    const batch = decodeBatch(bytes)
-    log.append(bytes, batch)
-    sequences.noteAppended(batch.envelope)
+    appendOwn({ log, sequences }, [{ kind: 'policy_applied', values: { sha256, text, path } }])
     this.#loggedSha256 = sha256
     report(`policy ${sha256.slice(0, 12)} (${path || 'learning'}) is in force`)
   }

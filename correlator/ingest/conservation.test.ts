@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkConservation } from './conservation.ts'
-import { heartbeats, sampleBatch, SAMPLE_NODE } from './sample/sample-batches.ts'
-import type { SampleEvent } from './sample/sample-batches.ts'
+import { heartbeats, sampleBatch, SAMPLE_NODE } from '../sample/sample-batches.ts'
+import type { SampleEvent } from '../sample/sample-batches.ts'
 
 const check = (payloads: Uint8Array[], first = 1) =>
   checkConservation(payloads.map((payload, i) => ({ position: first + i, payload })))

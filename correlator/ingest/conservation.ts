@@ -7,11 +7,11 @@
  * the run before that batch and those before the ledger itself. What a node stored and could never
  * deliver leaves a hole in its numbers, and a gap event of stage "uplink" that must say so.
  */
-import { decodeBatch } from '../proto/batch.ts'
-import type { Batch, BatchEnvelope } from '../proto/batch.ts'
-import { BatchCursor } from '../proto/batch-cursor.ts'
-import type { Event } from '../proto/batch-cursor.ts'
-import { messageOf } from './errors.ts'
+import { decodeBatch } from '../../proto/batch.ts'
+import type { Batch, BatchEnvelope } from '../../proto/batch.ts'
+import { BatchCursor } from '../../proto/batch-cursor.ts'
+import type { Event } from '../../proto/batch-cursor.ts'
+import { messageOf } from '../errors.ts'
 
 /** Numbers that a node never sent and that no fresh spool explains. */
 export interface SequenceHole {

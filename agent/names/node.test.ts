@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest'
+import type { NodeSeen } from '../../proto/gen/events.ts'
+import { addressesOf, NodeNames } from './node.ts'
+
+const entry = (address: string, internal = false) => ({
+  address, internal, netmask: '', mac: '', cidr: null, family: 'IPv4' as const, scopeid: 0,
+})
+
+describe('what a node says of itself', () => {
+  it('is told at the start, and again only when something differs', async () => {
+    const told: Partial<NodeSeen>[] = []
+    let interfaces = { eth0: [entry('10.1.0.7')] }
+    const names = new NodeNames({
+      seen: (node) => { told.push(node) }, group: 'h100', partitions: () => Promise.resolve(['gpu', 'debug']),
+      interfaces: () => interfaces, intervalMs: 3_600_000,
+    })
+    names.start()
+    await Promise.resolve()
+    await Promise.resolve()
+    names.look()
+    interfaces = { eth0: [entry('10.1.0.7'), entry('10.2.0.7')] }
+    names.look()
+    names.setLabels(['a=b'])
+    names.stop()
+    expect(told).toEqual([
+      { node_group: 'h100', labels: [], slurm_partitions: [], addresses: ['10.1.0.7'] },
+      { node_group: 'h100', labels: [], slurm_partitions: ['debug', 'gpu'], addresses: ['10.1.0.7'] },
+      { node_group: 'h100', labels: [], slurm_partitions: ['debug', 'gpu'], addresses: ['10.1.0.7', '10.2.0.7'] },
+      { node_group: 'h100', labels: ['a=b'], slurm_partitions: ['debug', 'gpu'], addresses: ['10.1.0.7', '10.2.0.7'] },
+    ])
+  })
+
+  it('leaves out addresses that mean nothing to others', () => {
+    expect(addressesOf({
+      lo: [entry('127.0.0.1', true)], eth0: [entry('10.1.0.7'), entry('fe80::1'), entry('169.254.3.4')],
+      eth1: [entry('10.1.0.7')],
+    })).toEqual(['10.1.0.7'])
+  })
+})

@@ -1,0 +1,100 @@
+// Names from the cluster's own books: Kubernetes, Slurm, and the node itself.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { hostname } from 'node:os'
+import { accessOf } from '../../kubernetes/access.ts'
+import type { AccessSettings } from '../../kubernetes/access.ts'
+import type { KubernetesError } from '../../kubernetes/errors.ts'
+import { keepNode } from '../../kubernetes/objects.ts'
+import { Client } from '../../kubernetes/request.ts'
+import { Watch } from '../../kubernetes/watch.ts'
+import type { AddressSeen, NodeSeen, WorkloadSeen } from '../../proto/gen/events.ts'
+import type { Cgroup } from '../enrich/cgroups.ts'
+import { NodeNames } from './node.ts'
+import { Pods } from './pods.ts'
+import { Slurm } from './slurm.ts'
+import { Workloads } from './workloads.ts'
+
+export interface NamesOptions {
+  access: AccessSettings
+  node_id: string
+  node_group: string
+  cgroupMount: string
+  workloadSeen(workload: Partial<WorkloadSeen>): void
+  addressSeen(address: Partial<AddressSeen>): void
+  nodeSeen(node: Partial<NodeSeen>): void
+  complain(error: KubernetesError): void
+  recovered(): void
+}
+
+/** What runs beside the path of the events. */
+export interface Names {
+  /** A cgroup whose path is known now. */
+  cgroupFound(cgroup: Cgroup): void
+  start(): void
+  stop(): Promise<void>
+}
+
+/** Throws KubernetesError KUBERNETES_ACCESS for settings that cannot be used. */
+export function openNames(options: NamesOptions): Names {
+  const workloads = new Workloads({ seen: options.workloadSeen })
+  const slurm = new Slurm({ facts: (job, facts) => workloads.setFacts(`job:${job}`, facts) })
+  const node = new NodeNames({
+    seen: options.nodeSeen, group: options.node_group,
+    // Slurm names nodes by the first part of the host name.
+    partitions: () => slurm.partitionsOf(hostname().split('.')[0]),
+  })
+  const access = accessOf(options.access)
+  const kubernetes = access && watchKubernetes(new Client(access), options, workloads, node)
+  return {
+    cgroupFound: (cgroup) => {
+      const { pod_uid: pod, slurm_job: job } = cgroup.workload
+      if (pod !== '' && kubernetes) workloads.addCgroup(`pod:${pod}`, cgroup)
+      else if (job !== '' && workloads.addCgroup(`job:${job}`, cgroup)) {
+        slurm.ask(job, pidsOf(join(options.cgroupMount, cgroup.path)))
+      }
+    },
+    start() {
+      node.start()
+      kubernetes?.start()
+    },
+    async stop() {
+      node.stop()
+      slurm.stop()
+      await kubernetes?.stop()
+    },
+  }
+}
+
+function watchKubernetes(
+  client: Client, options: NamesOptions, workloads: Workloads, node: NodeNames,
+): { start(): void, stop(): Promise<void> } {
+  const { node_id, complain, recovered } = options
+  const pods = new Pods({ ...options, client, node: node_id, workloads })
+  const self = new Watch({
+    client, path: '/api/v1/nodes', query: { fieldSelector: `metadata.name=${node_id}` },
+    keep: keepNode, changed: (_, found) => node.setLabels(found?.labels ?? []), entriesMax: 1,
+    complain, recovered,
+  })
+  return {
+    start() {
+      pods.start()
+      self.start()
+    },
+    async stop() {
+      await Promise.all([pods.stop(), self.stop()])
+      client.close()
+    },
+  }
+}
+
+/** Processes in a cgroup itself; none when it is gone. */
+function pidsOf(folder: string): number[] {
+  try {
+    const text = readFileSync(join(folder, 'cgroup.procs'), 'utf8')
+    return text.split('\n').filter((line) => line !== '').map(Number).slice(0, 16)
+  } catch {
+    return []
+  }
+}
