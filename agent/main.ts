@@ -12,6 +12,7 @@ import { openEnricher } from './enrich/open.ts'
 import { AgentError } from './errors.ts'
 import { close } from './self/http.ts'
 import { readKernelFacts } from './kernel-facts.ts'
+import { floodKind } from './self/quota-losses.ts'
 import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
 import { stateAfterFailure } from './probes/states.ts'
@@ -49,9 +50,8 @@ const { version } = JSON.parse(
  */
 export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAgent> {
   const config = checkConfig(given)
-  const { node_id, data, ring_bytes, sockets_max } = config
+  const { node_id, data, ring_bytes } = config
   const facts = readKernelFacts()
-  const scope = checkScope(facts.cgroup2, config.scope_cgroup)
   const clock = openClock()
   const boot_id = readBootId()
   const complaints = new Complaints()
@@ -60,7 +60,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   // Closes what is open in reverse order: when the start fails, and at the end.
   await using opened = new AsyncDisposableStack()
 
-  const probes = openProbes({ ring_bytes, sockets_max, ...scope }, facts)
+  const probes = openProbes({ ...config, ...checkScope(facts.cgroup2, config.scope_cgroup) }, facts)
   opened.defer(() => probes.object?.close())
   const source = probes.object && new Source({
     kernel: probes.object, ring_bytes, iterators: probes.iterators,
@@ -70,6 +70,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   const decoder = new Decoder({
     takeRecord(record, at, kind) {
       enricher.observe(record, at, kind)
+      if (kind === floodKind) pulse.quotaLosses.take(record, at)
       spool.takeRecord(record, at, kind)
     },
   })

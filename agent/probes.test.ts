@@ -69,7 +69,7 @@ describe.runIf(able)('the live kernel', () => {
         if (state !== 'missing') expect(program).not.toBe('')
         else expect([program, reason !== '', lost !== '']).toEqual(['', true, true])
       }
-      expect(iterators).toContain('process_iter')
+      expect(iterators).toContainEqual({ program: 'process_iter', every_ms: 0 })
       // Fexit may be refused as a kind and kprobes are known before: two loads on this kernel.
       expect(tries).toBeLessThanOrEqual(3)
     } finally {

@@ -8,7 +8,7 @@ import type { ProbeState } from '../proto/gen/events.ts'
 import { readKernelFacts } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { chooseWays, isChosen, iteratorsOf, programsOf } from './probes/choice.ts'
-import type { Choice } from './probes/choice.ts'
+import type { Choice, IteratorRun } from './probes/choice.ts'
 import { refusalOf, refusalWithoutKprobes } from './probes/refusal.ts'
 import type { Refusal } from './probes/refusal.ts'
 import { allMissing, probeStates } from './probes/states.ts'
@@ -24,6 +24,10 @@ export interface ProbeOptions {
   scope_cgroup_id: bigint
   /** Its depth below the root. */
   scope_cgroup_level: number
+  /** Records that a cgroup may make per second, of each class; 0 is no limit. Default 0. */
+  cgroup_quota_per_s?: number
+  /** Like connections of a process that are told per second; 0: all of them. Default 0. */
+  connection_repeats_per_s?: number
 }
 
 export interface OpenProbes {
@@ -31,8 +35,8 @@ export interface OpenProbes {
   object?: KernelObject
   /** One for each probe of the table; the facts of `probe_state` events. */
   states: ProbeState[]
-  /** Programs that source runs once at the start. */
-  iterators: string[]
+  /** Programs that source runs. */
+  iterators: IteratorRun[]
   /** How often the object was loaded until it stayed. */
   tries: number
 }
@@ -69,10 +73,18 @@ function tryLoad(
 ): { object?: KernelObject, failure?: NativeFailure } {
   try {
     return KernelObject.load({
-      ...options,
+      ring_bytes: options.ring_bytes,
+      sockets_max: options.sockets_max,
+      scope_cgroup_id: options.scope_cgroup_id,
+      scope_cgroup_level: options.scope_cgroup_level,
       programs: programsOf(choices),
       accept_visible: isChosen(choices, 'connection_accept'),
       connect_visible: isChosen(choices, 'connection_refused_locally'),
+      // Nothing is held back in the kernel that nobody fetches.
+      cgroup_quota_per_s:
+        isChosen(choices, 'cgroup_quota') ? options.cgroup_quota_per_s : 0,
+      connection_repeats_per_s:
+        isChosen(choices, 'connection_repeats') ? options.connection_repeats_per_s : 0,
     })
   } catch (error) {
     if (!(error instanceof AddonMissingError)) throw error
@@ -84,7 +96,7 @@ function tryLoad(
 
 /** Attaches what is not an iterator, in the order of the table; stops at the first refusal. */
 function attachAll(object: KernelObject, choices: Choice[]): NativeFailure | undefined {
-  const iterators = iteratorsOf(choices)
+  const iterators = iteratorsOf(choices).map(({ program }) => program)
   for (const program of programsOf(choices)) {
     if (iterators.includes(program)) continue
     const failure = object.attach(program)

@@ -47,7 +47,11 @@ class ScriptedKernel implements Kernel {
 }
 
 /** A source whose consumer keeps the number of every record. */
-function watch(kernel: ScriptedKernel, iterators: string[] = []) {
+function watch(kernel: ScriptedKernel, once: string[] = [], everyMs: Record<string, number> = {}) {
+  const iterators = [
+    ...once.map((program) => ({ program, every_ms: 0 })),
+    ...Object.entries(everyMs).map(([program, every_ms]) => ({ program, every_ms })),
+  ]
   const seen: number[] = []
   const failures: [string, string][] = []
   const source = new Source({
@@ -111,6 +115,42 @@ describe('Source', () => {
     source.stop()
     expect(failures).toEqual([['refused', 'EPERM']])
     expect(seen).toEqual([9])
+  })
+
+  it('runs a periodic iterator again and again, and a last time when the programs are detached',
+    async () => {
+      const kernel = new ScriptedKernel()
+      kernel.iterators = { reports: [1], never: [9] }
+      const { source, seen } = watch(kernel, ['never'], { reports: 5 })
+      source.start()
+      expect(seen).toEqual([9, 1])
+      kernel.iterators = { reports: [2], never: [9] }
+      await until(() => seen.length > 2)
+      // What is in the ring is older: it comes first.
+      kernel.iterators = { reports: [], never: [9] }
+      kernel.produce(1)
+      kernel.atDetach = () => { kernel.iterators = { reports: [3], never: [9] } }
+      source.stop()
+      expect(seen).toEqual([9, 1, 2, 1, 3])
+    })
+
+  it('runs a periodic iterator no more once the kernel refused it', async () => {
+    const kernel = new ScriptedKernel()
+    kernel.iterators = { reports: [], other: [] }
+    const { source, failures } = watch(kernel, [], { reports: 2, other: 2 })
+    source.start()
+    let runs = 0
+    const readIterator = kernel.readIterator.bind(kernel)
+    kernel.readIterator = (program, buffer) => {
+      runs += program === 'other' ? 1 : 0
+      return readIterator(program, buffer)
+    }
+    kernel.iterators['reports'] = {
+      operation: 'read_iterator', errno: 12, code: 'ENOMEM', detail: '',
+    }
+    await until(() => runs > 5)
+    source.stop()
+    expect(failures).toEqual([['reports', 'ENOMEM']])
   })
 
   it('lets other work run while the ring never gets empty', async () => {

@@ -19,8 +19,8 @@ export interface SourceOptions {
   kernel: Kernel
   /** Size of the ring, as it was loaded. */
   ring_bytes: number
-  /** Programs that are run once at the start, in this order. */
-  iterators: readonly string[]
+  /** Programs that are run at the start, in this order; and then every `every_ms`, unless 0. */
+  iterators: readonly { program: string, every_ms: number }[]
   /**
    * Takes one batch: whole records in the first `bytes` of the views. The buffer is reused: what
    * is kept must be copied before this returns.
@@ -72,6 +72,7 @@ export class Source {
   readonly #records: RecordBuffer = recordBuffer(new ArrayBuffer(batchBytes))
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
+  readonly #periods = new Map<string, NodeJS.Timeout>()
   #delayMs = delayMsMax
   #batches = 0
   #bytes = 0
@@ -83,17 +84,29 @@ export class Source {
 
   /** Runs the iterators, then begins to pull. The programs are attached already. */
   start(): void {
-    for (const program of this.#options.iterators) this.#runIterator(program)
+    for (const { program, every_ms: ms } of this.#options.iterators) {
+      if (this.#runIterator(program) && ms > 0) {
+        this.#periods.set(program, setInterval(() => this.#runPeriodic(program), ms))
+      }
+    }
     this.#turn()
   }
 
-  /** Detaches every program and hands over what still waits. The kernel object stays open. */
+  /**
+   * Detaches every program, hands over what still waits, and runs the periodic iterators a last
+   * time: for what is in their maps. The kernel object stays open.
+   */
   stop(): void {
     clearTimeout(this.#timer)
     clearImmediate(this.#immediate)
     const { kernel } = this.#options
     for (const { name } of kernel.programStats()) kernel.detach(name)
     while (this.#pull() > 0);
+    for (const [program, period] of this.#periods) {
+      clearInterval(period)
+      this.#runIterator(program)
+    }
+    this.#periods.clear()
   }
 
   counters(): SourceCounters {
@@ -133,12 +146,24 @@ export class Source {
     this.#options.consume(this.#records, bytes)
   }
 
-  #runIterator(program: string): void {
+  /** What is in the ring is older than what an iterator makes now: it goes first. */
+  #runPeriodic(program: string): void {
+    for (let batch = 0; batch < batchesPerTurnMax && this.#pull() > 0; batch++);
+    if (this.#runIterator(program)) return
+    clearInterval(this.#periods.get(program))
+    this.#periods.delete(program)
+  }
+
+  /** False when the kernel refuses it, which is reported once. */
+  #runIterator(program: string): boolean {
     const buffer = this.#records.u8.buffer as ArrayBuffer
     for (;;) {
       const result = this.#options.kernel.readIterator(program, buffer)
-      if (typeof result !== 'number') return this.#options.failed(program, result)
-      if (result === 0) return
+      if (typeof result !== 'number') {
+        this.#options.failed(program, result)
+        return false
+      }
+      if (result === 0) return true
       this.#handOver(result)
     }
   }

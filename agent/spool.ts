@@ -31,7 +31,7 @@ export type DropClass = 'low' | 'normal' | 'critical'
 
 /** From this fill on, events of a class are refused. The rest is for critical ones. */
 const refusedFrom: Record<DropClass, number> = { low: 0.90, normal: 0.95, critical: Infinity }
-/** Rows for gap events that join a full batch; fewer losses than these are known at once. */
+/** Rows for gap events that join a full batch; what is more waits for the next one. */
 const gapRows = 64
 const gapIntervalNs = 1_000_000_000n
 const infoOf = new Map(kindInfos.map((info) => [info.kind, info]))
@@ -152,14 +152,16 @@ export class Spool implements RecordSink {
     const now = this.#options.clock.now()
     this.#countRefused(now.bootNs)
     const tell = tellAllGaps || now.bootNs - this.#gapsToldNs >= gapIntervalNs
-    const gaps = tell ? this.#gaps.take() : []
+    const gaps = tell ? this.#gaps.take(gapRows) : []
     for (const gap of gaps) {
       this.accounts.of('gap').produced++
       builder.append('gap', gap, now.bootNs)
     }
     if (gaps.length > 0) this.#gapsToldNs = now.bootNs
-    if (builder.count > 0 && !this.#append(now.bootNs, now.wallNs)) this.#gaps.putBack(gaps)
+    const stored = builder.count === 0 || this.#append(now.bootNs, now.wallNs)
+    if (!stored) this.#gaps.putBack(gaps)
     this.#closedAtNs = now.bootNs
+    if (tellAllGaps && stored && this.#gaps.size > 0) this.#close(true)
   }
 
   /** True when the store took the batch; it is made durable in the background. */

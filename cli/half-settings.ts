@@ -6,7 +6,7 @@ import type { SettingName, Values } from './settings.ts'
 
 export const AGENT_SETTINGS: readonly SettingName[] = [
   'node_id', 'scope_cgroup', 'spool_bytes_max', 'ring_bytes', 'sockets_max', 'flush_interval_ms',
-  'heartbeat_interval_ms', 'events_per_batch_max',
+  'heartbeat_interval_ms', 'events_per_batch_max', 'cgroup_quota_per_s', 'connection_repeats_per_s',
 ]
 
 export const CORRELATOR_SETTINGS: readonly SettingName[] = [

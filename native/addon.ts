@@ -12,6 +12,9 @@ export interface RawFailure {
   detail: string
 }
 
+/** Account of one kind of record. */
+export interface RawCount { kind: number, produced: number, lost: number, over_quota: number }
+
 /** The class in native/src/kernel_object.cc. Numbers below 0 are a negative errno. */
 export interface RawKernelObject {
   load(
@@ -21,7 +24,7 @@ export interface RawKernelObject {
   detach(program: string): void
   readRing(buffer: ArrayBuffer): number
   readIterator(program: string, buffer: ArrayBuffer): number
-  counters(): { kind: number, produced: number, lost: number }[] | RawFailure
+  counters(): RawCount[] | RawFailure
   faults(): { name: string, count: number }[] | RawFailure
   ringPending(): number
   programStats(): { name: string, id: number, run_count: number, run_time_ns: number }[]

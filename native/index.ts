@@ -1,8 +1,9 @@
 // The typed face of the addon: checks arguments, names errors. Facts in, no decisions.
 
+import { randomInt } from 'node:crypto'
 import { constants } from 'node:os'
 import { AddonMissingError, loadAddon } from './addon.ts'
-import type { RawAddon, RawFailure, RawKernelObject } from './addon.ts'
+import type { RawAddon, RawCount, RawFailure, RawKernelObject } from './addon.ts'
 
 /** A refusal of the kernel or of libbpf. A fact, never thrown. */
 export interface NativeFailure {
@@ -41,6 +42,10 @@ export interface LoadOptions {
   accept_visible: boolean
   /** Programs that see connect() return will be attached. */
   connect_visible: boolean
+  /** Records that a cgroup may make per second, of each class; 0, the default, is no limit. */
+  cgroup_quota_per_s?: number
+  /** Like connections of a process to one peer that are told per second; 0, the default: all. */
+  connection_repeats_per_s?: number
 }
 
 /** Wrong use of this module: a closed object, a bad buffer. Thrown, since it is our own mistake. */
@@ -96,6 +101,7 @@ export class KernelObject {
   /** Creates the maps and loads the named programs; all or nothing. Nothing is attached yet. */
   static load(options: LoadOptions): { object?: KernelObject, failure?: NativeFailure } {
     checkOptions(options)
+    const { cgroup_quota_per_s: quota = 0, connection_repeats_per_s: told = 0 } = options
     const raw = new (addon().KernelObject)()
     // Their names are those of the `const volatile` variables in bpf/lib/maps.bpf.h.
     const settings = [
@@ -103,6 +109,10 @@ export class KernelObject {
       'scope_cgroup_level', BigInt(options.scope_cgroup_level),
       'accept_visible', BigInt(options.accept_visible),
       'connect_visible', BigInt(options.connect_visible),
+      'quota_per_s', BigInt(quota),
+      'quota_cost_ns', BigInt(Math.round(1e9 / Math.max(1, quota))),
+      'repeats_told', BigInt(told),
+      'repeats_seed', BigInt(randomInt(2 ** 32)),
     ]
     const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings)
     if (failure) return { failure: named(failure) }
@@ -144,8 +154,9 @@ export class KernelObject {
   }
 
   /**
-   * Runs an iterator program once, to its end across calls; whole records as readRing. 0 is the
-   * end. Throws NativeError as readRing.
+   * Runs an iterator program, to its end across calls; whole records as readRing. 0 is the end of
+   * this run: the next call begins another. An `iter/bpf_map_elem` program named `X_iter` walks the
+   * map `X`. Throws NativeError as readRing.
    */
   readIterator(program: string, buffer: ArrayBuffer): number | NativeFailure {
     this.#checkOpen('read_iterator')
@@ -156,8 +167,11 @@ export class KernelObject {
     return failureOf('read_iterator', -bytes, program)
   }
 
-  /** Since the load, by kind number; kinds with nothing counted are left out. */
-  counters(): { kind: number, produced: number, lost: number }[] {
+  /**
+   * Since the load, by kind number; kinds with nothing counted are left out. `over_quota` is the
+   * part of `lost` that was over the quota of a cgroup.
+   */
+  counters(): RawCount[] {
     return listed('counters', this.#raw.counters())
   }
 
@@ -249,6 +263,11 @@ function checkOptions(options: LoadOptions): void {
   }
   if (!Number.isInteger(socketsMax) || socketsMax < 1 || socketsMax > 2 ** 24) {
     bad(`sockets_max is ${socketsMax}; it must be 1 to 2^24`)
+  }
+  for (const key of ['cgroup_quota_per_s', 'connection_repeats_per_s'] as const) {
+    const value = options[key] ?? 0
+    if (Number.isInteger(value) && value >= 0 && value <= 1e9) continue
+    bad(`${key} is ${value}; it must be a whole number from 0 to 10^9`)
   }
   if (options.scope_cgroup_id < 0n || options.scope_cgroup_id >= 1n << 64n) {
     bad(`scope_cgroup_id is ${options.scope_cgroup_id}; it must fit 64 bits`)

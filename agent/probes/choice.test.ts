@@ -37,7 +37,10 @@ describe('the choice', () => {
     const programs = programsOf(chooseWays(probeTable, []))
     expect(programs.indexOf('connection_accept_fexit'))
       .toBeLessThan(programs.indexOf('connection_state_tp_btf'))
-    expect(iteratorsOf(chooseWays(probeTable, []))).toEqual(['listener_iter', 'process_iter'])
+    const iterators = iteratorsOf(chooseWays(probeTable, []))
+    expect(iterators.filter((run) => run.every_ms === 0).map(({ program }) => program))
+      .toEqual(['listener_iter', 'process_iter'])
+    expect(iterators).toContainEqual({ program: 'quotas_iter', every_ms: 1000 })
   })
 
   it('skips all programs of a kind that the kernel does not permit, without trying them', () => {

@@ -19,9 +19,16 @@ export function programsOf(choices: readonly Choice[]): string[] {
   return choices.flatMap(({ probe, way }) => way < 0 ? [] : [...probe.ways[way].programs])
 }
 
-/** The programs among them that are run by reading, not attached. */
-export function iteratorsOf(choices: readonly Choice[]): string[] {
-  return programsOf(choices.filter(({ probe, way }) => probe.ways[way]?.attach_type === 'iterator'))
+/** A program that is run by reading, not attached; `every_ms` 0: once. */
+export interface IteratorRun { program: string, every_ms: number }
+
+/** The programs among them that are iterators. */
+export function iteratorsOf(choices: readonly Choice[]): IteratorRun[] {
+  return choices.flatMap(({ probe, way }) => {
+    const chosen = probe.ways[way]
+    if (chosen?.attach_type !== 'iterator') return []
+    return chosen.programs.map((program) => ({ program, every_ms: chosen.every_ms ?? 0 }))
+  })
 }
 
 /** Is a way chosen for this probe? The kernel side must know of some before it is loaded. */

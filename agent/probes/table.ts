@@ -8,6 +8,8 @@ export interface ProbeWay {
   attach_type: AttachType
   /** What this way cannot see although it is attached; '' when it sees everything. */
   lost: string
+  /** Of an iterator: source runs it on this period, and a last time at the end. Absent: once. */
+  every_ms?: number
 }
 
 /** One probe. `probe_state` events and `vedette doctor` speak of it by `name`. */
@@ -24,7 +26,8 @@ const acceptLost = 'which worker of a pre-forking server accepted a connection: 
 
 /**
  * In the order in which they are attached: what is most often refused first, so that a refusal
- * costs no record; and who accepts before what was accepted. Iterators are run later, by source.
+ * costs no record; and who accepts before what was accepted. Iterators are run later, by source, in
+ * this order.
  */
 export const probeTable: readonly Probe[] = [
   {
@@ -67,6 +70,11 @@ export const probeTable: readonly Probe[] = [
     name: 'listeners_at_start',
     ways: [{ programs: ['listener_iter'], attach_type: 'iterator', lost: '' }],
     lost: 'which process listens on ports that were opened before the agent started',
+  },
+  {
+    name: 'cgroup_quota',
+    ways: [{ programs: ['quotas_iter'], attach_type: 'iterator', every_ms: 1000, lost: '' }],
+    lost: 'which cgroup floods: there is no quota, and a flood costs the events of everybody',
   },
   {
     name: 'processes_at_start',

@@ -74,7 +74,7 @@ describe('Pulse', () => {
     pulse.begin('none')
     read([sampleOpen(), sampleOpen(), bad()])
     expect(decoder.readsCut).toBe(1)
-    counts.push({ kind: connectionOpen, produced: 13, lost: 10 })
+    counts.push({ kind: connectionOpen, produced: 13, lost: 10, over_quota: 0 })
     await pulse.end()
     await spool.close()
     expect(only(dir, 'ledger').filter(({ event_kind: kind }) => kind === 'connection_open')).toMatchObject(
@@ -89,7 +89,7 @@ describe('Pulse', () => {
     const { pulse, spool, counts, read } = rig(dir)
     pulse.begin('none')
     read([sampleOpen(), bad(), sampleOpen(), sampleOpen()])
-    counts.push({ kind: connectionOpen, produced: 4, lost: 0 })
+    counts.push({ kind: connectionOpen, produced: 4, lost: 0, over_quota: 0 })
     await pulse.end()
     await spool.close()
     expect(only(dir, 'ledger').filter(({ event_kind: kind }) => kind === 'connection_open').at(-1))
@@ -102,10 +102,10 @@ describe('Pulse', () => {
     withFolder(async (dir) => {
       const { pulse, spool, counts, execsLost } = rig(dir)
       pulse.begin('none')
-      counts.push({ kind: connectionOpen, produced: 5, lost: 5 })
+      counts.push({ kind: connectionOpen, produced: 5, lost: 5, over_quota: 0 })
       pulse.beat()
       expect(execsLost).not.toHaveBeenCalled()
-      counts.push({ kind: 10, produced: 1, lost: 1 })
+      counts.push({ kind: 10, produced: 1, lost: 1, over_quota: 0 })
       pulse.beat()
       expect(execsLost).toHaveBeenCalledOnce()
       await pulse.end()
@@ -114,7 +114,7 @@ describe('Pulse', () => {
 
   it('repeats no ledger that did not change', () => withFolder(async (dir) => {
     const { pulse, spool, counts } = rig(dir)
-    counts.push({ kind: connectionOpen, produced: 5, lost: 5 })
+    counts.push({ kind: connectionOpen, produced: 5, lost: 5, over_quota: 0 })
     pulse.begin('none')
     for (let beat = 0; beat < 5; beat++) pulse.beat()
     await spool.flush()

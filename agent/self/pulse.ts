@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import type { Decoder } from '../decode.ts'
 import type { PreviousRun } from './previous-run.ts'
 import { newFaults } from '../probes/faults.ts'
+import { QuotaLosses } from './quota-losses.ts'
 import type { KernelCount } from '../spool/accounts.ts'
 import type { Spool } from '../spool.ts'
 import type { EventKind, ProbeState } from '../../proto/gen/events.ts'
@@ -39,6 +40,8 @@ export class Pulse {
   readonly #options: PulseOptions
   readonly #malformed = new Map<string, number>()
   readonly #faults = new Map<string, number>()
+  /** Takes the cgroup_flood records. */
+  readonly quotaLosses: QuotaLosses
   #states: ProbeState[]
   #timers: NodeJS.Timeout[] = []
   #lookedNs: bigint
@@ -48,6 +51,7 @@ export class Pulse {
     this.#options = options
     this.#states = [...options.probes]
     this.#lookedNs = options.clock.now().bootNs
+    this.quotaLosses = new QuotaLosses((loss) => options.spool.noteLoss(loss))
   }
 
   /** State of each probe now. */
@@ -97,7 +101,7 @@ export class Pulse {
   /** The last beat, when the ring is empty and the probes are detached. Resolves when stored. */
   async end(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer)
-    this.#lookForLosses()
+    this.#lookForLosses(true)
     void this.#options.spool.flush()
     if (this.#options.decoder.readsCut > 0) this.#settleCutReads()
     this.#allToldNs = -ledgerIntervalNs
@@ -119,16 +123,18 @@ export class Pulse {
     })
   }
 
-  #lookForLosses(): void {
+  #lookForLosses(last = false): void {
     const { spool, clock, kernel, execsLost } = this.#options
+    const counts = kernel?.counters() ?? []
     const { bootNs } = clock.now()
     const range = { from_time: this.#lookedNs, to_time: bootNs }
     this.#lookedNs = bootNs
-    for (const { kind, lost } of spool.accounts.setKernelCounts(kernel?.counters() ?? [])) {
+    for (const { kind, lost } of spool.accounts.setKernelCounts(counts)) {
       const reason = 'the ring buffer was full'
       spool.noteLoss({ event_kind: kind, stage: 'ring', count: lost, reason, ...range })
       if (kind === 'process_exec') execsLost()
     }
+    this.quotaLosses.look(counts, range, last)
     for (const cost of newFaults(this.#faults, kernel?.faults() ?? {})) {
       spool.noteLoss({ ...cost, stage: 'probe', ...range })
     }

@@ -43,17 +43,26 @@ describe('conservation', () => {
 describe('Accounts', () => {
   it('gives what the kernel lost since it was asked last', () => {
     const accounts = new Accounts()
-    expect(accounts.setKernelCounts([{ kind: 20, produced: 5, lost: 0 }])).toEqual([])
-    expect(accounts.setKernelCounts([{ kind: 20, produced: 9, lost: 3 }]))
+    expect(accounts.setKernelCounts([{ kind: 20, produced: 5, lost: 0, over_quota: 0 }])).toEqual([])
+    expect(accounts.setKernelCounts([{ kind: 20, produced: 9, lost: 3, over_quota: 0 }]))
       .toEqual([{ kind: 'connection_open', lost: 3 }])
-    expect(accounts.setKernelCounts([{ kind: 20, produced: 9, lost: 3 }])).toEqual([])
+    expect(accounts.setKernelCounts([{ kind: 20, produced: 9, lost: 3, over_quota: 0 }])).toEqual([])
     expect(accounts.lost).toBe(3)
-    expect(accounts.setKernelCounts([{ kind: 255, produced: 9, lost: 9 }])).toEqual([])
+    expect(accounts.setKernelCounts([{ kind: 255, produced: 9, lost: 9, over_quota: 0 }])).toEqual([])
+  })
+
+  it('leaves out what was over a quota, which others tell', () => {
+    const accounts = new Accounts()
+    expect(accounts.setKernelCounts([{ kind: 20, produced: 9, lost: 5, over_quota: 5 }]))
+      .toEqual([])
+    expect(accounts.setKernelCounts([{ kind: 20, produced: 29, lost: 12, over_quota: 10 }]))
+      .toEqual([{ kind: 'connection_open', lost: 2 }])
+    expect(accounts.lost).toBe(12)
   })
 
   it('tells what changed, and kinds that change with every telling only when all are told', () => {
     const accounts = new Accounts()
-    accounts.setKernelCounts([{ kind: 20, produced: 5, lost: 0 }])
+    accounts.setKernelCounts([{ kind: 20, produced: 5, lost: 0, over_quota: 0 }])
     accounts.of('heartbeat').produced = 1
     const kinds = (all: boolean) => accounts.changed(all).map(({ event_kind: kind }) => kind)
     expect(kinds(false)).toEqual(['connection_open'])
@@ -74,11 +83,27 @@ describe('Gaps', () => {
     gaps.note(loss)
     gaps.note({ ...loss, stage: 'ring' })
     gaps.note({ ...loss, event_kind: 'connection_open' })
-    const taken = gaps.take()
+    const taken = gaps.take(3)
     expect(taken).toHaveLength(3)
     expect(gaps.size).toBe(0)
     gaps.note({ ...loss, count: 4, to_time: 9n })
     gaps.putBack(taken)
-    expect(gaps.take()).toContainEqual({ ...loss, cgroup_id: 0n, count: 5, to_time: 9n })
+    expect(gaps.take(3)).toContainEqual({ ...loss, cgroup_id: 0n, count: 5, to_time: 9n })
+  })
+
+  it('gives what was asked for, and keeps the rest', () => {
+    const gaps = new Gaps()
+    for (let cgroup = 1n; cgroup <= 5n; cgroup++) gaps.note({ ...loss, cgroup_id: cgroup })
+    expect(gaps.take(2).map((gap) => gap.cgroup_id)).toEqual([1n, 2n])
+    expect(gaps.size).toBe(3)
+  })
+
+  it('adds up without their cgroup what is more than it can keep', () => {
+    const gaps = new Gaps()
+    for (let cgroup = 1n; cgroup <= 5000n; cgroup++) gaps.note({ ...loss, cgroup_id: cgroup })
+    expect(gaps.size).toBeLessThan(1100)
+    const all = gaps.take(2000)
+    expect(all.reduce((sum, { count }) => sum + count, 0)).toBe(5000)
+    expect(all.filter((gap) => gap.cgroup_id === 0n)).toHaveLength(1)
   })
 })

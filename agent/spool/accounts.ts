@@ -4,8 +4,8 @@
 import { kindInfos } from '../../proto/gen/events.ts'
 import type { EventKind, Ledger } from '../../proto/gen/events.ts'
 
-/** What the kernel counted of one kind. */
-export interface KernelCount { kind: number, produced: number, lost: number }
+/** What the kernel counted of one kind; `over_quota` is the part of `lost` that a quota took. */
+export interface KernelCount { kind: number, produced: number, lost: number, over_quota: number }
 
 type Account = Omit<Ledger, 'first_seq'> & { event_kind: EventKind }
 
@@ -14,6 +14,7 @@ export class Accounts {
   readonly #accounts = new Map<EventKind, Account>()
   readonly #byNumber = new Map<number, Account>()
   readonly #told = new Map<EventKind, string>()
+  readonly #overQuota = new Map<EventKind, number>()
 
   constructor() {
     for (const { kind, number } of kindInfos) {
@@ -28,13 +29,16 @@ export class Accounts {
   /** The account of a kind, to be changed in place. */
   of(kind: EventKind): Account { return this.#accounts.get(kind)! }
 
-  /** What the kernel counted since it was asked last, as (kind, newly lost). */
+  /** What the kernel counted since it was asked last, as (kind, newly lost in the ring). */
   setKernelCounts(counts: readonly KernelCount[]): { kind: EventKind, lost: number }[] {
     const losses: { kind: EventKind, lost: number }[] = []
-    for (const { kind, produced, lost } of counts) {
+    for (const { kind, produced, lost, over_quota: overQuota } of counts) {
       const account = this.#byNumber.get(kind)
       if (!account) continue
-      if (lost > account.lost) losses.push({ kind: account.event_kind, lost: lost - account.lost })
+      const before = account.lost - (this.#overQuota.get(account.event_kind) ?? 0)
+      const more = lost - overQuota - before
+      if (more > 0) losses.push({ kind: account.event_kind, lost: more })
+      this.#overQuota.set(account.event_kind, overQuota)
       account.produced = produced
       account.lost = lost
     }

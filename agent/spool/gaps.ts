@@ -20,7 +20,10 @@ export interface Loss {
   cgroup_id?: bigint
 }
 
-/** Losses by kind, stage and cgroup: bounded by their product. */
+/** Past so many, a loss is added to those of its kind and stage without its cgroup. */
+const lossesMax = 1024
+
+/** Losses by kind, stage and cgroup. */
 export class Gaps {
   readonly #losses = new Map<string, Loss>()
 
@@ -31,6 +34,10 @@ export class Gaps {
     if (loss.count <= 0) return
     const key = `${loss.stage} ${loss.event_kind} ${loss.cgroup_id ?? 0n}`
     const known = this.#losses.get(key)
+    if (!known && loss.cgroup_id && this.#losses.size >= lossesMax) {
+      this.note({ ...loss, cgroup_id: undefined })
+      return
+    }
     if (!known) {
       this.#losses.set(key, { ...loss })
       return
@@ -41,10 +48,14 @@ export class Gaps {
     known.reason = loss.reason
   }
 
-  /** All losses as values of gap events; forgotten here until `putBack`. */
-  take(): Gap[] {
-    const gaps = [...this.#losses.values()].map((loss) => ({ cgroup_id: 0n, ...loss }))
-    this.#losses.clear()
+  /** At most `max` losses as values of gap events; forgotten here until `putBack`. */
+  take(max: number): Gap[] {
+    const gaps: Gap[] = []
+    for (const [key, loss] of this.#losses) {
+      if (gaps.length >= max) break
+      gaps.push({ ...loss, cgroup_id: loss.cgroup_id ?? 0n })
+      this.#losses.delete(key)
+    }
     return gaps
   }
 

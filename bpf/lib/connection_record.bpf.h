@@ -7,12 +7,24 @@
 #include "endpoint.bpf.h"
 #include "identity.bpf.h"
 
+/* Everything but the header. */
+static __always_inline void listen_fill(struct listen *record, struct sock *sk, u64 cookie)
+{
+	struct sock_common *common = &sk->__sk_common;
+
+	endpoint_local(record->local_addr, sk);
+	record->connection_id = cookie;
+	record->netns = common->skc_net.net->ns.inum;
+	record->local_port = common->skc_num;
+	record->protocol = PROTOCOL_TCP;
+}
+
 static __always_inline void emit_open(const struct socket_entry *entry, const struct endpoint *end,
 				      u64 now)
 {
 	struct connection_open *record;
 
-	record = record_reserve(KIND_CONNECTION_OPEN, sizeof(*record), now);
+	record = record_reserve(KIND_CONNECTION_OPEN, sizeof(*record), now, entry->who.cgroup_id);
 	if (!record)
 		return;
 	identity_copy(&record->header, &entry->who);
@@ -35,7 +47,8 @@ static __always_inline void emit_close(struct sock *sk, struct tcp_sock *tcp,
 	struct connection_close *record;
 	u64 received = tcp->bytes_received, sent = tcp->bytes_sent, again = tcp->bytes_retrans;
 
-	record = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*record), now);
+	record = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*record), now,
+				entry->who.cgroup_id);
 	if (!record)
 		return;
 	identity_copy(&record->header, &entry->who);
@@ -63,12 +76,29 @@ static __always_inline void emit_close(struct sock *sk, struct tcp_sock *tcp,
 	record_submit(record);
 }
 
+/*
+ * Of a listening socket. When it was not bound, the kernel chooses a port after this: it is 0.
+ */
+static __always_inline void emit_listen(struct sock *sk, const struct record_header *who,
+					u64 cookie, u64 now)
+{
+	struct listen *record;
+
+	record = record_reserve(KIND_LISTEN, sizeof(*record), now, who->cgroup_id);
+	if (!record)
+		return;
+	identity_copy(&record->header, who);
+	listen_fill(record, sk, cookie);
+	record_submit(record);
+}
+
 static __always_inline void emit_failed(const struct socket_entry *entry,
 					const struct endpoint *end, u16 error, u64 now)
 {
 	struct connection_failed *record;
 
-	record = record_reserve(KIND_CONNECTION_FAILED, sizeof(*record), now);
+	record = record_reserve(KIND_CONNECTION_FAILED, sizeof(*record), now,
+				entry->who.cgroup_id);
 	if (!record)
 		return;
 	identity_copy(&record->header, &entry->who);

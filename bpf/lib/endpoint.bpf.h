@@ -27,6 +27,22 @@ static __always_inline void address_map_v4(u32 *mapped, u32 address)
 	mapped[3] = address;
 }
 
+/* The local address of a socket that the verifier trusts. */
+static __always_inline void endpoint_local(void *address, struct sock *sk)
+{
+	struct sock_common *common = &sk->__sk_common;
+	u32 *local = address;
+
+	if (common->skc_family == AF_INET6) {
+		local[0] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[0];
+		local[1] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[1];
+		local[2] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[2];
+		local[3] = common->skc_v6_rcv_saddr.in6_u.u6_addr32[3];
+	} else if (common->skc_rcv_saddr) {
+		address_map_v4(local, common->skc_rcv_saddr);
+	}
+}
+
 /*
  * `tcp` is the same socket. The local port comes from there: when a socket closes, the kernel gives
  * skc_num back before it tells anyone, and keeps inet_sport.

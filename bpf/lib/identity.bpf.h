@@ -5,6 +5,11 @@
 
 #include "maps.bpf.h"
 
+static __always_inline u64 cgroup_id_of(struct task_struct *task)
+{
+	return task->cgroups->dfl_cgrp->kn->id;
+}
+
 /*
  * Fills the process part of `who` from a task that the verifier trusts (no helper call per field).
  * A process is its thread group: the leader's start survives execve by another thread, since the
@@ -22,7 +27,7 @@ static __always_inline void identity_fill(struct record_header *who, struct task
 	who->ppid = parent->tgid;
 	who->parent_start_time = parent->group_leader->start_boottime;
 	who->uid = task->cred->euid.val;
-	who->cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	who->cgroup_id = cgroup_id_of(task);
 	/* In two loads: a helper call costs more than all the lines above. */
 	to[0] = comm[0];
 	to[1] = comm[1];

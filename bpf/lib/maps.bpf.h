@@ -19,16 +19,28 @@ const volatile bool accept_visible __weak = false;
 /* A program sees connect() return: it reports attempts that the node itself refused. */
 const volatile bool connect_visible __weak = false;
 
+/* Records of each class that a cgroup may make per second, and 10^9 by that. 0: no quota. */
+const volatile u32 quota_per_s __weak = 0;
+const volatile u64 quota_cost_ns __weak = 0;
+/* Like connections of a process to one peer that are told per second. 0: all of them. */
+const volatile u32 repeats_told __weak = 0;
+/* Makes the hash of a peer one that a workload cannot foresee. */
+const volatile u32 repeats_seed __weak = 0;
+
 /* Where records wait. The size is set by the loader. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 16 * 1024 * 1024);
 } ring __weak SEC(".maps");
 
-/* Account of one kind of record: produced = what reached the ring + lost. */
+/*
+ * Account of one kind of record: produced = what reached the ring + lost. What was over the quota
+ * of its cgroup is part of lost.
+ */
 struct counter {
 	u64 produced;
 	u64 lost;
+	u64 over_quota;
 };
 
 struct {

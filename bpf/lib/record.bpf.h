@@ -4,6 +4,7 @@
 #define VEDETTE_RECORD_BPF_H
 
 #include "maps.bpf.h"
+#include "quota.bpf.h"
 
 static __always_inline void fault_count(enum fault fault)
 {
@@ -29,6 +30,18 @@ static __always_inline void record_count(u32 kind, bool lost)
 		__sync_fetch_and_add(&counter->lost, 1);
 }
 
+/* Counts a record that its cgroup has no quota for: lost. */
+static __always_inline void record_count_over_quota(u32 kind)
+{
+	struct counter *counter = bpf_map_lookup_elem(&counters, &kind);
+
+	if (!counter)
+		return;
+	__sync_fetch_and_add(&counter->produced, 1);
+	__sync_fetch_and_add(&counter->lost, 1);
+	__sync_fetch_and_add(&counter->over_quota, 1);
+}
+
 /* `bytes` is a constant multiple of 8. Unrolled: no kernel memory may leave unzeroed. */
 static __always_inline void record_zero(void *record, u32 bytes)
 {
@@ -49,13 +62,20 @@ static __always_inline void record_stamp(struct record_header *header, u32 kind,
 }
 
 /*
- * Room for a record in the ring, zeroed and stamped; NULL, and counted as lost, when it is full.
- * `now` is bpf_ktime_get_boot_ns(), asked once per program: it costs as much as the record.
+ * Room for a record in the ring, zeroed and stamped; NULL, and counted as lost, when it is full or
+ * the cgroup over its quota. `now` is bpf_ktime_get_boot_ns(), asked once per program: it costs as
+ * much as the record. `cgroup_id` is that of the process that the record names, which in softirq is
+ * not the current one; 0 when no process is known.
  */
-static __always_inline void *record_reserve(u32 kind, u32 bytes, u64 now)
+static __always_inline void *record_reserve(u32 kind, u32 bytes, u64 now, u64 cgroup_id)
 {
-	void *record = bpf_ringbuf_reserve(&ring, bytes, 0);
+	void *record;
 
+	if (quota_exceeded(kind, cgroup_id, now)) {
+		record_count_over_quota(kind);
+		return NULL;
+	}
+	record = bpf_ringbuf_reserve(&ring, bytes, 0);
 	record_count(kind, !record);
 	if (!record)
 		return NULL;

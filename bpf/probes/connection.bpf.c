@@ -51,6 +51,7 @@ static __always_inline void on_listen(struct sock *sk)
 	}
 	identity_fill(&listener->who, bpf_get_current_task_btf());
 	listener->called = 1;
+	emit_listen(sk, &listener->who, bpf_get_socket_cookie(sk), bpf_ktime_get_boot_ns());
 }
 
 /* The end of a handshake without an entry: what kind of connection is this? False: not ours. */

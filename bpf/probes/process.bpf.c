@@ -80,7 +80,8 @@ int BPF_PROG(process_exec_tp_btf, struct task_struct *task, int old_pid, struct 
 
 	if (!scope_has_current())
 		return 0;
-	record = record_reserve(KIND_PROCESS_EXEC, sizeof(*record), bpf_ktime_get_boot_ns());
+	record = record_reserve(KIND_PROCESS_EXEC, sizeof(*record), bpf_ktime_get_boot_ns(),
+				cgroup_id_of(task));
 	if (!record)
 		return 0;
 	identity_fill(&record->header, task);
@@ -120,7 +121,8 @@ int BPF_PROG(process_exit_tp_btf, struct task_struct *task)
 		return 0;
 	if (!scope_has_current() || !exit_is_first(task, signal))
 		return 0;
-	record = record_reserve(KIND_PROCESS_EXIT, sizeof(*record), bpf_ktime_get_boot_ns());
+	record = record_reserve(KIND_PROCESS_EXIT, sizeof(*record), bpf_ktime_get_boot_ns(),
+				cgroup_id_of(task));
 	if (!record)
 		return 0;
 	identity_fill(&record->header, task);

@@ -27,20 +27,32 @@ int64_t WholeRecords(const unsigned char* buffer, size_t bytes) {
 
 }  // namespace
 
-int Iterator::Start(bpf_program* program) {
+int Iterator::Start(bpf_program* program, int map_fd) {
   Capture keeps_libbpf_off_stderr;
-  link_ = bpf_program__attach_iter(program, nullptr);
-  if (link_ == nullptr) return -errno;
+  if (link_ == nullptr) {
+    LIBBPF_OPTS(bpf_iter_attach_opts, options);
+    bpf_iter_link_info info = {};
+    if (map_fd >= 0) {
+      info.map.map_fd = static_cast<uint32_t>(map_fd);
+      options.link_info = &info;
+      options.link_info_len = sizeof info;
+    }
+    link_ = bpf_program__attach_iter(program, &options);
+    if (link_ == nullptr) return -errno;
+  }
   fd_ = bpf_iter_create(bpf_link__fd(link_));
   if (fd_ < 0) return fd_;
   state_ = State::kRunning;
   return 0;
 }
 
-int64_t Iterator::Read(bpf_program* program, unsigned char* buffer, size_t capacity) {
-  if (state_ == State::kOver) return 0;
+int64_t Iterator::Read(bpf_program* program, int map_fd, unsigned char* buffer, size_t capacity) {
+  if (state_ == State::kOver) {
+    state_ = State::kFresh;
+    return 0;
+  }
   if (state_ == State::kFresh) {
-    const int status = Start(program);
+    const int status = Start(program, map_fd);
     if (status != 0) {
       Close();
       return status;
@@ -65,20 +77,28 @@ int64_t Iterator::Read(bpf_program* program, unsigned char* buffer, size_t capac
     }
   }
   const int64_t whole = WholeRecords(buffer, filled);
-  if (over || whole < 0) Close();
-  if (whole < 0) return whole;
+  if (whole < 0) {
+    Close();
+    return whole;
+  }
+  if (over) EndRun(whole > 0 ? State::kOver : State::kFresh);
   if (!over) rest_.assign(buffer + whole, buffer + filled);
   if (whole == 0 && !over) return -ENOBUFS;
   return whole;
 }
 
-void Iterator::Close() {
-  state_ = State::kOver;
+// The link stays for the next run.
+void Iterator::EndRun(State next) {
   if (fd_ >= 0) close(fd_);
-  if (link_ != nullptr) bpf_link__destroy(link_);
   fd_ = -1;
-  link_ = nullptr;
   rest_.clear();
+  state_ = next;
+}
+
+void Iterator::Close() {
+  EndRun(State::kFresh);
+  if (link_ != nullptr) bpf_link__destroy(link_);
+  link_ = nullptr;
 }
 
 }  // namespace vedette

@@ -133,7 +133,8 @@ Napi::Value KernelObject::ReadIterator(const Napi::CallbackInfo& info) {
   } else if (entry == nullptr) {
     result = -ENOENT;
   } else if (buffer.size > 0) {
-    result = entry->iterator.Read(entry->program, buffer.data, buffer.size);
+    const int map_fd = loader_.WalkedMapFd(entry->program);
+    result = entry->iterator.Read(entry->program, map_fd, buffer.data, buffer.size);
   }
   return Napi::Number::New(info.Env(), static_cast<double>(result));
 }
@@ -150,6 +151,7 @@ Napi::Value KernelObject::Counters(const Napi::CallbackInfo& info) {
     object.Set("kind", counts[i].kind);
     object.Set("produced", Number(env, counts[i].produced));
     object.Set("lost", Number(env, counts[i].lost));
+    object.Set("over_quota", Number(env, counts[i].over_quota));
     list.Set(i, object);
   }
   return list;

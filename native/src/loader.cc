@@ -191,4 +191,13 @@ int Loader::MapFd(const char* name) const {
   return map == nullptr ? -1 : bpf_map__fd(map);
 }
 
+int Loader::WalkedMapFd(const bpf_program* program) const {
+  constexpr std::string_view section = "iter/bpf_map_elem";
+  constexpr std::string_view suffix = "_iter";
+  if (section != bpf_program__section_name(program)) return -1;
+  const std::string_view name = bpf_program__name(program);
+  if (name.size() <= suffix.size()) return -1;
+  return MapFd(std::string(name.substr(0, name.size() - suffix.size())).c_str());
+}
+
 }  // namespace vedette

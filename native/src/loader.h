@@ -58,6 +58,8 @@ class Loader {
   Program* Find(const std::string& name);
   // File descriptor of a map; -1 when there is none of that name.
   int MapFd(const char* name) const;
+  // The map that an iterator of maps walks, by its name: `flows_iter` walks `flows`. -1 for others.
+  int WalkedMapFd(const bpf_program* program) const;
 
  private:
   Failure Prepare(const LoadOptions& options);

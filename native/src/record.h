@@ -21,6 +21,7 @@ using s64 = int64_t;
 struct Counter {
   u64 produced;
   u64 lost;
+  u64 over_quota;
 };
 
 }  // namespace vedette

@@ -90,12 +90,13 @@ std::vector<KindCount> ReadCounters(const Loader& loader, Failure* failure) {
   const auto values = ReadPerCpu(loader.MapFd("counters"), entries, sizeof(Counter), cpus, failure);
   if (values.empty()) return counts;
   for (uint32_t kind = 0; kind < entries; kind++) {
-    KindCount sum = {kind, 0, 0};
+    KindCount sum = {kind, 0, 0, 0};
     for (size_t cpu = 0; cpu < cpus; cpu++) {
       Counter one;
       memcpy(&one, values.data() + (kind * cpus + cpu) * sizeof one, sizeof one);
       sum.produced += one.produced;
       sum.lost += one.lost;
+      sum.over_quota += one.over_quota;
     }
     if (sum.produced != 0 || sum.lost != 0) counts.push_back(sum);
   }

@@ -13,6 +13,8 @@ struct KindCount {
   uint32_t kind;
   uint64_t produced;
   uint64_t lost;
+  // Part of `lost`.
+  uint64_t over_quota;
 };
 
 struct FaultCount {

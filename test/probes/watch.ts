@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openProbes } from '../../agent/probes.ts'
-import type { OpenProbes } from '../../agent/probes.ts'
+import type { OpenProbes, ProbeOptions } from '../../agent/probes.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import { Source } from '../../agent/source.ts'
 import type { KernelObject } from '../../native/index.ts'
@@ -39,11 +39,16 @@ export class Watch {
   })
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').replace(/[-\n]/g, '')
 
-  /** Attaches, runs the iterators, and begins to collect. `table`: other ways to attach. */
-  constructor(cgroup: ScopeCgroup, table?: readonly Probe[]) {
+  /**
+   * Attaches, runs the iterators, and begins to collect. `table`: other ways to attach; `limits`:
+   * other sizes, or quotas, of which there are none by default.
+   */
+  constructor(
+    cgroup: ScopeCgroup, table?: readonly Probe[], limits: Partial<ProbeOptions> = {},
+  ) {
     const { object, states, iterators } = openProbes({
       ring_bytes: ringBytes, sockets_max: 1024,
-      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
+      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level, ...limits,
     }, undefined, table)
     if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
     this.object = object
