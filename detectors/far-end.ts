@@ -41,7 +41,9 @@ export function isPublic(bytes: Uint8Array, at: number): boolean {
  */
 export function networkKey(bytes: Uint8Array, at: number): number {
   if (isPublic(bytes, at)) return 1
-  if (isMappedIpv4(bytes, at)) return (bytes[at + 12] << 16) | (bytes[at + 13] << 8) | bytes[at + 14]
+  if (isMappedIpv4(bytes, at)) {
+    return (bytes[at + 12] << 16) | (bytes[at + 13] << 8) | bytes[at + 14]
+  }
   let hash = 0x811c9dc5
   for (let i = at; i < at + 8; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193)
   return 0x1000_0000 | ((hash ^ (hash >>> 15)) & 0x0fff_ffff)

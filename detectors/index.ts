@@ -2,6 +2,7 @@
 import type { Detector } from '../detect/detector.ts'
 import connectionScan from './connection-scan.ts'
 import firstSeen from './first-seen.ts'
+import listener from './listener.ts'
 import zoneViolation from './zone-violation.ts'
 
 /** Every detector, by id. */
@@ -9,4 +10,5 @@ export const detectors: readonly Detector[] = [
   zoneViolation,
   connectionScan,
   firstSeen,
+  listener,
 ]

@@ -1,0 +1,173 @@
+import type { Context } from '../detect/context.ts'
+import { defineDetector } from '../detect/detector.ts'
+import type { Severity, Story } from '../detect/finding.ts'
+import { endpoint } from '../detect/words.ts'
+import type { EventViews } from '../proto/gen/events.ts'
+import { actorInWords, programOf } from './actor.ts'
+import {
+  baselineInWords, classOf, isJobClass, isMature, learnSettings, tellBaseline,
+} from './baseline.ts'
+import type { Baseline } from './baseline.ts'
+import { EPHEMERAL_PORT } from './far-end.ts'
+import { listenerExamples } from './listener.examples.ts'
+
+/** Where a class of workloads listens. */
+interface State extends Baseline {
+  /** `program port/protocol` → when it began to listen there last. */
+  places: Map<string, number>
+  /** Programs of the class that listen. */
+  programs: Set<string>
+  /** It listens in more places than can be kept: nothing is new any more. */
+  wide: boolean
+}
+
+const PLACES_MAX = 128
+const UNPRIVILEGED_PORT = 1024
+/** No service is made of these: they give a shell, or a way around a border. */
+const TOOLS = new Set(['nc', 'nc.openbsd', 'nc.traditional', 'ncat', 'netcat', 'socat', 'busybox',
+  'ssh', 'sh', 'bash', 'zsh', 'ksh', 'dash', 'chisel', 'gost', 'frps', 'iodined', 'telnetd',
+  'in.telnetd', 'pwncat', 'powercat', 'pwsh', 'ptunnel', 'rinetd', 'cryptcat'])
+
+const [fires, quiet] = listenerExamples
+
+export default defineDetector({
+  id: 'NET-012',
+  title: 'A workload listens where it is not expected to',
+  severity: 'medium',
+  maturity: 'experimental',
+  attack: ['T1571', 'T1205', 'T1090'],
+  atlas: ['AML.TA0014'],
+  blindSpots: [
+    'A listener that was there before the agent started, unless its program is a known tool.',
+    'A workload that is younger than the learning time, unless the program is a known tool.',
+    'Ports from 32768 on of jobs: training listens on random ports all the time. Elsewhere they '
+      + 'count as one port; of UDP all ports from 1024 on do.',
+    'A server on loopback.',
+    'A backdoor that uses the port of a server that is there anyway, or needs none.',
+    `A workload that listens in more than ${PLACES_MAX} places is not judged.`,
+  ],
+  runbook: 'Find out what the program is and who started it. A service that is meant to be: add a '
+    + 'flow to its port to the policy, or wait, it is known from now on. Otherwise stop the '
+    + 'program, and look at who connected to the port since.',
+  needs: ['listen', 'process_exec'],
+  settings: { ...learnSettings, learn_events: 1, forget_ms: 30 * 86_400_000 },
+  key: (event, context) => {
+    if (context.process === null) return null
+    return event.kind === 'listen' && isLoopback(event.local_addr) ? null : classOf(context.process)
+  },
+  state: {
+    initial: (event): State => ({
+      sinceMs: event.time_ms, events: 0, places: new Map(), programs: new Set(), wide: false,
+    }),
+    keysMax: 4000,
+    idleMs: 30 * 86_400_000,
+  },
+  evaluate(event, state, context) {
+    state.events++
+    if (event.kind !== 'listen') return
+    const { exe, comm } = context.process!
+    const job = isJobClass(classOf(context.process!))
+    const program = job ? programOf(exe || comm) : exe || comm
+    const knownProgram = state.programs.has(program)
+    const knownPlace = note(event, state, program, context)
+    if (TOOLS.has(programOf(exe || comm)) || TOOLS.has(comm)) {
+      return report(event, state, context, 'tool', toolSeverity(event, context))
+    }
+    if (knownPlace || event.at_start || state.wide || !isMature(state, event.time_ms, context)) {
+      return
+    }
+    if (job && event.local_port >= EPHEMERAL_PORT) return
+    if (isDeclared(event, context)) return
+    report(event, state, context, knownProgram ? 'port' : 'program', knownProgram ? 'low' : 'medium')
+  },
+  examples: [...fires, ...quiet],
+})
+
+/** True when the class listened there before; the place is known from here on. */
+function note(
+  event: EventViews['listen'], state: State, program: string, context: Context,
+): boolean {
+  if (state.wide) return true
+  const { protocol } = event
+  const namesNothing = protocol === 'udp' ? UNPRIVILEGED_PORT : EPHEMERAL_PORT
+  const port = event.local_port >= namesNothing ? 'any' : String(event.local_port)
+  const place = `${program} ${port}/${protocol}`
+  const known = state.places.has(place)
+  if (!known && state.places.size >= PLACES_MAX) {
+    const beforeMs = event.time_ms - context.setting('forget_ms')
+    for (const [old, seenMs] of state.places) if (seenMs < beforeMs) state.places.delete(old)
+    if (state.places.size >= PLACES_MAX) {
+      state.wide = true
+      state.places.clear()
+      state.programs.clear()
+      return true
+    }
+  }
+  state.places.set(place, event.time_ms)
+  state.programs.add(program)
+  return known
+}
+
+/** A flow of the policy names this port of the zone, with a number: it is meant to be there. */
+function isDeclared(event: EventViews['listen'], context: Context): boolean {
+  const { policy } = context
+  const zone = nearZone(event, context)
+  return policy.zones.some((_, from) => {
+    const { flow } = policy.flowAllowed(from, zone, event.local_port, event.protocol, null)
+    return from !== zone && flow !== null && flow.ports.length > 0
+  })
+}
+
+/** Zone of the process, else of the address that it listens on. */
+function nearZone(event: EventViews['listen'], context: Context): number {
+  const { local_addr } = event.columns
+  return context.policy.nearZone(context.zoneOf(context.process), local_addr, 16 * event.row)
+}
+
+function toolSeverity(event: EventViews['listen'], context: Context): Severity {
+  const { learning, exposures } = context.policy
+  return !learning && exposures[nearZone(event, context)] !== 'internal' ? 'high' : 'medium'
+}
+
+function report(
+  event: EventViews['listen'], state: State, context: Context, reason: 'tool' | 'program' | 'port',
+  severity: Severity,
+): void {
+  const { local_port, protocol } = event
+  context.report({
+    key: `${context.process!.exe} ${local_port}/${protocol}`, severity,
+    zones: context.policy.learning ? [] : [context.zoneName(nearZone(event, context))],
+    tell: () => tell(event, state, context, reason),
+  })
+}
+
+function tell(
+  event: EventViews['listen'], state: State, context: Context, reason: 'tool' | 'program' | 'port',
+): Story {
+  const process = context.process!
+  const { local_addr, local_port, protocol, at_start } = event
+  const since = baselineInWords(state, event.time_ms)
+  const why = {
+    tool: 'No service is made of this program.',
+    program: `No such program of its workload had listened ${since} that were seen of it.`,
+    port: `It had not listened on this port ${since} that were seen of its workload.`,
+  }[reason]
+  return {
+    summary: `${actorInWords(process, context)} listens on ` +
+      `${endpoint(local_addr, local_port)}/${protocol}${at_start ? ', and did so already when the ' +
+      'agent started' : ''}. ${why}`,
+    details: {
+      process: context.describe(process), listens_on: endpoint(local_addr, local_port), protocol,
+      reason, at_start, baseline: tellBaseline(state, context),
+    },
+    next_steps: [
+      `Look at pid ${process.pid} on ${process.node_id}, and at what started it.`,
+      `Look at who connected to port ${local_port} since.`,
+      'If it is meant to be, name the port in a flow of the policy.',
+    ],
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1'
+}
