@@ -22,6 +22,8 @@ typedef __u8 u8;
 typedef __u16 u16;
 typedef __u32 u32;
 typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
 typedef _Bool bool;
 #define true 1
 #define false 0
@@ -140,11 +142,18 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct file_system_type {
+	const char *name;
+};
+
 struct super_block {
 	u32 s_dev;
+	unsigned long s_magic;
+	struct file_system_type *s_type;
 };
 
 struct inode {
+	u16 i_mode;
 	u64 i_ino;
 	u32 i_nlink;
 	struct super_block *i_sb;
@@ -164,10 +173,14 @@ struct vfsmount {
 	struct dentry *mnt_root;
 };
 
+struct mnt_namespace;
+struct pid_namespace;
+
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct mnt_namespace *mnt_ns;
 };
 
 struct path {
@@ -176,6 +189,7 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
 };
@@ -201,6 +215,37 @@ struct signal_struct {
 	unsigned int flags;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
+	struct net *net_ns;
+};
+
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct hlist_head tasks[4];
+	struct upid numbers[1];
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -214,14 +259,8 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct signal_struct *signal;
 	struct css_set *cgroups;
-};
-
-struct ns_common {
-	unsigned int inum;
-};
-
-struct net {
-	struct ns_common ns;
+	struct nsproxy *nsproxy;
+	struct hlist_node pid_links[4];
 };
 
 typedef struct {
@@ -261,8 +300,10 @@ struct socket {
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	u16 sk_type;
 	u16 sk_protocol;
 	struct socket *sk_socket;
+	struct pid *sk_peer_pid;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 
