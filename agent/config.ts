@@ -24,6 +24,12 @@ export interface AgentConfig {
   cgroup_quota_per_s: number
   /** Like connections of a process to one peer that are told per second; the rest are counted. */
   connection_repeats_per_s: number
+  /** Group of the node, for zones; '' when none is set. */
+  node_group: string
+  /** Kubernetes API, for names; absent: that of the cluster that it runs in. `off`: none. */
+  kubernetes_api?: string
+  kubernetes_token_file?: string
+  kubernetes_ca_file?: string
   /** Longest time that an event waits for its batch to leave. */
   flush_interval_ms: number
   heartbeat_interval_ms: number
@@ -45,6 +51,7 @@ export const defaults = {
   flush_interval_ms: 200,
   heartbeat_interval_ms: 5000,
   events_per_batch_max: 8192,
+  node_group: '',
 } as const
 
 const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
@@ -58,7 +65,8 @@ const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
   events_per_batch_max: [1, 65_536],
 }
 const texts = ['node_id', 'correlator', 'data', 'listen_http', 'scope_cgroup'] as const
-const known = new Set<string>([...texts, ...Object.keys(ranges), 'tls'])
+const optional = ['node_group', 'kubernetes_api', 'kubernetes_token_file', 'kubernetes_ca_file']
+const known = new Set<string>([...texts, ...optional, ...Object.keys(ranges), 'tls'])
 
 /** Checked settings, defaults filled in. Throws AgentError AGENT_CONFIG naming every problem. */
 export function checkConfig(given: Partial<AgentConfig>): AgentConfig {
@@ -67,6 +75,8 @@ export function checkConfig(given: Partial<AgentConfig>): AgentConfig {
   const problems = [
     ...Object.keys(set).filter((key) => !known.has(key)).map((key) => `${key} is no setting`),
     ...texts.flatMap((key) => checkText(key, config[key])),
+    ...optional.filter((key) => typeof (set[key] ?? '') !== 'string')
+      .map((key) => `${key} must be a text`),
     ...Object.entries(ranges).flatMap(([key, range]) =>
       checkNumber(key, config[key as keyof AgentConfig], range)),
     ...checkMore(config),

@@ -17,9 +17,11 @@ import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
 import { stateAfterFailure } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
+import { openNames } from './names/open.ts'
 import { Pulse } from './self/pulse.ts'
 import { Source } from './source.ts'
 import { Spool } from './spool.ts'
+import type { SpoolOptions } from './spool.ts'
 import { serve } from './self/serve.ts'
 import { statsOf } from './self/status.ts'
 import type { AgentStats } from './self/status.ts'
@@ -74,18 +76,18 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
       spool.takeRecord(record, at, kind)
     },
   })
+  const names = openNames({
+    config, cgroupMount: facts.cgroup2, complain, add: (kind, values) => spool.add(kind, values),
+    recovered: () => complaints.over(nameCodes, 'the Kubernetes API answers'),
+  })
+  opened.defer(() => names.stop())
   const { enricher, processes, stop: stopEnricher } = openEnricher({
-    cgroupMount: facts.cgroup2,
+    cgroupMount: facts.cgroup2, found: names.cgroupFound,
     seen: (workload) => spool.add('workload_seen', workload),
     changed: (pid, startLow, startHigh) => spool.forgetProcess(pid, startLow, startHigh),
   })
   opened.defer(stopEnricher)
-  const spool = new Spool({
-    dir: join(data, 'spool'), node_id, boot_id, clock, bytesMax: config.spool_bytes_max,
-    eventsPerBatchMax: config.events_per_batch_max, flushIntervalMs: config.flush_interval_ms,
-    factsOf: enricher.factsOf, failed: complain,
-    recovered: () => complaints.over(diskCodes, 'the disk of the spool works again'),
-  })
+  const spool = openSpool(config, { boot_id, clock, factsOf: enricher.factsOf }, complaints)
   opened.defer(async () => {
     await spool.close()
     marker.end()
@@ -110,6 +112,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
 
   pulse.begin(marker.begin())
   opened.defer(() => pulse.end())
+  names.start()
   uplink.start()
   source?.start()
   opened.defer(() => source?.stop())
@@ -120,7 +123,21 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   }
 }
 
+function openSpool(
+  config: AgentConfig, parts: Pick<SpoolOptions, 'boot_id' | 'clock' | 'factsOf'>,
+  complaints: Complaints,
+): Spool {
+  return new Spool({
+    ...parts, dir: join(config.data, 'spool'), node_id: config.node_id,
+    bytesMax: config.spool_bytes_max, eventsPerBatchMax: config.events_per_batch_max,
+    flushIntervalMs: config.flush_interval_ms, failed: complaints.say.bind(complaints),
+    recovered: () => complaints.over(diskCodes, 'the disk of the spool works again'),
+  })
+}
+
 const diskCodes = ['LOG_NO_SPACE', 'LOG_READ_ONLY', 'LOG_NOT_PERMITTED', 'LOG_NOT_FOUND', 'LOG_IO']
+const nameCodes = ['KUBERNETES_UNREACHABLE', 'KUBERNETES_REFUSED', 'KUBERNETES_ANSWER',
+  'KUBERNETES_ACCESS']
 const uplinkCodes = ['UPLINK_UNREACHABLE', 'UPLINK_SILENT', 'UPLINK_REFUSED']
 
 function checkScope(

@@ -4,13 +4,17 @@ import type { CorrelatorConfig } from '../correlator/config.ts'
 import { CliError } from './errors.ts'
 import type { SettingName, Values } from './settings.ts'
 
+const KUBERNETES_SETTINGS: readonly SettingName[] = [
+  'kubernetes_api', 'kubernetes_token_file', 'kubernetes_ca_file',
+]
+
 export const AGENT_SETTINGS: readonly SettingName[] = [
-  'node_id', 'scope_cgroup', 'spool_bytes_max', 'ring_bytes', 'sockets_max', 'flush_interval_ms',
+  'node_id', 'node_group', ...KUBERNETES_SETTINGS, 'scope_cgroup', 'spool_bytes_max', 'ring_bytes', 'sockets_max', 'flush_interval_ms',
   'heartbeat_interval_ms', 'events_per_batch_max', 'cgroup_quota_per_s', 'connection_repeats_per_s',
 ]
 
 export const CORRELATOR_SETTINGS: readonly SettingName[] = [
-  'policy', 'listen', 'listen_http', 'alertmanager', 'cluster', 'external_url',
+  ...KUBERNETES_SETTINGS, 'policy', 'listen', 'listen_http', 'alertmanager', 'cluster', 'external_url',
   'runbook_url', 'alert_resend_interval_ms', 'alerts_pending_max', 'log_bytes_max',
   'segment_bytes_max', 'incidents_bytes_max', 'streams_max', 'nodes_max', 'batches_in_flight_max',
   'batch_bytes_max', 'ingest_bytes_max',

@@ -37,6 +37,11 @@ export const SETTINGS = {
 
   correlator: { kind: 'text', value: ADDRESS, help: 'correlator that gets the events' },
   node_id: { kind: 'text', value: 'name', help: 'name of this node', shown: 'host name' },
+  node_group: { kind: 'text', value: 'name', help: 'group of this node, for zones' },
+  kubernetes_api: { kind: 'text', value: 'url', help: 'for names of pods and services; or off',
+    shown: 'the cluster it runs in' },
+  kubernetes_token_file: { kind: 'text', value: 'file', help: 'bearer token for it' },
+  kubernetes_ca_file: { kind: 'text', value: 'file', help: 'PEM: whom to trust there' },
   scope_cgroup: { kind: 'text', value: 'path', help: 'watch only this cgroup v2 and those below' },
   spool_bytes_max: { kind: 'bytes', value: 'bytes', help: 'disk for unsent events',
     shown: '256MiB' },

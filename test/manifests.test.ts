@@ -58,15 +58,21 @@ describe.each(['base', ...overlays])('%s', (name) => {
     expect(JSON.stringify(only(objects, 'StatefulSet'))).not.toContain('hostPath')
   })
 
-  it('gives nobody a token of the API', () => {
+  it('lets both halves read names from the API, and nothing else', () => {
     const accounts = objects.filter(({ kind }) => kind === 'ServiceAccount')
     for (const account of accounts) expect(account.automountServiceAccountToken).toBe(false)
     const names = accounts.map(({ metadata }) => metadata.name)
-    for (const pod of podsOf(objects)) {
-      expect(pod.automountServiceAccountToken).toBe(false)
-      expect(names).toContain(pod.serviceAccountName)
-    }
-    expect(objects.filter(({ kind }) => /Role/.test(kind))).toEqual([])
+    for (const pod of podsOf(objects)) expect(names).toContain(pod.serviceAccountName)
+    const roles = objects.filter(({ kind }) => kind === 'ClusterRole')
+    const rules = roles.flatMap(({ metadata, rules: list }) => list!.map((rule) => [metadata.name, rule]))
+    const verbs = ['get', 'list', 'watch']
+    expect(rules).toEqual([
+      ['vedette-agent', { apiGroups: [''], resources: ['pods', 'nodes'], verbs }],
+      ['vedette-correlator', { apiGroups: [''], resources: ['pods', 'services', 'nodes'], verbs }],
+    ])
+    const bound = objects.filter(({ kind }) => kind === 'ClusterRoleBinding').map(({ roleRef, subjects }) =>
+      [roleRef!.name, subjects!.map(({ name: one, namespace }) => `${namespace}/${one}`)])
+    expect(bound).toEqual(names.map((one) => [one, [`vedette/${one}`]]))
   })
 
   it('names a version of every image', () => {
@@ -113,7 +119,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
         podSelector.matchLabels?.['app.kubernetes.io/component'] === component)
       .flatMap(({ spec: rules }) => rules[way].flatMap(({ ports }) =>
         ports.map(({ port }) => port)))
-    expect(allowed('agent', 'egress')).toEqual([grpc.port, 53, 53])
+    expect(allowed('agent', 'egress')).toEqual([grpc.port, 53, 53, 443, 6443])
     expect(allowed('agent', 'ingress')).toEqual([portsOf(container(objects, 'agent')).http])
     expect(allowed('correlator', 'ingress')).toEqual(
       Object.values(portsOf(container(objects, 'correlator'))))

@@ -23,6 +23,8 @@ export interface CgroupsOptions {
   budget: Budget
   /** Told of a cgroup that an event had before its path was known. */
   foundLate(cgroup: Cgroup): void
+  /** Told of every cgroup whose path is known now. */
+  found?(cgroup: Cgroup): void
   /** Default /proc. */
   procDir?: string
 }
@@ -142,6 +144,7 @@ export class Cgroups {
       }
     }
     this.#byId.set(id, cgroup)
+    this.#options.found?.(cgroup)
     if (this.#waiting.delete(id)) this.#options.foundLate(cgroup)
     return cgroup
   }

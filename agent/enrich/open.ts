@@ -10,6 +10,8 @@ export interface OpenEnricherOptions {
   cgroupMount: string
   /** Told when it is known late which workload a cgroup is. */
   seen(workload: Partial<WorkloadSeen>): void
+  /** Told of every cgroup whose path is known now. */
+  found(cgroup: Cgroup): void
   /** The process runs another program now; the words of its start time, low and high. */
   changed(pid: number, startLow: number, startHigh: number): void
 }
@@ -30,10 +32,10 @@ const looksPerSecond = 500
 
 /** Builds the enricher and reads the cgroup tree once. */
 export function openEnricher(options: OpenEnricherOptions): OpenEnricher {
-  const { cgroupMount: mount, seen, changed } = options
+  const { cgroupMount: mount, seen, found, changed } = options
   const cgroups = new Cgroups({
     mount, entriesMax: cgroupsMax, budget: new Budget(looksPerSecond),
-    foundLate: (cgroup) => seen(workloadSeen(cgroup)),
+    foundLate: (cgroup) => seen(workloadSeen(cgroup)), found,
   })
   const processes = new KnownProcesses({
     entriesMax: processesMax, endedMax, budget: new Budget(looksPerSecond),

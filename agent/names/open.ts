@@ -9,7 +9,7 @@ import type { KubernetesError } from '../../kubernetes/errors.ts'
 import { keepNode } from '../../kubernetes/objects.ts'
 import { Client } from '../../kubernetes/request.ts'
 import { Watch } from '../../kubernetes/watch.ts'
-import type { AddressSeen, NodeSeen, WorkloadSeen } from '../../proto/gen/events.ts'
+import type { EventValues } from '../../proto/gen/events.ts'
 import type { Cgroup } from '../enrich/cgroups.ts'
 import { NodeNames } from './node.ts'
 import { Pods } from './pods.ts'
@@ -17,13 +17,11 @@ import { Slurm } from './slurm.ts'
 import { Workloads } from './workloads.ts'
 
 export interface NamesOptions {
-  access: AccessSettings
-  node_id: string
-  node_group: string
+  config: AccessSettings & { node_id: string, node_group: string }
   cgroupMount: string
-  workloadSeen(workload: Partial<WorkloadSeen>): void
-  addressSeen(address: Partial<AddressSeen>): void
-  nodeSeen(node: Partial<NodeSeen>): void
+  /** Where the events go. */
+  add<K extends 'workload_seen' | 'address_seen' | 'node_seen'>(
+    kind: K, values: Partial<EventValues[K]>): void
   complain(error: KubernetesError): void
   recovered(): void
 }
@@ -38,21 +36,22 @@ export interface Names {
 
 /** Throws KubernetesError KUBERNETES_ACCESS for settings that cannot be used. */
 export function openNames(options: NamesOptions): Names {
-  const workloads = new Workloads({ seen: options.workloadSeen })
+  const { config, add, cgroupMount } = options
+  const workloads = new Workloads({ seen: (workload) => add('workload_seen', workload) })
   const slurm = new Slurm({ facts: (job, facts) => workloads.setFacts(`job:${job}`, facts) })
   const node = new NodeNames({
-    seen: options.nodeSeen, group: options.node_group,
+    seen: (found) => add('node_seen', found), group: config.node_group,
     // Slurm names nodes by the first part of the host name.
     partitions: () => slurm.partitionsOf(hostname().split('.')[0]),
   })
-  const access = accessOf(options.access)
+  const access = accessOf(config)
   const kubernetes = access && watchKubernetes(new Client(access), options, workloads, node)
   return {
     cgroupFound: (cgroup) => {
       const { pod_uid: pod, slurm_job: job } = cgroup.workload
       if (pod !== '' && kubernetes) workloads.addCgroup(`pod:${pod}`, cgroup)
       else if (job !== '' && workloads.addCgroup(`job:${job}`, cgroup)) {
-        slurm.ask(job, pidsOf(join(options.cgroupMount, cgroup.path)))
+        slurm.ask(job, pidsOf(join(cgroupMount, cgroup.path)))
       }
     },
     start() {
@@ -70,8 +69,11 @@ export function openNames(options: NamesOptions): Names {
 function watchKubernetes(
   client: Client, options: NamesOptions, workloads: Workloads, node: NodeNames,
 ): { start(): void, stop(): Promise<void> } {
-  const { node_id, complain, recovered } = options
-  const pods = new Pods({ ...options, client, node: node_id, workloads })
+  const { config: { node_id }, add, complain, recovered } = options
+  const pods = new Pods({
+    client, node: node_id, workloads, complain, recovered,
+    addressSeen: (address) => add('address_seen', address),
+  })
   const self = new Watch({
     client, path: '/api/v1/nodes', query: { fieldSelector: `metadata.name=${node_id}` },
     keep: keepNode, changed: (_, found) => node.setLabels(found?.labels ?? []), entriesMax: 1,

@@ -46,6 +46,9 @@ export interface Manifest {
   metadata: { name: string, namespace?: string }
   data: Record<string, string>
   automountServiceAccountToken?: boolean
+  rules?: object[]
+  roleRef?: { name: string }
+  subjects?: { name: string, namespace: string }[]
   spec: {
     template: { metadata: { annotations: Record<string, string> }, spec: Pod }
     replicas?: number
