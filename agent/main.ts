@@ -52,20 +52,19 @@ const { version } = JSON.parse(
  */
 export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAgent> {
   const config = checkConfig(given)
-  const { node_id, data, ring_bytes } = config
   const facts = readKernelFacts()
   const clock = openClock()
   const boot_id = readBootId()
   const complaints = new Complaints()
   const complain = complaints.say.bind(complaints)
-  const marker = new RunMarker(data, boot_id)
+  const marker = new RunMarker(config.data, boot_id)
   // Closes what is open in reverse order: when the start fails, and at the end.
   await using opened = new AsyncDisposableStack()
 
   const probes = openProbes({ ...config, ...checkScope(facts.cgroup2, config.scope_cgroup) }, facts)
   opened.defer(() => probes.object?.close())
   const source = probes.object && new Source({
-    kernel: probes.object, ring_bytes, iterators: probes.iterators,
+    kernel: probes.object, ring_bytes: config.ring_bytes, iterators: probes.iterators,
     consume: (records, bytes) => decoder.decode(records, bytes),
     failed: (program, failure) => pulse.setProbe(stateAfter(program, failure)),
   })
@@ -118,7 +117,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   opened.defer(() => source?.stop())
   const running = opened.move()
   return {
-    node_id, boot_id, metrics_port: http.port, get probeStates() { return pulse.probeStates },
+    node_id: config.node_id, boot_id, metrics_port: http.port, get probeStates() { return pulse.probeStates },
     stats: () => statsOf(parts), stop: () => running.disposeAsync(),
   }
 }

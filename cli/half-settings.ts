@@ -9,13 +9,14 @@ const KUBERNETES_SETTINGS: readonly SettingName[] = [
 ]
 
 export const AGENT_SETTINGS: readonly SettingName[] = [
-  'node_id', 'node_group', ...KUBERNETES_SETTINGS, 'scope_cgroup', 'spool_bytes_max', 'ring_bytes', 'sockets_max', 'flush_interval_ms',
-  'heartbeat_interval_ms', 'events_per_batch_max', 'cgroup_quota_per_s', 'connection_repeats_per_s',
+  'node_id', 'node_group', ...KUBERNETES_SETTINGS, 'scope_cgroup', 'spool_bytes_max',
+  'ring_bytes', 'sockets_max', 'flush_interval_ms', 'heartbeat_interval_ms', 'events_per_batch_max',
+  'cgroup_quota_per_s', 'connection_repeats_per_s',
 ]
 
 export const CORRELATOR_SETTINGS: readonly SettingName[] = [
-  ...KUBERNETES_SETTINGS, 'policy', 'listen', 'listen_http', 'alertmanager', 'cluster', 'external_url',
-  'runbook_url', 'alert_resend_interval_ms', 'alerts_pending_max', 'log_bytes_max',
+  ...KUBERNETES_SETTINGS, 'policy', 'listen', 'listen_http', 'alertmanager', 'cluster',
+  'external_url', 'runbook_url', 'alert_resend_interval_ms', 'alerts_pending_max', 'log_bytes_max',
   'segment_bytes_max', 'incidents_bytes_max', 'streams_max', 'nodes_max', 'batches_in_flight_max',
   'batch_bytes_max', 'ingest_bytes_max',
 ]
