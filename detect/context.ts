@@ -1,14 +1,16 @@
 /** What a detector may ask and do while it looks at an event. */
 import type { CompiledPolicy } from '../policy/compile.ts'
+import type { Verdict } from '../policy/match/flow-rules.ts'
 import type { EventView } from '../proto/event-view.ts'
 import type { EventViews } from '../proto/gen/events.ts'
-import { unitOf } from './names/cgroup-table.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'
 import type { KeyedState } from './keyed-state.ts'
 import { processIdentity } from './lineage.ts'
 import type { Lineage, LineageProcess } from './lineage.ts'
+import type { AddressName, AddressNames } from './names/address-names.ts'
+import { Zones } from './names/zones.ts'
 import { connectionKey } from './pairing.ts'
 import type { End, Pairing } from './pairing.ts'
 import type { Source, SourceTable } from './source-table.ts'
@@ -64,6 +66,8 @@ export class Context {
   private readonly connectionKey = { low: 0, high: 0 }
   private readonly end: End = { process: 0, source: 0, seq: 0 }
   private readonly other: End = { process: 0, source: 0, seq: 0 }
+  private readonly zones: Zones
+  private readonly names: AddressNames
   private readonly lineage: Lineage
   private readonly sources: SourceTable
   private readonly pairing: Pairing
@@ -71,9 +75,11 @@ export class Context {
 
   constructor(
     policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, pairing: Pairing,
-    incidents: IncidentTable,
+    incidents: IncidentTable, names: AddressNames,
   ) {
     this.policy = policy
+    this.names = names
+    this.zones = new Zones(this, names)
     this.lineage = lineage
     this.sources = sources
     this.pairing = pairing
@@ -111,17 +117,18 @@ export class Context {
 
   /** Zone of a process by the policy, `NO_ZONE` when none holds it. Kept per process. */
   zoneOf(process: LineageProcess | null): number {
-    if (process === null) return -1
-    if (process.zonePolicy === this.policyNumber && process.zoneCgroup === process.cgroup.version) {
-      return process.zone
-    }
-    const { path } = process.cgroup
-    process.zone = this.policy.zoneOfProcess({
-      exe: process.exe, cgroup_path: path, systemd_unit: unitOf(path),
-    })
-    process.zonePolicy = this.policyNumber
-    process.zoneCgroup = process.cgroup.version
-    return process.zone
+    return this.zones.ofProcess(process)
+  }
+
+  /**
+   * Whom an address stands for: pod, Service, node, or by name servers alone (kind ''). Null when
+   * nothing is known of it. `wordOf` makes a word of it.
+   *
+   * @param bytes column of addresses, 16 bytes at `at`
+   * @param port where the address listens; 0 when not known
+   */
+  nameOf(bytes: Uint8Array, at: number, port = 0): AddressName | null {
+    return this.names.find(bytes, at, port, this.watermarkMs)
   }
 
   /** False when no policy in force could forbid this connection: most, while it only learns. */
@@ -133,17 +140,25 @@ export class Context {
 
   /** Zone of the end of the connection that the event is about. */
   nearZone(event: ConnectionEvent): number {
-    const { local_addr: near, remote_addr: far } = event.columns
-    const at = 16 * event.row
-    return this.policy.nearZone(this.zoneOf(this.process), near, at, far, at)
+    return this.zones.near(event, this.process)
   }
 
   /** Zone of the other end, as well as it is known. */
   farZone(event: ConnectionEvent, peer: Peer | null): number {
-    const { local_addr: near, remote_addr: far } = event.columns
-    const at = 16 * event.row
-    const peerZone = this.zoneOf(peer?.process ?? null)
-    return this.policy.farZone(this.zoneOf(this.process), near, at, far, at, peerZone)
+    return this.zones.far(event, this.process, peer?.process ?? null)
+  }
+
+  /**
+   * Whether zone `from` may open this connection to zone `to`, and by which flow.
+   *
+   * @param opener the process that opens it; null when it is not known
+   * @param accepted the event is of the accepting end
+   */
+  verdict(
+    event: ConnectionEvent, from: number, to: number, opener: LineageProcess | null,
+    accepted: boolean,
+  ): Verdict {
+    return this.zones.verdict(event, from, to, opener, accepted)
   }
 
   /** Name of a zone. */

@@ -20,6 +20,7 @@ import type { Incident, IncidentUpdate } from './incident.ts'
 import { KeyedState } from './keyed-state.ts'
 import { Lineage } from './lineage.ts'
 import type { LineageOptions, LineageProcess } from './lineage.ts'
+import { AddressNames } from './names/address-names.ts'
 import { Pairing } from './pairing.ts'
 import { packState, unpackState } from './snapshot.ts'
 import type { EngineState } from './snapshot.ts'
@@ -57,6 +58,7 @@ export interface EngineCounters {
   process_evictions: number
   source_evictions: number
   pairing_evictions: number
+  name_evictions: number
   incidents_open: number
   incidents_aged_out: number
   findings_unlisted: number
@@ -83,6 +85,7 @@ export class Engine {
   private readonly coverage: CoverageTable
   private readonly lineage: Lineage
   private readonly pairing: Pairing
+  private readonly names = new AddressNames()
   private readonly table: IncidentTable
   private readonly context: Context
   private readonly overridden: boolean
@@ -103,7 +106,7 @@ export class Engine {
     this.overridden = options.policyOverride !== undefined
     this.policyText = policy.text
     this.context = new Context(
-      compilePolicy(policy), this.lineage, this.sources, this.pairing, this.table)
+      compilePolicy(policy), this.lineage, this.sources, this.pairing, this.table, this.names)
     this.running = options.detectors.map((detector) => this.start(detector))
     for (const running of this.running) {
       for (const kind of running.detector.needs) {
@@ -243,6 +246,16 @@ export class Engine {
       case 'workload_seen':
         this.lineage.workloadSeen(source, view)
         break
+      case 'address_seen':
+        this.names.addressSeen(view, this.context.watermarkMs)
+        break
+      case 'dns_answer':
+        this.names.dnsAnswer(view, this.context.watermarkMs)
+        break
+      case 'node_seen':
+        // Zones that were found by what was known of the node are stale.
+        if (this.names.nodeSeen(view, this.context.watermarkMs)) this.context.policyNumber++
+        break
       case 'gap':
         this.coverage.gap(node, view, view.batch.clockOffsetMs)
         break
@@ -320,6 +333,7 @@ export class Engine {
       process_evictions: this.lineage.evictions,
       source_evictions: this.sources.evictions,
       pairing_evictions: this.pairing.evictions,
+      name_evictions: this.names.evictions + this.names.nodes.evictions,
       incidents_open: this.table.openCount,
       incidents_aged_out: this.table.agedOut,
       findings_unlisted: this.table.findingsUnlisted,
@@ -338,6 +352,7 @@ export class Engine {
       coverage: this.coverage.snapshot(),
       lineage: this.lineage.snapshot(),
       pairing: this.pairing.snapshot(),
+      names: this.names.snapshot(),
       incidents: this.table.snapshot(),
       detectors: this.running.map(({ detector, findings, muted, states }) => {
         return { id: detector.id, findings, muted, states: states.snapshot() }
@@ -367,6 +382,7 @@ export class Engine {
     this.coverage.restore(state.coverage)
     this.lineage.restore(state.lineage)
     this.pairing.restore(state.pairing)
+    this.names.restore(state.names)
     this.table.restore(state.incidents)
     for (const { id, findings, muted, states } of state.detectors) {
       const running = this.running.find(({ detector }) => detector.id === id)

@@ -4,6 +4,7 @@ import type { CoverageSnapshot } from './coverage.ts'
 import type { IncidentTableSnapshot } from './incident-table.ts'
 import type { KeyedStateSnapshot } from './keyed-state.ts'
 import type { LineageSnapshot } from './lineage.ts'
+import type { AddressNamesSnapshot } from './names/address-names.ts'
 import type { PairingSnapshot } from './pairing.ts'
 import type { SourceSnapshot } from './source-table.ts'
 
@@ -17,11 +18,12 @@ export interface EngineState {
   coverage: CoverageSnapshot
   lineage: LineageSnapshot
   pairing: PairingSnapshot
+  names: AddressNamesSnapshot
   incidents: IncidentTableSnapshot
   detectors: { id: string; findings: number; muted: number; states: KeyedStateSnapshot }[]
 }
 
-const version = 1
+const version = 2
 
 /** A snapshot that cannot be used: damaged, or of another version. Replay the log instead. */
 export class SnapshotError extends Error {

@@ -131,12 +131,10 @@ function severityOf(event: Event, context: Context): Severity | null {
   const [near, far] = [context.nearZone(event), context.farZone(event, null)]
   const [from, to] = accepted ? [far, near] : [near, far]
   if (from === to) return 'low'
-  const port = accepted ? event.local_port : event.remote_port
-  const exe = accepted ? null : context.process!.exe || null
-  const { allowed, flow, executableUnknown } =
-    policy.flowAllowed(from, to, port, event.protocol, exe)
+  const { allowed, flow, identityUnknown } =
+    context.verdict(event, from, to, accepted ? null : context.process, accepted)
   if (!allowed) return null
-  if (flow !== null && flow.executables.length > 0 && !executableUnknown) return null
+  if (flow !== null && flow.executables.length > 0 && !identityUnknown) return null
   const inward = policy.exposures[from] !== 'protected' && policy.exposures[to] === 'protected'
   return inward ? 'high' : 'medium'
 }

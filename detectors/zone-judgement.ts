@@ -43,10 +43,7 @@ export function judgeOpen(
   if (near === far) return null
   const [from, to] = accepted ? [far, near] : [near, far]
   const opener = accepted ? peer?.process ?? null : context.process
-  const port = accepted ? event.local_port : event.remote_port
-  const exe = opener?.exe || null
-  const { allowed } = context.policy.flowAllowed(from, to, port, event.protocol, exe)
-  if (allowed) return null
+  if (context.verdict(event, from, to, opener, accepted).allowed) return null
   const here: CrossingEnd = {
     address: event.local_addr, port: event.local_port, process: context.process?.number ?? 0,
     exe: context.process?.exe ?? '', evidence: context.evidence,
@@ -71,7 +68,7 @@ export function judgeAttempt(
   if (from === to) return null
   const { remote_port: port, protocol } = event
   const exe = context.process?.exe || null
-  if (context.policy.flowAllowed(from, to, port, protocol, exe).allowed) return null
+  if (context.verdict(event, from, to, context.process, false).allowed) return null
   return {
     ...zonesOf(context, from, to), protocol, established: false,
     opener: {

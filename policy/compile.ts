@@ -1,18 +1,21 @@
-import { AddressTable } from './match/address-table.ts'
-import { isLoopback, parseCidr } from './match/cidr.ts'
+import { AddressRules } from './match/address-rules.ts'
+import type { AddressFacts } from './match/address-rules.ts'
+import { cidrHolds, cidrOf, isLoopback } from './match/cidr.ts'
 import type { Cidr } from './match/cidr.ts'
 import { drillEnd } from './match/drill-ranges.ts'
+import { FactRules } from './match/fact-rules.ts'
+import type { Rule } from './match/fact-rules.ts'
 import { FlowRules, NO_FLOW, SAME_ZONE } from './match/flow-rules.ts'
-import type { Verdict } from './match/flow-rules.ts'
+import type { FlowIdentity, Verdict } from './match/flow-rules.ts'
 import { missingFlow } from './match/missing-flow.ts'
 import type { DetectorSetting, Policy, Zone } from './policy.ts'
 import { ProcessRules } from './match/process-rules.ts'
-import type { ProcessFacts, Rule } from './match/process-rules.ts'
+import type { ProcessFacts } from './match/process-rules.ts'
 import { DRILL_ZONES, EXTERNAL_ZONE, UNZONED_ZONE } from './zone-names.ts'
 
 /** Index of the built-in zone of addresses that no zone holds. */
 export const EXTERNAL = 0
-/** Index of the built-in zone of processes and their addresses that no zone holds. */
+/** Index of the built-in zone of processes and addresses of the cluster that no zone holds. */
 export const UNZONED = 1
 /** Instead of an index: nothing is known, or nothing matched. */
 export const NO_ZONE = -1
@@ -27,7 +30,9 @@ const BUILT_IN = [EXTERNAL_ZONE, UNZONED_ZONE]
  * **Which zone an end of a connection is in.** The process says more than the address, since
  * several planes share a node and its address. So the near end is `nearZone`: the zone of the
  * process, else of its address, else unzoned. The far end is `farZone`: the zone of the peer
- * process where it is known, else of the address, else external.
+ * process where it is known, else of the address, else external. Where it is known whom an address
+ * stands for, `zoneOfNamed` says its zone instead of the address alone, and who looks up names
+ * brings that zone along.
  *
  * **Loopback and own address.** When the far address is loopback, unspecified (the kernel takes it
  * as loopback) or equal to the near one, both ends are on one node and the address says nothing of
@@ -43,9 +48,9 @@ export class CompiledPolicy {
   /** Exposure by zone index; the outside is public, a stray process of a node internal. */
   readonly exposures: readonly Zone['exposure'][]
   readonly detectors: ReadonlyMap<string, DetectorSetting>
-  readonly #addressRules: readonly Rule[]
-  readonly #zoneOfRule: Uint16Array
-  readonly #addresses: AddressTable
+  readonly #addresses: AddressRules
+  readonly #zoneOfCidr: Uint16Array
+  readonly #resolvers: readonly Cidr[]
   readonly #processes: ProcessRules
   readonly #flows: FlowRules
   readonly #drillSource: number
@@ -58,19 +63,32 @@ export class CompiledPolicy {
     this.learning = policy.zones.length === 0
     this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
-    this.#addressRules = policy.zones.flatMap((zone, index) => zone.cidrs.map((pattern): Rule => {
-      return { ...pattern, matcher: 'cidrs', zone: BUILT_IN.length + index }
-    }))
-    this.#zoneOfRule = Uint16Array.from(this.#addressRules, (rule) => rule.zone)
-    this.#addresses = new AddressTable(this.#addressRules.map((rule) => cidrOf(rule.text)))
-    this.#processes = new ProcessRules(policy.zones, BUILT_IN.length)
+    const facts = new FactRules(policy.zones, BUILT_IN.length)
+    this.#addresses = new AddressRules(policy.zones, BUILT_IN.length, facts)
+    this.#zoneOfCidr = this.#addresses.zones()
+    this.#resolvers = policy.resolvers.map(({ text }) => cidrOf(text))
+    this.#processes = new ProcessRules(facts)
     this.#flows = new FlowRules(policy.flows, this.zones, BUILT_IN.length)
   }
 
   /** Zone of an address by longest prefix, `EXTERNAL` when none holds it. Allocates nothing. */
   zoneOfAddress(bytes: Uint8Array, offset: number): number {
-    const rule = this.#addresses.find(bytes, offset)
-    return rule < 0 ? EXTERNAL : this.#zoneOfRule[rule]
+    const cidr = this.#addresses.cidr(bytes, offset)
+    return cidr < 0 ? EXTERNAL : this.#zoneOfCidr[cidr]
+  }
+
+  /**
+   * Zone of an address of which more is known than its bytes: `EXTERNAL`, or `UNZONED` for one of
+   * the cluster, when no zone holds it. Keep the answer per address.
+   */
+  zoneOfNamed(bytes: Uint8Array, offset: number, facts: AddressFacts): number {
+    return this.#addresses.find(bytes, offset, facts)?.zone ?? (facts.inside ? UNZONED : EXTERNAL)
+  }
+
+  /** True when answers of the name server at these 16 bytes count. */
+  believes(bytes: Uint8Array, offset: number): boolean {
+    return this.#resolvers.length === 0 ||
+      this.#resolvers.some((cidr) => cidrHolds(cidr, bytes, offset))
   }
 
   /** Zone of a process, `NO_ZONE` when none holds it. Keep the answer per process. */
@@ -78,9 +96,9 @@ export class CompiledPolicy {
     return this.#processes.find(facts)?.zone ?? NO_ZONE
   }
 
-  /** The CIDR that decided for an address, null for `EXTERNAL`. */
-  explainAddress(bytes: Uint8Array, offset: number): Rule | null {
-    return this.#addressRules[this.#addresses.find(bytes, offset)] ?? null
+  /** The pattern that decided for an address, null when no zone holds it. */
+  explainAddress(bytes: Uint8Array, offset: number, facts: AddressFacts = {}): Rule | null {
+    return this.#addresses.find(bytes, offset, facts)
   }
 
   /** The pattern that decided for a process, null for `NO_ZONE`. */
@@ -92,9 +110,11 @@ export class CompiledPolicy {
    * Zone of the end that was watched; `processZone` from `zoneOfProcess`. See the class.
    *
    * @param farBytes address of the other end; without it the end is in no drill zone
+   * @param namedZone `zoneOfNamed` of the address where more is known of it, else `NO_ZONE`
    */
   nearZone(
     processZone: number, bytes: Uint8Array, offset: number, farBytes?: Uint8Array, farOffset = 0,
+    namedZone: number = NO_ZONE,
   ): number {
     if (farBytes !== undefined) {
       const drill = this.#drillZone(bytes, offset, farBytes, farOffset)
@@ -102,7 +122,7 @@ export class CompiledPolicy {
     }
     if (processZone !== NO_ZONE) return processZone
     if (isLoopback(bytes, offset)) return UNZONED
-    const zone = this.zoneOfAddress(bytes, offset)
+    const zone = namedZone !== NO_ZONE ? namedZone : this.zoneOfAddress(bytes, offset)
     return zone === EXTERNAL ? UNZONED : zone
   }
 
@@ -111,18 +131,23 @@ export class CompiledPolicy {
    *
    * @param processZone `zoneOfProcess` of the near process, not its `nearZone`
    * @param peerZone `zoneOfProcess` of the peer where it is known, else `NO_ZONE`
+   * @param nearNamed `zoneOfNamed` of the near address where more is known of it, else `NO_ZONE`
+   * @param farNamed the same of the far address
    */
   farZone(
     processZone: number, nearBytes: Uint8Array, nearOffset: number,
     farBytes: Uint8Array, farOffset: number, peerZone: number = NO_ZONE,
+    nearNamed: number = NO_ZONE, farNamed: number = NO_ZONE,
   ): number {
     if (isLoopback(farBytes, farOffset) || same(nearBytes, nearOffset, farBytes, farOffset)) {
       const known = processZone !== NO_ZONE && peerZone !== NO_ZONE
-      return known ? peerZone : this.nearZone(processZone, nearBytes, nearOffset)
+      if (known) return peerZone
+      return this.nearZone(processZone, nearBytes, nearOffset, undefined, 0, nearNamed)
     }
     const drill = this.#drillZone(farBytes, farOffset, nearBytes, nearOffset)
     if (drill !== NO_ZONE) return drill
-    return peerZone !== NO_ZONE ? peerZone : this.zoneOfAddress(farBytes, farOffset)
+    if (peerZone !== NO_ZONE) return peerZone
+    return farNamed !== NO_ZONE ? farNamed : this.zoneOfAddress(farBytes, farOffset)
   }
 
   /**
@@ -139,12 +164,14 @@ export class CompiledPolicy {
    * @param port port of the accepting end
    * @param protocol as in events: `tcp`, `udp`, `rdma`
    * @param exe executable of the opening process, null when not known
+   * @param identity what else is known of who opens it; without it, nothing
    */
   flowAllowed(
     from: number, to: number, port: number, protocol: string, exe: string | null,
+    identity?: FlowIdentity,
   ): Verdict {
     if (from >= this.#drillSource) return from === to ? SAME_ZONE : NO_FLOW
-    return this.#flows.judge(from, to, port, protocol, exe)
+    return this.#flows.judge(from, to, port, protocol, exe, identity)
   }
 
   /** The `flows:` entry, as YAML, that would allow this: the rule that was missing. */
@@ -160,8 +187,8 @@ export class CompiledPolicy {
   ): number {
     const end = drillEnd(bytes, offset, otherBytes, otherOffset)
     if (end === null) return NO_ZONE
-    if (this.#addresses.find(bytes, offset) >= 0) return NO_ZONE
-    if (this.#addresses.find(otherBytes, otherOffset) >= 0) return NO_ZONE
+    if (this.#addresses.cidr(bytes, offset) >= 0) return NO_ZONE
+    if (this.#addresses.cidr(otherBytes, otherOffset) >= 0) return NO_ZONE
     return this.#drillSource + (end === 'source' ? 0 : 1)
   }
 }
@@ -175,10 +202,4 @@ function same(a: Uint8Array, aOffset: number, b: Uint8Array, bOffset: number): b
   // From the end: addresses of one network differ there.
   for (let i = 15; i >= 0; i--) if (a[aOffset + i] !== b[bOffset + i]) return false
   return true
-}
-
-function cidrOf(text: string): Cidr {
-  const cidr = parseCidr(text)
-  if ('message' in cidr) throw new TypeError(`policy: ${cidr.message}; ${cidr.fix}`)
-  return cidr
 }

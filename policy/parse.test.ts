@@ -47,7 +47,7 @@ flows:
     reason: r
 `)
     expect(policy?.zones[0]).toMatchObject({ line: 3, column: 5, exposure: 'public',
-      cidrs: [{ text: '10.0.0.0/8', line: 5, column: 22 }] })
+      match: { cidrs: [{ text: '10.0.0.0/8', line: 5, column: 22 }], labels: [] } })
     expect(policy?.flows[0]).toMatchObject({ line: 7, column: 5, ports: [
       { from: 443, to: 443, protocol: null }, { from: 8000, to: 8010, protocol: 'tcp' }] })
   })

@@ -4,7 +4,7 @@ import { policyDigest } from './digest.ts'
 import { Lines } from './read/lines.ts'
 import type { Policy, Problem } from './policy.ts'
 import { readDetectors } from './read/detectors.ts'
-import { readFlows } from './read/flows.ts'
+import { readCidrs, readFlows } from './read/flows.ts'
 import { readZones } from './read/zones.ts'
 import { schemaProblems } from './read/schema-problems.ts'
 import { readTree } from './read/tree.ts'
@@ -49,9 +49,24 @@ export function parsePolicy(
   const zones = readZones(entryOf(root, 'zones'), report)
   const flows = readFlows(entryOf(root, 'flows'), zones, report)
   const detectors = readDetectors(entryOf(root, 'detectors'), options.nowMs ?? null, report)
-  const policy: Policy = { text, sha256: policyDigest(text), zones, flows, detectors }
+  const resolvers = readCidrs(entryOf(root, 'resolvers'), report)
+  const policy: Policy = { text, sha256: policyDigest(text), resolvers, zones, flows, detectors }
+  if (resolvers.length === 0) warnOfNames(policy, report)
   if (options.detectors) problems.push(...checkThresholds(policy, options.detectors))
   return listed(policy, problems)
+}
+
+/** A name server of the attacker's own can say of any address that it is a trusted one. */
+function warnOfNames({ zones, flows }: Policy, report: Report): void {
+  const first = [...zones.flatMap((zone) => zone.match.dns_names),
+    ...flows.flatMap((flow) => flow.toDns)].sort((a, b) => a.line - b.line)[0]
+  if (first === undefined) return
+  const { line, column } = first
+  report({
+    severity: 'warning', line, column, path: '',
+    message: 'the policy goes by DNS names, and believes every name server that is asked',
+    fix: 'write resolvers: and the addresses of your own name servers, such as [10.96.0.10]',
+  })
 }
 
 function listed(policy: Policy | null, problems: Problem[]): ParseResult {

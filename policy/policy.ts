@@ -8,25 +8,40 @@ import type { PortRange } from './match/ports.ts'
 /** A place in the policy text; both count from 1, columns in UTF-16 units as editors do. */
 export type Position = { line: number, column: number }
 
-/** A CIDR or glob as it was written. */
+/** A CIDR, glob or label selector as it was written. */
 export type Pattern = Position & { text: string }
+
+/**
+ * What a zone matches by, as the keys of `match` in the file. `match/process-rules.ts` and
+ * `match/address-rules.ts` say which of them wins.
+ */
+export type Matcher = 'workloads' | 'service_accounts' | 'labels' | 'namespaces' |
+  'slurm_users' | 'slurm_partitions' | 'executables' | 'systemd_units' | 'cgroup_paths' |
+  'node_labels' | 'node_groups' | 'cidrs' | 'dns_names'
 
 /** A trust plane. A process or address belongs to it when any of its patterns matches. */
 export type Zone = Position & {
   name: string
   exposure: 'public' | 'internal' | 'protected'
-  cidrs: Pattern[]
-  cgroupPaths: Pattern[]
-  systemdUnits: Pattern[]
-  executables: Pattern[]
+  match: Record<Matcher, Pattern[]>
 }
 
-/** Traffic that may pass between two zones. Empty `ports` or `executables` means: all of them. */
+/**
+ * Traffic that may pass between two zones. An empty list of ports, executables and so on means: all
+ * of them; where several lists are given, all of them must match.
+ */
 export type Flow = Position & {
   from: string
   to: string
   ports: PortRange[]
+  /** Of the opening process. */
   executables: Pattern[]
+  /** Of the opening pod, each `namespace/name`. */
+  serviceAccounts: Pattern[]
+  /** Address ranges of the opening end, such as that of a VPN. */
+  fromCidrs: Pattern[]
+  /** DNS names of the accepting end. */
+  toDns: Pattern[]
   reason: string
 }
 
@@ -44,6 +59,8 @@ export type DetectorSetting = Position & {
 export type Policy = {
   text: string
   sha256: string
+  /** Name servers whose answers are believed; empty: all. */
+  resolvers: Pattern[]
   zones: Zone[]
   flows: Flow[]
   detectors: DetectorSetting[]

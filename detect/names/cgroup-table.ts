@@ -1,6 +1,26 @@
 /** What is known of cgroups. Processes point here, so that a late fact reaches all at once. */
 import type { WorkloadSeenView } from '../../proto/gen/events.ts'
 
+/** What the orchestrator says of what runs in a cgroup; '' for what is not known. Plain data. */
+export interface CgroupFacts {
+  pod_uid: string
+  namespace: string
+  pod_name: string
+  /** Name of the service account, without its namespace. */
+  service_account: string
+  /** Labels of the pod, each `key=value`. */
+  labels: readonly string[]
+  /** What made the pod, such as `Deployment/llm`. */
+  owner: string
+  slurm_job: string
+  slurm_partition: string
+  slurm_user: string
+  slurm_job_name: string
+  /** Partition, user and name of the job are what it says of itself. */
+  slurm_self_told: boolean
+  container_id: string
+}
+
 export interface Cgroup {
   number: number
   /** Key in the table: source and id or, without an id, the path. */
@@ -12,6 +32,8 @@ export interface Cgroup {
   path: string
   /** From `workload_seen`; '' when none came. */
   workload: string
+  /** From `workload_seen`; null while none came. */
+  facts: CgroupFacts | null
   /** Counts the changes: what was derived from the facts is stale when it differs. */
   version: number
 }
@@ -19,12 +41,14 @@ export interface Cgroup {
 export type CgroupSnapshot = { cgroups: Cgroup[]; forgotten: Cgroup[]; nextNumber: number }
 
 const CGROUPS_MAX = 65_536
+const LABELS_MAX = 64
 const systemdUnit = /\.(service|scope|mount|socket|swap)$/
 
 export class CgroupTable {
   /** Of processes of which no cgroup is known. */
   readonly none: Cgroup = {
-    number: 0, key: '', source: 0, idLow: 0, idHigh: 0, path: '', workload: '', version: 0,
+    number: 0, key: '', source: 0, idLow: 0, idHigh: 0, path: '', workload: '',
+    facts: null, version: 0,
   }
 
   private readonly byKey = new Map<string, Cgroup>()
@@ -56,6 +80,7 @@ export class CgroupTable {
     const cgroup = this.byKey.get(key) ?? this.add(key, source, low, high)
     if (event.cgroup_path !== '') cgroup.path = event.cgroup_path
     if (event.workload !== '') cgroup.workload = event.workload
+    cgroup.facts = mergedFacts(cgroup.facts, event)
     cgroup.version++
   }
 
@@ -65,8 +90,9 @@ export class CgroupTable {
       const oldest = [...this.byKey.keys()].slice(0, CGROUPS_MAX >> 4)
       for (const leaving of oldest) this.byKey.delete(leaving)
     }
-    const cgroup = {
-      number: this.nextNumber++, key, source, idLow, idHigh, path: '', workload: '', version: 0,
+    const cgroup: Cgroup = {
+      number: this.nextNumber++, key, source, idLow, idHigh, path: '', workload: '',
+      facts: null, version: 0,
     }
     this.byKey.set(key, cgroup)
     return cgroup
@@ -102,6 +128,30 @@ export class CgroupTable {
  */
 export function unitOf(path: string): string | null {
   return path.split('/').find((segment) => systemdUnit.test(segment)) ?? null
+}
+
+/** What was known stays where an event says nothing: each source tells its own part. */
+function mergedFacts(known: CgroupFacts | null, event: WorkloadSeenView): CgroupFacts {
+  const { facts_source: source } = event
+  const told = source === 'slurm' || source === 'environment'
+  // What Slurm said is not replaced by what the job says.
+  const keep = source === 'environment' && known !== null && !known.slurm_self_told &&
+    known.slurm_partition !== ''
+  return {
+    pod_uid: event.pod_uid || (known?.pod_uid ?? ''),
+    namespace: event.namespace || (known?.namespace ?? ''),
+    pod_name: event.pod_name || (known?.pod_name ?? ''),
+    service_account: event.service_account || (known?.service_account ?? ''),
+    // A pod can lose its last label.
+    labels: source === 'kubernetes' ? event.labels.slice(0, LABELS_MAX) : known?.labels ?? [],
+    owner: event.owner || (known?.owner ?? ''),
+    slurm_job: event.slurm_job || (known?.slurm_job ?? ''),
+    slurm_partition: (keep ? '' : event.slurm_partition) || (known?.slurm_partition ?? ''),
+    slurm_user: (keep ? '' : event.slurm_user) || (known?.slurm_user ?? ''),
+    slurm_job_name: (keep ? '' : event.slurm_job_name) || (known?.slurm_job_name ?? ''),
+    slurm_self_told: told && !keep ? source === 'environment' : known?.slurm_self_told ?? false,
+    container_id: event.container_id || (known?.container_id ?? ''),
+  }
 }
 
 function idKey(source: number, idLow: number, idHigh: number): string {

@@ -42,6 +42,29 @@ export function parseCidr(text: string): Cidr | CidrFault {
   return { bytes, bits }
 }
 
+/**
+ * Reads a CIDR that was checked before.
+ *
+ * @throws TypeError when it is none
+ */
+export function cidrOf(text: string): Cidr {
+  const cidr = parseCidr(text)
+  if ('message' in cidr) throw new TypeError(`policy: ${cidr.message}; ${cidr.fix}`)
+  return cidr
+}
+
+/** True when the address of 16 bytes at `offset` is in the range. `::/0` does not hold IPv4. */
+export function cidrHolds(
+  { bytes: network, bits }: Cidr, bytes: Uint8Array, offset: number,
+): boolean {
+  if (bits < V4_BITS && isMapped(bytes.subarray(offset, offset + 16))) return false
+  for (let bit = 0; bit < bits; bit += 8) {
+    const mask = bits - bit >= 8 ? 0xff : (0xff00 >> (bits - bit)) & 0xff
+    if (((network[bit >> 3] ^ bytes[offset + (bit >> 3)]) & mask) !== 0) return false
+  }
+  return true
+}
+
 /** Writes a CIDR in its usual form (RFC 5952 for IPv6), host bits cleared. */
 export function formatCidr(cidr: Cidr): string {
   const bytes = masked(cidr.bytes, cidr.bits)

@@ -14,6 +14,7 @@ function flow(text: string, line: number): Flow {
     from, to, line, column: 1, reason: 'r',
     ports: ports === '' ? [] : ports.split(',').map((one) => parsePorts(one) as PortRange),
     executables: exe === undefined ? [] : [{ text: exe, line, column: 1 }],
+    serviceAccounts: [], fromCidrs: [], toDns: [],
   }
 }
 
@@ -67,9 +68,9 @@ describe('flows', () => {
 
   it('with executables let an unknown one pass and say so, unless another flow is sure', () => {
     expect(judge(['a > b 443 /opt/*'], 'a', 'b', 443, 'tcp', null))
-      .toMatchObject({ allowed: true, executableUnknown: true, because: 'flow' })
+      .toMatchObject({ allowed: true, identityUnknown: true, because: 'flow' })
     expect(judge(['a > b 443 /opt/*', 'a > b 443'], 'a', 'b', 443, 'tcp', null))
-      .toMatchObject({ executableUnknown: false, flow: { line: 2 } })
+      .toMatchObject({ identityUnknown: false, flow: { line: 2 } })
     expect(judge(['a > b 443 /opt/*'], 'a', 'b', 80, 'tcp', null).allowed).toBe(false)
   })
 })

@@ -1,3 +1,5 @@
+import { cidrHolds, cidrOf } from './cidr.ts'
+import type { Cidr } from './cidr.ts'
 import { compileGlob } from './glob.ts'
 import type { Glob } from './glob.ts'
 import type { Flow } from '../policy.ts'
@@ -13,22 +15,49 @@ export type Verdict = {
   /** The flow that allows it, with its line in the file. */
   flow: Flow | null
   /**
-   * True when the flow names executables and that of the opening process was not known. It is let
-   * pass: the accepting node cannot see it, and the opening node judges the same connection.
+   * True when the flow names executables or service accounts and those of the opening process were
+   * not known. It is let pass: the accepting node cannot see them, and the opening node judges the
+   * same connection.
    */
-  executableUnknown: boolean
+  identityUnknown: boolean
 }
+
+/** Who opens a connection, and what for, as far as it is known. */
+export type FlowIdentity = {
+  /** `namespace/name` of the opening pod; '' when it is in no pod; null when not known. */
+  serviceAccount: string | null
+  /** Address of the opening end, 16 bytes at `fromOffset`; null when not known. */
+  from: Uint8Array | null
+  fromOffset: number
+  /**
+   * Names that believed name servers gave for the accepting end. No other end knows more of them:
+   * a flow to names does not allow an address without one.
+   */
+  toNames: readonly string[]
+}
+
+/** Of an end of which nothing is known. */
+export const NO_IDENTITY: FlowIdentity =
+  { serviceAccount: null, from: null, fromOffset: 0, toNames: [] }
 
 /** Within one zone. */
 export const SAME_ZONE: Verdict =
-  { allowed: true, because: 'same_zone', flow: null, executableUnknown: false }
+  { allowed: true, because: 'same_zone', flow: null, identityUnknown: false }
 const OUTSIDE: Verdict =
-  { allowed: true, because: 'outside_policy', flow: null, executableUnknown: false }
+  { allowed: true, because: 'outside_policy', flow: null, identityUnknown: false }
 /** The violation. */
 export const NO_FLOW: Verdict =
-  { allowed: false, because: 'no_flow', flow: null, executableUnknown: false }
+  { allowed: false, because: 'no_flow', flow: null, identityUnknown: false }
 
-type Rule = { flow: Flow, globs: Glob[], verdict: Verdict, unknown: Verdict }
+type Rule = {
+  flow: Flow
+  executables: Glob[]
+  serviceAccounts: Glob[]
+  fromCidrs: Cidr[]
+  toDns: Glob[]
+  verdict: Verdict
+  unknown: Verdict
+}
 
 /** Stands for `any` where zones are numbers. */
 const ANY = -1
@@ -50,48 +79,70 @@ export class FlowRules {
       const key = pairKey(indexOf(flow.from), indexOf(flow.to))
       const rules = this.#byPair.get(key) ?? []
       const verdict: Verdict =
-        { allowed: true, because: 'flow', flow, executableUnknown: false }
+        { allowed: true, because: 'flow', flow, identityUnknown: false }
       rules.push({
-        flow, verdict, unknown: { ...verdict, executableUnknown: true },
-        globs: flow.executables.map((pattern) => compileGlob(pattern.text)),
+        flow, verdict, unknown: { ...verdict, identityUnknown: true },
+        executables: flow.executables.map(({ text }) => compileGlob(text)),
+        serviceAccounts: flow.serviceAccounts.map(({ text }) => compileGlob(text)),
+        fromCidrs: flow.fromCidrs.map(({ text }) => cidrOf(text)),
+        toDns: flow.toDns.map(({ text }) => compileGlob(text)),
       })
       this.#byPair.set(key, rules)
     }
   }
 
   /** Flows that name both zones are asked first, so that the reason given is the closest one. */
-  judge(from: number, to: number, port: number, protocol: string, exe: string | null): Verdict {
+  judge(
+    from: number, to: number, port: number, protocol: string, exe: string | null,
+    identity: FlowIdentity = NO_IDENTITY,
+  ): Verdict {
     if (from === to) return SAME_ZONE
     if (from < this.#builtIn && to < this.#builtIn) return OUTSIDE
-    return this.#find(from, to, port, protocol, exe) ??
-      this.#find(from, ANY, port, protocol, exe) ??
-      this.#find(ANY, to, port, protocol, exe) ??
-      this.#find(ANY, ANY, port, protocol, exe) ??
-      NO_FLOW
-  }
-
-  #find(
-    from: number, to: number, port: number, protocol: string, exe: string | null,
-  ): Verdict | null {
-    const rules = this.#byPair.get(pairKey(from, to))
-    if (rules === undefined) return null
     let unknown: Verdict | null = null
-    for (const rule of rules) {
-      if (!portMatches(rule.flow, port, protocol)) continue
-      if (rule.globs.length === 0) return rule.verdict
-      if (exe === null) unknown ??= rule.unknown
-      else if (rule.globs.some((glob) => glob.matches(exe))) return rule.verdict
+    for (let pair = 0; pair < 4; pair++) {
+      const rules = this.#byPair.get(pairKey(pair < 2 ? from : ANY, pair % 2 === 0 ? to : ANY))
+      if (rules === undefined) continue
+      for (const rule of rules) {
+        if (!portMatches(rule.flow, port, protocol)) continue
+        const fits = identityFits(rule, exe, identity)
+        if (fits === true) return rule.verdict
+        if (fits === null) unknown ??= rule.unknown
+      }
     }
-    return unknown
+    return unknown ?? NO_FLOW
   }
+}
+
+/** Null: perhaps, since something is not known. */
+function identityFits(rule: Rule, exe: string | null, identity: FlowIdentity): boolean | null {
+  const { executables, serviceAccounts, fromCidrs, toDns } = rule
+  const { serviceAccount, from, fromOffset, toNames } = identity
+  let known = true
+  if (toDns.length > 0 && !toDns.some((glob) => toNames.some((name) => glob.matches(name)))) {
+    return false
+  }
+  if (fromCidrs.length > 0) {
+    if (from === null) known = false
+    else if (!fromCidrs.some((cidr) => cidrHolds(cidr, from, fromOffset))) return false
+  }
+  if (executables.length > 0) {
+    if (exe === null) known = false
+    else if (!executables.some((glob) => glob.matches(exe))) return false
+  }
+  if (serviceAccounts.length > 0) {
+    if (serviceAccount === null) known = false
+    else if (!serviceAccounts.some((glob) => glob.matches(serviceAccount))) return false
+  }
+  return known ? true : null
 }
 
 function pairKey(from: number, to: number): number {
   return ((from + 1) << 12) | (to + 1)
 }
 
-function portMatches({ ports }: Flow, port: number, protocol: string): boolean {
+function portMatches({ ports }: Flow, port: number, spoken: string): boolean {
   if (ports.length === 0) return true
+  const protocol = spoken === 'icmpv6' ? 'icmp' : spoken
   for (const range of ports) {
     if (port < range.from || port > range.to) continue
     if (range.protocol === null || range.protocol === protocol) return true

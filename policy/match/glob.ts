@@ -20,6 +20,9 @@ export type Glob = {
   matches: (text: string) => boolean
 }
 
+/** What sorts patterns. */
+type Specificity = { literals: number, stars: number }
+
 /** Never fails: every string is a glob. */
 export function compileGlob(text: string): Glob {
   const star = text.indexOf('*')
@@ -41,7 +44,7 @@ export function compileGlob(text: string): Glob {
 }
 
 /** Sorts the more specific glob first: more literal characters, then fewer and narrower stars. */
-export function compareSpecificity(a: Glob, b: Glob): number {
+export function compareSpecificity(a: Specificity, b: Specificity): number {
   return b.literals - a.literals || a.stars - b.stars
 }
 

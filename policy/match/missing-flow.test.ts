@@ -50,7 +50,7 @@ describe('the rule that was missing', () => {
     const compiled = withFlow(missingFlow(
       { from: 'external', to: 'storage', port: 22, protocol: 'tcp', exe: null }))
     expect(compiled.flowAllowed(0, 3, 22, 'tcp', null)).toMatchObject(
-      { allowed: true, executableUnknown: false })
+      { allowed: true, identityUnknown: false })
     expect(compiled.flowAllowed(1, 3, 22, 'tcp', null).allowed).toBe(false)
   })
 })

@@ -17,7 +17,8 @@ export type Unallowed = {
  */
 export function missingFlow({ from, to, port, protocol, exe }: Unallowed): string {
   const lines = [`  - from: ${from}`, `    to: ${to}`]
-  const ports = `${port > 0 && port <= PORT_MAX ? port : 'any'}/${protocol}`
+  const word = protocol === 'icmpv6' ? 'icmp' : protocol
+  const ports = `${port > 0 && port <= PORT_MAX ? port : 'any'}/${word}`
   // A protocol that the policy has no word for cannot be narrowed to.
   if (!('message' in parsePorts(ports))) lines.push(`    ports: [${ports}]`)
   else if (port > 0 && port <= PORT_MAX) lines.push(`    ports: [${port}]`)

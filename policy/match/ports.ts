@@ -1,6 +1,6 @@
 /**
- * The ports of a flow, as written: `443`, `8000-8010`, `any`, each with an optional `/tcp`, `/udp`
- * or `/rdma`. Without a protocol the entry is good for all of them.
+ * The ports of a flow, as written: `443`, `8000-8010`, `any`, each with an optional `/tcp`, `/udp`,
+ * `/rdma` or `/icmp`. Without a protocol the entry is good for all of them.
  */
 export const PORT_MAX = 65_535
 
@@ -10,7 +10,7 @@ export type PortRange = { from: number, to: number, protocol: string | null }
 /** What is wrong with an entry, in its shape or in its numbers, and what to write instead. */
 export type PortFault = { wrong: 'shape' | 'numbers', message: string, fix: string }
 
-const SHAPE = /^(any|([0-9]{1,5})(?:-([0-9]{1,5}))?)(?:\/(tcp|udp|rdma))?$/
+const SHAPE = /^(any|([0-9]{1,5})(?:-([0-9]{1,5}))?)(?:\/(tcp|udp|rdma|icmp))?$/
 
 /** Reads one entry; returns a fault, never throws. */
 export function parsePorts(entry: number | string): PortRange | PortFault {

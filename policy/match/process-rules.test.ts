@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parsePolicy } from '../parse.ts'
+import { FactRules } from './fact-rules.ts'
 import { ProcessRules } from './process-rules.ts'
 
 function rules(...matches: string[]): ProcessRules {
@@ -8,7 +9,7 @@ function rules(...matches: string[]): ProcessRules {
   })
   const { policy, problems } = parsePolicy(`version: 1\nzones:\n${zones.join('')}`)
   expect(problems).toEqual([])
-  return new ProcessRules(policy!.zones, 0)
+  return new ProcessRules(new FactRules(policy!.zones, 0))
 }
 
 describe('the zone of a process', () => {

@@ -1,55 +1,50 @@
-import { compareSpecificity, compileGlob } from './glob.ts'
-import type { Glob } from './glob.ts'
-import type { Pattern, Zone } from '../policy.ts'
+import { FactRules } from './fact-rules.ts'
+import type { NodeFacts, Rule, WorkloadFacts } from './fact-rules.ts'
 
-/** What is known of a process; null or absent where it is not known. */
-export type ProcessFacts = {
+/** What is known of a process; null, absent or '' where it is not known. */
+export type ProcessFacts = WorkloadFacts & NodeFacts & {
   exe?: string | null
   cgroup_path?: string | null
   systemd_unit?: string | null
+  slurm_partition?: string | null
+  slurm_user?: string | null
+  /** Partition and user are what the job says of itself, not what Slurm says. */
+  slurm_self_told?: boolean
 }
 
-/** Which kind of pattern decided, as the key of `match` in the file. */
-export type Matcher = 'executables' | 'systemd_units' | 'cgroup_paths' | 'cidrs'
-
-/** The pattern that decided: what and where in the file. `zone` is an index into `zones`. */
-export type Rule = Pattern & { matcher: Matcher, zone: number }
-
 /**
- * Finds the zone of a process. An executable says more than the unit it runs in, and the unit more
- * than the cgroup, since each contains the one before; among patterns of one kind the most specific
- * wins, then the first in the file. Not for the hot path: callers keep the answer per process.
+ * Finds the zone of a process. In this order, the first that matches decides:
+ *
+ * 1. what the orchestrator says of the pod (workload, service account, labels, namespace) or job
+ *    (user, partition),
+ * 2. the executable, 3. the systemd unit, 4. the cgroup path, since each contains the one before,
+ * 5. the node (labels, group, partitions that it is in),
+ * 6. what a job says of itself.
+ *
+ * The orchestrator is asked before the executable since whoever fills a container can put any
+ * program at any path; and a job's own word counts only where nobody else says anything. Among
+ * patterns of one kind the most specific wins, then the first in the file. Not for the hot path:
+ * callers keep the answer per process.
  */
 export class ProcessRules {
-  readonly #executables: Entry[]
-  readonly #units: Entry[]
-  readonly #cgroups: Entry[]
+  readonly #rules: FactRules
 
-  /** @param firstZone the index of `zones[0]` in the numbering that rules use */
-  constructor(zones: readonly Zone[], firstZone: number) {
-    const collect = (matcher: Matcher, patterns: (zone: Zone) => Pattern[]): Entry[] => {
-      const entries = zones.flatMap((zone, index) => patterns(zone).map((pattern) => {
-        const rule: Rule = { ...pattern, matcher, zone: firstZone + index }
-        return { glob: compileGlob(pattern.text), rule }
-      }))
-      // The sort is stable: equals stay in the order of the file.
-      return entries.sort((a, b) => compareSpecificity(a.glob, b.glob))
-    }
-    this.#executables = collect('executables', (zone) => zone.executables)
-    this.#units = collect('systemd_units', (zone) => zone.systemdUnits)
-    this.#cgroups = collect('cgroup_paths', (zone) => zone.cgroupPaths)
+  constructor(rules: FactRules) {
+    this.#rules = rules
   }
 
   /** The rule that decides, or null when no zone holds the process. */
   find(facts: ProcessFacts): Rule | null {
-    return first(this.#executables, facts.exe) ?? first(this.#units, facts.systemd_unit) ??
-      first(this.#cgroups, facts.cgroup_path)
+    const rules = this.#rules
+    return rules.ofWorkload(facts) ?? (facts.slurm_self_told ? null : this.#ofJob(facts)) ??
+      rules.ofText('executables', facts.exe) ??
+      rules.ofText('systemd_units', facts.systemd_unit) ??
+      rules.ofText('cgroup_paths', facts.cgroup_path) ?? rules.ofNode(facts) ??
+      (facts.slurm_self_told ? this.#ofJob(facts) : null)
   }
-}
 
-type Entry = { glob: Glob, rule: Rule }
-
-function first(entries: readonly Entry[], text: string | null | undefined): Rule | null {
-  if (text === null || text === undefined || text === '') return null
-  return entries.find(({ glob }) => glob.matches(text))?.rule ?? null
+  #ofJob({ slurm_user, slurm_partition }: ProcessFacts): Rule | null {
+    return this.#rules.ofText('slurm_users', slurm_user) ??
+      this.#rules.ofText('slurm_partitions', slurm_partition)
+  }
 }

@@ -1,6 +1,7 @@
 import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
-import type { Flow, Zone } from '../policy.ts'
+import { parseCidr } from '../match/cidr.ts'
+import type { Flow, Pattern, Zone } from '../policy.ts'
 import { parsePorts, portsCover } from '../match/ports.ts'
 import type { PortRange } from '../match/ports.ts'
 import { suggest } from './suggest.ts'
@@ -39,6 +40,10 @@ export function readFlows(cursor: Cursor | null, zones: readonly Zone[], report:
       to: textOf(entry, 'to') ?? '',
       ports: readPorts(entryOf(entry, 'ports'), report),
       executables: patternsOf(entryOf(entry, 'executables')),
+      serviceAccounts: patternsOf(entryOf(entry, 'service_accounts')),
+      fromCidrs: readCidrs(entryOf(entry, 'from_cidrs'), report),
+      toDns: patternsOf(entryOf(entry, 'to_dns'))
+        .map((pattern) => ({ ...pattern, text: pattern.text.toLowerCase() })),
       reason: textOf(entry, 'reason') ?? '',
     }
     if (whole) checkUse(entry, flow, read, report)
@@ -57,6 +62,17 @@ function readPorts(cursor: Cursor | null, report: Report): PortRange[] {
     if (ports.wrong === 'numbers' && typeof value === 'string') {
       report(problemAt(entry, 'error', ports.message, ports.fix))
     }
+    return []
+  })
+}
+
+/** Address ranges; one that is none is reported, and left out. */
+export function readCidrs(cursor: Cursor | null, report: Report): Pattern[] {
+  return listOf(cursor).flatMap((entry) => {
+    if (typeof entry.value !== 'string') return []
+    const cidr = parseCidr(entry.value)
+    if (!('message' in cidr)) return [{ text: entry.value, ...entry.located.at }]
+    report(problemAt(entry, 'error', cidr.message, cidr.fix))
     return []
   })
 }
@@ -83,12 +99,17 @@ function checkUse(entry: Cursor, flow: Flow, before: readonly Flow[], report: Re
 function covers(wide: Flow, narrow: Flow): boolean {
   if (wide.from !== ANY_ZONE && wide.from !== narrow.from) return false
   if (wide.to !== ANY_ZONE && wide.to !== narrow.to) return false
-  if (wide.executables.length > 0) {
-    if (narrow.executables.length === 0) return false
-    const texts = new Set(wide.executables.map((one) => one.text))
-    if (!narrow.executables.every((one) => texts.has(one.text))) return false
+  for (const list of ['executables', 'serviceAccounts', 'fromCidrs', 'toDns'] as const) {
+    if (!patternsCover(wide[list], narrow[list])) return false
   }
   return portsCover(wide.ports, narrow.ports)
+}
+
+/** No patterns let everything through. */
+function patternsCover(wide: readonly Pattern[], narrow: readonly Pattern[]): boolean {
+  if (wide.length === 0) return true
+  const texts = new Set(wide.map(({ text }) => text))
+  return narrow.length > 0 && narrow.every(({ text }) => texts.has(text))
 }
 
 function listed(names: readonly string[]): string {

@@ -1,8 +1,10 @@
 import { CIDRS_MAX } from '../match/address-table.ts'
 import { isLoopback, parseCidr } from '../match/cidr.ts'
+import { MATCHERS } from '../match/fact-rules.ts'
+import { compileSelector } from '../match/selector.ts'
 import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
-import type { Pattern, Zone } from '../policy.ts'
+import type { Matcher, Pattern, Zone } from '../policy.ts'
 import { RESERVED_NAMES } from '../zone-names.ts'
 
 const EXPOSURES = ['public', 'internal', 'protected'] as const
@@ -28,23 +30,40 @@ export function readZones(cursor: Cursor | null, report: Report): Zone[] {
       const key = checkCidr(cidr, report)
       if (key !== null) claim(cidr, 'address range', key, name, owners, report)
     }
-    for (const kind of ['cgroup_paths', 'systemd_units', 'executables'] as const) {
-      for (const glob of listOf(entryOf(match, kind))) {
-        if (typeof glob.value !== 'string') continue
-        claim(glob, 'pattern', `${kind} ${glob.value}`, name, owners, report)
+    for (const matcher of MATCHERS) {
+      if (matcher === 'cidrs') continue
+      for (const pattern of listOf(entryOf(match, matcher))) {
+        if (typeof pattern.value !== 'string') continue
+        claim(pattern, 'pattern', `${matcher} ${plainPattern(matcher, pattern.value)}`, name,
+          owners, report)
       }
     }
-    const patterns = (kind: string): Pattern[] => patternsOf(entryOf(match, kind))
     return {
       ...entry.located.at,
       name,
       exposure: EXPOSURES.find((one) => one === textOf(entry, 'exposure')) ?? 'internal',
-      cidrs: patterns('cidrs'),
-      cgroupPaths: patterns('cgroup_paths'),
-      systemdUnits: patterns('systemd_units'),
-      executables: patterns('executables'),
+      match: patternsByMatcher(match),
     }
   })
+}
+
+/** Domain names have no case, and answers are told in small letters. */
+function patternsByMatcher(match: Cursor | null): Record<Matcher, Pattern[]> {
+  const patterns = MATCHERS.map((matcher) => [matcher, patternsOf(entryOf(match, matcher))])
+  const byMatcher = Object.fromEntries(patterns) as Record<Matcher, Pattern[]>
+  byMatcher.dns_names = byMatcher.dns_names.map((one) => ({ ...one, text: one.text.toLowerCase() }))
+  // What is no selector was reported by the schema; it must not be compiled.
+  for (const matcher of ['labels', 'node_labels'] as const) {
+    byMatcher[matcher] = byMatcher[matcher].filter(({ text }) => compileSelector(text) !== null)
+  }
+  return byMatcher
+}
+
+/** The same text for every way to write a pattern. */
+function plainPattern(matcher: Matcher, text: string): string {
+  if (matcher === 'dns_names') return text.toLowerCase()
+  if (matcher !== 'labels' && matcher !== 'node_labels') return text
+  return text.split(',').map((part) => part.trim()).sort().join(',')
 }
 
 function checkName(

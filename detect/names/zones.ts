@@ -1,0 +1,167 @@
+/** The zones of both ends of a connection, by the policy in force and by what is known of them. */
+import { NO_ZONE } from '../../policy/compile.ts'
+import type { CompiledPolicy } from '../../policy/compile.ts'
+import type { AddressFacts } from '../../policy/match/address-rules.ts'
+import type { FlowIdentity, Verdict } from '../../policy/match/flow-rules.ts'
+import type { ProcessFacts } from '../../policy/match/process-rules.ts'
+import type { ConnectionEvent } from '../context.ts'
+import type { LineageProcess } from '../lineage.ts'
+import type { AddressName, AddressNames } from './address-names.ts'
+import { unitOf } from './cgroup-table.ts'
+
+/** What is in force; the context. */
+interface InForce {
+  readonly policy: CompiledPolicy
+  /** Another one when the policy, or what is known of nodes, has changed. */
+  readonly policyNumber: number
+  readonly watermarkMs: number
+}
+
+const NO_NAMES: readonly string[] = []
+
+export class Zones {
+  private readonly inForce: InForce
+  private readonly names: AddressNames
+  private readonly identity = {
+    serviceAccount: null as string | null, from: null as Uint8Array | null, fromOffset: 0,
+    toNames: NO_NAMES,
+  } satisfies FlowIdentity
+
+  constructor(inForce: InForce, names: AddressNames) {
+    this.inForce = inForce
+    this.names = names
+  }
+
+  /** Zone of a process, `NO_ZONE` when none holds it. Kept per process. */
+  ofProcess(process: LineageProcess | null): number {
+    if (process === null) return NO_ZONE
+    const { policy, policyNumber } = this.inForce
+    if (process.zonePolicy === policyNumber && process.zoneCgroup === process.cgroup.version) {
+      return process.zone
+    }
+    process.zone = policy.zoneOfProcess(this.factsOfProcess(process))
+    process.zonePolicy = policyNumber
+    process.zoneCgroup = process.cgroup.version
+    return process.zone
+  }
+
+  /** Zone of an address of which more is known than its bytes, `NO_ZONE` otherwise. */
+  ofNamed(bytes: Uint8Array, at: number, port: number): number {
+    const { policy, policyNumber, watermarkMs } = this.inForce
+    const name = this.names.find(bytes, at, port, watermarkMs)
+    if (name === null) return NO_ZONE
+    if (name.zonePolicy !== policyNumber) {
+      name.zone = policy.zoneOfNamed(bytes, at, this.factsOfName(name))
+      name.zonePolicy = policyNumber
+    }
+    return name.zone
+  }
+
+  /** Zone of the end that the event is about; `process` is the one there. */
+  near(event: ConnectionEvent, process: LineageProcess | null): number {
+    const { columns, row } = event
+    const { local_addr: near, remote_addr: far } = columns
+    const at = 16 * row
+    const zone = this.ofProcess(process)
+    const named = zone === NO_ZONE ? this.ofNamed(near, at, columns.local_port[row]) : NO_ZONE
+    return this.inForce.policy.nearZone(zone, near, at, far, at, named)
+  }
+
+  /** Zone of the other end; `peer` is the process there, null when it is not known. */
+  far(
+    event: ConnectionEvent, process: LineageProcess | null, peer: LineageProcess | null,
+  ): number {
+    const { columns, row } = event
+    const { local_addr: near, remote_addr: far } = columns
+    const at = 16 * row
+    const zone = this.ofProcess(process)
+    const peerZone = this.ofProcess(peer)
+    const nearNamed = zone === NO_ZONE ? this.ofNamed(near, at, columns.local_port[row]) : NO_ZONE
+    const farNamed = peerZone === NO_ZONE ? this.ofNamed(far, at, columns.remote_port[row])
+      : NO_ZONE
+    return this.inForce.policy.farZone(zone, near, at, far, at, peerZone, nearNamed, farNamed)
+  }
+
+  /**
+   * Whether `from` may open this connection to `to`, with all that is known of who opens it.
+   *
+   * @param opener the process that opens it, null when it is not known
+   * @param accepted the event is of the accepting end
+   */
+  verdict(
+    event: ConnectionEvent, from: number, to: number, opener: LineageProcess | null,
+    accepted: boolean,
+  ): Verdict {
+    const { columns, row } = event
+    const at = 16 * row
+    const [source, target] = accepted ? [columns.remote_addr, columns.local_addr]
+      : [columns.local_addr, columns.remote_addr]
+    const port = accepted ? event.local_port : event.remote_port
+    const { identity, inForce } = this
+    identity.serviceAccount = this.serviceAccountOf(opener, source, at)
+    identity.from = source
+    identity.fromOffset = at
+    identity.toNames = this.believedNames(this.names.find(target, at, port, inForce.watermarkMs))
+    const exe = opener?.exe || null
+    return inForce.policy.flowAllowed(from, to, port, event.protocol, exe, identity)
+  }
+
+  /** `namespace/name`; '' for a process in no pod; null when it is not known. */
+  private serviceAccountOf(
+    process: LineageProcess | null, bytes: Uint8Array, at: number,
+  ): string | null {
+    if (process !== null) {
+      const { facts, path, workload } = process.cgroup
+      if (facts !== null && facts.service_account !== '') {
+        return `${facts.namespace}/${facts.service_account}`
+      }
+      const known = facts !== null || path !== ''
+      return !known || (facts?.pod_uid || workload.startsWith('pod:') ||
+        process.rowWorkload.startsWith('pod:')) ? null : ''
+    }
+    const name = this.names.find(bytes, at, 0, this.inForce.watermarkMs)
+    return name !== null && name.service_account !== '' ? accountOf(name) : null
+  }
+
+  private believedNames(name: AddressName | null): readonly string[] {
+    if (name === null || name.dns.length === 0) return NO_NAMES
+    const { policy } = this.inForce
+    return name.dns.filter((one) => policy.believes(one.server, 0)).map((one) => one.name)
+  }
+
+  /** All that the policy can ask of a process. */
+  factsOfProcess(process: LineageProcess): ProcessFacts {
+    const { path, facts, workload } = process.cgroup
+    const node = this.names.nodes.get(process.node_id)
+    return {
+      workload: workload || process.rowWorkload,
+      namespace: facts?.namespace,
+      service_account: facts?.service_account ? `${facts.namespace}/${facts.service_account}` : '',
+      labels: facts?.labels,
+      slurm_partition: facts?.slurm_partition, slurm_user: facts?.slurm_user,
+      slurm_self_told: facts?.slurm_self_told ?? false,
+      exe: process.exe, cgroup_path: path, systemd_unit: unitOf(path),
+      node_group: node?.group, node_labels: node?.labels, node_partitions: node?.partitions,
+    }
+  }
+
+  /** All that the policy can ask of an address. */
+  factsOfName(name: AddressName): AddressFacts {
+    const node = name.on_node === '' ? null : this.names.nodes.get(name.on_node)
+    const isNode = name.kind === 'node'
+    return {
+      workload: name.workload, namespace: name.namespace,
+      service_account: name.service_account === '' ? '' : accountOf(name),
+      // The labels of a node are no labels of a pod: whoever labels nodes does not place pods.
+      labels: isNode ? [] : name.labels,
+      node_group: node?.group, node_partitions: node?.partitions,
+      node_labels: node?.labels ?? (isNode ? name.labels : []),
+      dns_names: this.believedNames(name),
+      inside: isNode || name.kind === 'pod' || name.kind === 'service',
+    }
+  }
+}
+
+function accountOf({ namespace, service_account }: AddressName): string {
+  return `${namespace}/${service_account}`
+}
