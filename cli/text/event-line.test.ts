@@ -33,6 +33,21 @@ describe('an event on one line', () => {
     expect(eventLine(exec)).toMatch(/] \/usr\/bin\/nc$/)
   })
 
+  it('tells of flows, floods, names and passed sockets in words', () => {
+    const ends = { local_addr: '10.0.0.1', local_port: 4000, remote_addr: '10.0.0.2', remote_port: 53 }
+    const facts = (event: object) => eventLine({ ...base, pid: undefined, ...event }).slice(46).trim()
+    expect(facts({ kind: 'datagram_flow', protocol: 'udp', report: 'first', direction: 'outgoing', ...ends,
+      bytes_sent: 64 })).toBe('udp 10.0.0.1:4000 → 10.0.0.2:53 sent 64 B, received 0 B')
+    expect(facts({ kind: 'cgroup_flood', lost_connection_open: 1000, lost_other: 234, quota_per_s: 20_000,
+      duration_ns: 1e9 })).toBe('1,234 records over the quota of 20,000/s in 1.0 s')
+    expect(facts({ kind: 'dns_answer', name: 'example.org', addresses: ['192.0.2.1', '192.0.2.2'] }))
+      .toBe('example.org is 192.0.2.1, 192.0.2.2')
+    expect(facts({ kind: 'socket_received', direction: 'outgoing', ...ends, owner_pid: 7, mechanism: 'scm_rights' }))
+      .toBe('10.0.0.1:4000 → 10.0.0.2:53 of process 7 by scm_rights')
+    expect(facts({ kind: 'process_stdio', ...ends, descriptors: 3 }))
+      .toBe('10.0.0.1:4000 → 10.0.0.2:53 is its input, output')
+  })
+
   it('lets no name or argument reach the terminal as a command', () => {
     const line = eventLine({ ...base, comm: '\x1b[31m', node_id: 'a\nb', kind: 'process_exec',
       exe: '/tmp/\x07x', args: ['sh', '-c', 'echo \x1b]0;owned\x07'] })
