@@ -97,6 +97,20 @@ describe('lineage', () => {
     expect(found.exe).toBe('/bin/other')
   })
 
+  it('calls a pod by its name once that is known, and keeps it one subject', () => {
+    const lineage = new Lineage()
+    const pod = (pid: number): ExampleEvent => exec({
+      pid, start_time: 4n, cgroup_id: 77n, exe: '/x', workload: 'pod:0a1b' })
+    const [before] = follow(lineage, [pod(9)])
+    expect(lineage.subjectOf(before)).toBe('pod:0a1b')
+    const [after] = follow(lineage, [pod(10),
+      { kind: 'workload_seen', at_ms: 1, values: { cgroup_id: 77n, workload: 'pod:team-a/llm-0', pod_uid: '0a1b' } }])
+    for (const process of [before, after]) {
+      expect(lineage.workloadOf(process)).toBe('pod:team-a/llm-0')
+      expect(lineage.subjectOf(process)).toBe('pod:0a1b')
+    }
+  })
+
   it('learns the workload of a cgroup late, for all of its processes', () => {
     const lineage = new Lineage()
     const [process, other] = follow(lineage, [
@@ -131,7 +145,7 @@ describe('lineage', () => {
       exec(of(1), [], 0), exec(of(2), [], 1), exec(of(3), [], 2), exec(of(4), [], 3),
       exit(of(3), 10), exec(of(1), [], 300), exec(of(5), [], 301), exec(of(6), [], 302),
     ])
-    const left = lineage.snapshot().processes.filter((_, i) => i % 20 === 2)
+    const left = lineage.snapshot().processes.filter((_, i) => i % 21 === 2)
     expect(left).toEqual([1, 4, 5, 6])
     expect(lineage.evictions).toBe(2)
   })

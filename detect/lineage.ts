@@ -7,6 +7,7 @@ import type { Batch } from '../proto/batch.ts'
 import type { ProcessExecView, WorkloadSeenView } from '../proto/gen/events.ts'
 import { CgroupTable } from './names/cgroup-table.ts'
 import type { Cgroup, CgroupSnapshot } from './names/cgroup-table.ts'
+import type { Origins } from './graph/origins.ts'
 import type { Source } from './source-table.ts'
 
 /** A process, as far as it is known. 64-bit start times are two words, low one first. */
@@ -47,6 +48,12 @@ export interface LineageProcess {
   /** Cached name of who acts, and the version of the facts of the cgroup then; '' until asked. */
   subject: string
   subjectCgroup: number
+  /** Connections that led to it; null: none that is known. */
+  origins: Origins | null
+  /**
+   * Watermark when it was first asked what it has from its parent; 0 before, -1 when that is known.
+   */
+  settledMs: number
   /** Another process that had the same pid. */
   next: LineageProcess | null
 }
@@ -69,11 +76,13 @@ export type LineageSnapshot = {
 /** Levels of `ancestry`, the process itself not counted. */
 const ANCESTORS_MAX = 16
 const ARGS_CHARS_MAX = 1024
-const ROW_NUMBERS = 20
+const ROW_NUMBERS = 21
 
 export class Lineage {
   /** Processes that were forgotten to make room. */
   evictions = 0
+  /** Called with every process that is forgotten. */
+  onForget: (process: LineageProcess) => void = () => {}
   readonly cgroups = new CgroupTable()
   private readonly byNumber = new Map<number, LineageProcess>()
   /** By source and pid; processes with the same pid are chained. */
@@ -88,6 +97,11 @@ export class Lineage {
   }
 
   get size(): number { return this.byNumber.size }
+
+  /** Every process, in the order in which they were first seen. */
+  all(): Iterable<LineageProcess> {
+    return this.byNumber.values()
+  }
 
   get(number: number): LineageProcess | null {
     return this.byNumber.get(number) ?? null
@@ -154,7 +168,8 @@ export class Lineage {
       uid: 0, comm: '', exe: '', args: '', rowExe: '', rowWorkload: '', row: -1,
       cgroup: this.cgroups.none,
       exitedMs: 0, touchedMs: nowMs, forgotten: false,
-      zone: -1, zonePolicy: -1, zoneCgroup: 0, subject: '', subjectCgroup: 0, next: null,
+      zone: -1, zonePolicy: -1, zoneCgroup: 0, subject: '', subjectCgroup: 0,
+      origins: null, settledMs: 0, next: null,
     }
     this.insert(process)
     return process
@@ -167,7 +182,8 @@ export class Lineage {
     this.byPid.set(key, process)
   }
 
-  private find(source: number, pid: number, low: number, high: number): LineageProcess | null {
+  /** A process by its identity; the words of its start time, low and high. */
+  find(source: number, pid: number, low: number, high: number): LineageProcess | null {
     let process = this.byPid.get(pidKey(source, pid)) ?? null
     while (process !== null && (process.startLow !== low || process.startHigh !== high)) {
       process = process.next
@@ -205,7 +221,8 @@ export class Lineage {
     return ancestors
   }
 
-  private parentOf(child: LineageProcess): LineageProcess | null {
+  /** The first parent that was seen; null when it is not known. */
+  parentOf(child: LineageProcess): LineageProcess | null {
     if (child.ppid === 0) return null
     return this.find(child.source, child.ppid, child.parentStartLow, child.parentStartHigh)
   }
@@ -224,7 +241,9 @@ export class Lineage {
       return process.subject
     }
     process.subjectCgroup = process.cgroup.version
-    const workload = process.cgroup.workload || process.rowWorkload
+    // The name of a pod comes late, and must not make two incidents of one.
+    const uid = process.cgroup.facts?.pod_uid
+    const workload = uid ? `pod:${uid}` : process.cgroup.workload || process.rowWorkload
     if (/^(pod|job):/.test(workload)) process.subject = workload
     else if (workload !== '' && !workload.startsWith('/')) {
       process.subject = `${workload} on ${process.node_id}`
@@ -249,6 +268,7 @@ export class Lineage {
 
   private forget(process: LineageProcess): void {
     process.forgotten = true
+    this.onForget(process)
     this.byNumber.delete(process.number)
     const key = pidKey(process.source, process.pid)
     const first = this.byPid.get(key)!
@@ -306,19 +326,20 @@ function toRow(process: LineageProcess, put: (text: string) => number): number[]
   const texts = [process.node_id, process.comm, process.exe, process.args, process.rowExe,
     process.rowWorkload, process.subject].map(put)
   return [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    process.cgroup.number, process.exitedMs, process.touchedMs, process.subjectCgroup, ...texts]
+    process.cgroup.number, process.exitedMs, process.touchedMs, process.subjectCgroup,
+    process.settledMs, ...texts]
 }
 
 function fromRow(
   row: number[], strings: string[], cgroups: ReadonlyMap<number, Cgroup>,
 ): LineageProcess {
   const [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    cgroup, exitedMs, touchedMs, subjectCgroup, ...texts] = row
+    cgroup, exitedMs, touchedMs, subjectCgroup, settledMs, ...texts] = row
   const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
   return {
     number, source, node_id, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
     comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!,
     exitedMs, touchedMs, forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0,
-    subject, subjectCgroup, next: null,
+    subject, subjectCgroup, origins: null, settledMs, next: null,
   }
 }
