@@ -28,6 +28,13 @@ procps                   reads processes from the outside
 buildah                  builds the container image
 debootstrap              makes the base system to build it on, without a registry
 jq                       makes the seccomp profile for it
+openssh-server           sshd of the nodes of the cluster rig
+openssh-client           and those who use it
+redis-server             their database
+socat                    a proxy among them
+curl                     fetches there, as attackers do
+util-linux               enters their namespaces
+gcc                      compiles what makes their clocks wrong
 '
 # The kernel rig boots x86-64 guests on the machine's own root file system.
 PACKAGES_TEST_X86='
@@ -35,8 +42,9 @@ qemu-system-x86  runs the kernels of the rig
 kmod             depmod for them
 xz-utils         unpacks their modules for the initrd
 '
-# Services among these must not run: not during the install and not after the next boot.
-SERVICES='prometheus prometheus-alertmanager'
+# Services among these must not run: not during the install and not after the next boot. Package,
+# and after a colon the unit, when it has another name.
+SERVICES='prometheus prometheus-alertmanager redis-server openssh-server:ssh'
 NODE_MAJOR_MIN=20          # to run npm; everything else runs on the pinned Node
 NODE_MAJOR_PINNED_MIN=24
 RIG_KERNELS='6.1 6.12'     # test/vm/kernel.ts
@@ -191,8 +199,8 @@ install_packages() {
     fail "apt-get could not install: ${missing[*]}" \
       'look at the log above: is the network up, does /etc/apt name Debian 12, is the disk full?'
   for service in $SERVICES; do
-    if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl > /dev/null; then
-      quietly as_root systemctl disable "$service.service" || true
+    if [[ " ${missing[*]} " == *" ${service%%:*} "* ]] && command -v systemctl > /dev/null; then
+      quietly as_root systemctl disable "${service#*:}.service" || true
     fi
   done
   allow_service_start
