@@ -22,11 +22,14 @@ const THIN_TIMES = 10
 
 /**
  * The class of a process: workloads that do the same work share what they learn. Jobs of Slurm come
- * and go: those of one user are a class, a number. Everything else is known by its name.
+ * and go: those of one user are a class, a number. Pods do, too: those of one owner are a class,
+ * once it is known. Everything else goes by its own name.
  */
 export function classOf({ cgroup, rowWorkload, uid, exe, comm }: LineageProcess): string | number {
-  const workload = cgroup.workload || rowWorkload
-  return workload.startsWith('job:') ? uid : workload || exe || comm
+  const { facts, workload } = cgroup
+  if (facts !== null && facts.owner !== '') return `${facts.namespace} ${facts.owner}`
+  const name = workload || rowWorkload
+  return name.startsWith('job:') ? uid : name || exe || comm
 }
 
 /** True for a class of Slurm jobs: users run there what they like. */

@@ -9,7 +9,11 @@ import {
   baselineInWords, classOf, isJobClass, isMature, learnSettings, tellBaseline,
 } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
-import { EPHEMERAL_PORT, isHere, isMulticast, isPublic, networkKey } from './far-end.ts'
+import { domainOf } from './dns-names.ts'
+import {
+  EPHEMERAL_PORT, familyOf, farInWords, isHere, isMulticast, isPublic, nameKey, nameOfFar,
+  networkKey,
+} from './far-end.ts'
 import { firstSeenExamples } from './first-seen.examples.ts'
 
 type Kind = 'connection_open' | 'datagram_flow' | 'rdma_connection'
@@ -104,7 +108,9 @@ function edgeOf(event: Event, state: State, context: Context): number {
     else state.programs.set(name, program)
   }
   const port = accepted ? columns.local_port[row] : columns.remote_port[row]
-  const peer = networkKey(columns.remote_addr, 16 * row)
+  const peerName = accepted ? '' : nameOfFar(event, context)
+  const peer = peerName === '' ? networkKey(columns.remote_addr, 16 * row)
+    : nameKey(familyOf(domainOf(peerName) ?? peerName))
   return ((Number(accepted) * PROGRAMS_MAX + program) * 65_536 + Math.min(port, EPHEMERAL_PORT)) *
     2 ** 29 + peer
 }
@@ -169,13 +175,13 @@ function tell(event: Event, state: State, context: Context): Story {
   const { remote_addr, remote_port, local_port, protocol } = event
   const accepted = event.columns.direction[event.row] === ACCEPTED
   const action = accepted ? `was called from the Internet, by ${remote_addr} on its port ` +
-    `${local_port}/${protocol}` : `talked to ${endpoint(remote_addr, remote_port)}/${protocol}`
+    `${local_port}/${protocol}` : `talked to ${farInWords(event, context)}`
   return {
     summary: `${actorInWords(process, context)} ${action}. Its workload had not done so ` +
       `${baselineInWords(state, event.time_ms)} that were seen of it.`,
     details: {
       process: context.describe(process), direction: event.direction, protocol,
-      peer: endpoint(remote_addr, accepted ? 0 : remote_port),
+      peer: endpoint(remote_addr, accepted ? 0 : remote_port), peer_name: nameOfFar(event, context),
       local_port: accepted ? local_port : 0,
       baseline: tellBaseline(state, context),
     },

@@ -3,6 +3,7 @@ import type { Detector } from '../detect/detector.ts'
 import connectionScan from './connection-scan.ts'
 import firstSeen from './first-seen.ts'
 import listener from './listener.ts'
+import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
 
 /** Every detector, by id. */
@@ -10,5 +11,6 @@ export const detectors: readonly Detector[] = [
   zoneViolation,
   connectionScan,
   firstSeen,
+  tunnel,
   listener,
 ]

@@ -78,7 +78,8 @@ export default defineDetector({
     }
     if (job && event.local_port >= EPHEMERAL_PORT) return
     if (isDeclared(event, context)) return
-    report(event, state, context, knownProgram ? 'port' : 'program', knownProgram ? 'low' : 'medium')
+    if (knownProgram) report(event, state, context, 'port', 'low')
+    else report(event, state, context, 'program', 'medium')
   },
   examples: [...fires, ...quiet],
 })
@@ -147,6 +148,7 @@ function tell(
   const process = context.process!
   const { local_addr, local_port, protocol, at_start } = event
   const since = baselineInWords(state, event.time_ms)
+  const before = at_start ? ', and did so already when the agent started' : ''
   const why = {
     tool: 'No service is made of this program.',
     program: `No such program of its workload had listened ${since} that were seen of it.`,
@@ -154,8 +156,7 @@ function tell(
   }[reason]
   return {
     summary: `${actorInWords(process, context)} listens on ` +
-      `${endpoint(local_addr, local_port)}/${protocol}${at_start ? ', and did so already when the ' +
-      'agent started' : ''}. ${why}`,
+      `${endpoint(local_addr, local_port)}/${protocol}${before}. ${why}`,
     details: {
       process: context.describe(process), listens_on: endpoint(local_addr, local_port), protocol,
       reason, at_start, baseline: tellBaseline(state, context),
