@@ -58,4 +58,18 @@ describe('flows', () => {
       'from: training, to: storage, ports: [83]',
       'from: storage, to: training, ports: [80]')).toEqual([])
   })
+
+  it('with a source range that is none are refused', () => {
+    expect(problems('from: external, to: training, from_cidrs: [10.9.0.1/16]'))
+      .toEqual([expect.stringContaining('=> write 10.9.0.0/16')])
+  })
+
+  it('are narrower than one without a condition, and not than one with another', () => {
+    const open = 'from: training, to: storage'
+    const narrow = `${open}, service_accounts: [a/b]`
+    expect(problems(open, narrow)).toEqual([expect.stringContaining('the flow on line 6 allows all of this')])
+    expect(problems(narrow, open)).toEqual([])
+    expect(problems(narrow, `${open}, service_accounts: [a/c]`)).toEqual([])
+    expect(problems(`${open}, from_cidrs: [10.0.0.0/8]`, narrow)).toEqual([])
+  })
 })

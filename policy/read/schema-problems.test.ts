@@ -19,7 +19,18 @@ describe('the schema', () => {
       cgroup_paths: [/a/**]
       systemd_units: [a.service, "b*"]
       executables: ["**/c", /d/*]
+      workloads: ["pod:team-a/llm-*", "job:4711", "slurmd.service"]
+      service_accounts: [team-a/runner, "team-*/default"]
+      labels: [app=llm, "app.kubernetes.io/name=vllm, tier=*"]
+      namespaces: [serving, "team-*"]
+      slurm_users: [alice]
+      slurm_partitions: [gpu-large, "gpu*"]
+      node_labels: [node-role.kubernetes.io/control-plane=]
+      node_groups: [gpu]
+      dns_names: ["*.hub.example", Hub.Example]
+resolvers: [10.96.0.10, "fd00::/64"]
 flows:
+  - { from: a, to: external, reason: r, service_accounts: [a/b], from_cidrs: [10.9.0.0/16], to_dns: ["*.hub.example"] }
   - { from: a, to: external, reason: r, ports: [1, 2-3, any/rdma, 53/udp, "65535"] }
 detectors:
   NET-003: { thresholds: { a: 1, b: x, c: true }, mute: { reason: r, until: 2030-01-01T00:00:00Z } }
@@ -96,5 +107,17 @@ detectors:
     }
     walk(schema, '')
     expect(bare).toEqual([])
+  })
+
+  it('says how labels, accounts and names are written', () => {
+    const wrong = (match: string): string => brief(`${ZONE}      ${match}\n`).join()
+    expect(wrong('labels: [llm]')).toContain('write key=value, such as app=llm')
+    expect(wrong('labels: ["app!=llm"]')).toContain('write key=value')
+    expect(wrong('service_accounts: [runner]')).toContain('write namespace/name')
+    expect(wrong('dns_names: [hub.example.]')).toContain('no last dot')
+    expect(wrong('namespaces: [Team_A]')).toContain('write a namespace such as serving')
+    expect(wrong('node_groups: ["gpu?"]')).toContain('only * is a wildcard')
+    expect(wrong('workloads: [/bin/x]')).toContain('pod:team-a/llm-*')
+    expect(wrong('namespace: [a]')).toContain('did you mean namespaces?')
   })
 })

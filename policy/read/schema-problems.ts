@@ -123,7 +123,7 @@ const REQUIRED_FIXES: Partial<Record<string, string>> = {
   version: 'write version: 1 at the top',
   name: 'write name: and a word, such as training',
   exposure: 'write exposure: public, internal or protected',
-  match: 'write match: with cidrs, cgroup_paths, systemd_units or executables below it',
+  match: 'write match: with cidrs, namespaces, labels, node_groups or the like below it',
   from: 'write from: and the zone that opens the connection',
   to: 'write to: and the zone that accepts the connection',
   reason: 'write reason: and one sentence that says why',

@@ -66,4 +66,20 @@ describe('zones', () => {
     expect(problems(zone('a', cidrs(1)), zone('b', cidrs(2)), zone('c', cidrs(3))))
       .toEqual([expect.stringContaining('more than 10000 address ranges')])
   })
+
+  it('cannot hold the same labels or name, however they are written', () => {
+    expect(problems(zone('a', '"labels": ["x=1,y=2"]'), zone('b', '"labels": ["y=2, x=1"]')))
+      .toEqual([expect.stringContaining('zone a has the same pattern')])
+    expect(problems(zone('a', 'namespaces: [x]'), zone('b', 'node_groups: [x]'))).toEqual([])
+  })
+
+  it('by DNS names are warned of strange name servers, unless the policy says which to believe', () => {
+    const text = `version: 1\nzones:\n  - ${zone('hub', 'dns_names: [Hub.Example]')}\n`
+    const { policy, problems: found } = parsePolicy(text)
+    expect(found).toMatchObject([{ severity: 'warning', line: 3, column: 59 }])
+    expect(found[0].fix).toContain('write resolvers:')
+    expect(policy?.zones[0].match.dns_names[0].text).toBe('hub.example')
+    expect(parsePolicy(`${text}resolvers: [10.96.0.10]\n`).problems).toEqual([])
+    expect(parsePolicy(`${text}resolvers: [10.96.0.1/8]\n`).problems[0].fix).toBe('write 10.0.0.0/8')
+  })
 })
