@@ -5,7 +5,9 @@ import { kindInfos } from './gen/events.ts'
 export type EventJson = Record<string, string | number | boolean | string[]>
 
 const fieldsOfKind = new Map(kindInfos.map((info) => [info.kind, info.fields]))
-const processFields = ['ppid', 'uid', 'comm', 'exe', 'cgroup_path', 'workload'] as const
+const processFields = ['ppid', 'uid', 'comm', 'exe'] as const
+/** Known also of what no process is known of: a connection without one, a flood of a cgroup. */
+const cgroupFields = ['cgroup_path', 'workload', 'cgroup_id'] as const
 
 /** The event as a flat object with snake_case keys; 64-bit ids become strings of digits. */
 export function eventJson(event: Event): EventJson {
@@ -21,8 +23,8 @@ export function eventJson(event: Event): EventJson {
     json['process_id'] = event.process_id
     json['parent_process_id'] = event.parent_process_id
     for (const name of processFields) put(json, name, event[name])
-    put(json, 'cgroup_id', event.cgroup_id)
   }
+  for (const name of cgroupFields) put(json, name, event[name])
   for (const name of fieldsOfKind.get(event.kind) ?? []) {
     put(json, name, (event as unknown as Record<string, EventValue>)[name])
   }

@@ -39,7 +39,7 @@ describe('the choice', () => {
       .toBeLessThan(programs.indexOf('connection_state_tp_btf'))
     const iterators = iteratorsOf(chooseWays(probeTable, []))
     expect(iterators.filter((run) => run.every_ms === 0).map(({ program }) => program))
-      .toEqual(['listener_iter', 'process_iter'])
+      .toEqual(['listener_iter', 'process_iter', 'connection_iter'])
     expect(iterators).toContainEqual({ program: 'quotas_iter', every_ms: 1000 })
   })
 

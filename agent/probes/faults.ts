@@ -31,6 +31,11 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'connection_open',
     reason: 'the table of connections was locked: these are reported without their process',
   },
+  ports_full: {
+    event_kind: 'connection_open',
+    reason: 'more listening ports at the start than fit: connections that stood then may have ' +
+      'the wrong direction',
+  },
   socket_stale: {
     event_kind: 'connection_close',
     reason: 'the end of a connection was not seen',

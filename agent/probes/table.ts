@@ -72,6 +72,11 @@ export const probeTable: readonly Probe[] = [
     lost: 'which process listens on ports that were opened before the agent started',
   },
   {
+    name: 'connection_repeats',
+    ways: [{ programs: ['repeats_iter'], attach_type: 'iterator', every_ms: 1000, lost: '' }],
+    lost: 'nothing, but like connections are told one by one however many they are',
+  },
+  {
     name: 'cgroup_quota',
     ways: [{ programs: ['quotas_iter'], attach_type: 'iterator', every_ms: 1000, lost: '' }],
     lost: 'which cgroup floods: there is no quota, and a flood costs the events of everybody',
@@ -80,5 +85,10 @@ export const probeTable: readonly Probe[] = [
     name: 'processes_at_start',
     ways: [{ programs: ['process_iter'], attach_type: 'iterator', lost: '' }],
     lost: 'the processes that ran before the agent started',
+  },
+  {
+    name: 'connections_at_start',
+    ways: [{ programs: ['connection_iter'], attach_type: 'iterator', lost: '' }],
+    lost: 'the connections and the listening ports that were there before the agent started',
   },
 ]

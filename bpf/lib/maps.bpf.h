@@ -67,6 +67,8 @@ enum fault {
 	FAULT_SOCKET_STALE,
 	/* A change of `sockets` was refused since its lock was held: as when it is full. */
 	FAULT_SOCKETS_BUSY,
+	/* `listening_ports` was full: connections of the start may have the wrong direction. */
+	FAULT_PORTS_FULL,
 	FAULTS_MAX,
 };
 

@@ -17,7 +17,11 @@ struct socket_entry {
 	u8 process_source;
 	/* connection_open is out. */
 	u8 opened;
-	u8 _pad[5];
+	/* It is not: the beginning was counted as a repeat. */
+	u8 counted;
+	/* Found at start; 2: told. */
+	u8 at_start;
+	u8 _pad[3];
 };
 
 /*
@@ -35,7 +39,9 @@ struct {
 struct listener {
 	struct record_header who;
 	/* listen() was seen: better than any process that merely holds the socket. */
-	u64 called;
+	u32 called;
+	/* The listen record is out. */
+	u32 told;
 };
 
 /*

@@ -51,6 +51,7 @@ static __always_inline void on_listen(struct sock *sk)
 	}
 	identity_fill(&listener->who, bpf_get_current_task_btf());
 	listener->called = 1;
+	listener->told = 1;
 	emit_listen(sk, &listener->who, bpf_get_socket_cookie(sk), bpf_ktime_get_boot_ns());
 }
 
@@ -104,13 +105,13 @@ static __always_inline void on_established(struct sock *sk, int oldstate)
 		known->established = entry.established;
 		if (!known->opened) {
 			known->opened = 1;
-			emit_open(known, &end, entry.established);
+			on_open(known, &end, entry.established);
 		}
 		return;
 	}
 	entry.opened = !accept_visible || entry.direction == DIRECTION_OUTGOING;
 	if (entry.opened)
-		emit_open(&entry, &end, entry.established);
+		on_open(&entry, &end, entry.established);
 	entry_store(key, &entry);
 }
 
@@ -181,7 +182,7 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 	} else {
 		/* Nobody accepted it, or the kernel skipped us at the handshake's end. */
 		if (!entry->opened)
-			emit_open(entry, &end, now);
+			on_open(entry, &end, now);
 		emit_close(sk, tcp, entry, &end, now);
 	}
 	entry_remove(key);

@@ -20,7 +20,8 @@ static __always_inline void on_accepted(struct sock *sk)
 {
 	struct socket_entry entry = {}, *known;
 	struct endpoint end = {};
-	u64 key = (u64)sk, cookie;
+	u64 key = (u64)sk, cookie, now = 0;
+	struct repeat *repeat = NULL;
 	u8 opened;
 
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
@@ -53,6 +54,12 @@ static __always_inline void on_accepted(struct sock *sk)
 	/* Closed while it waited to be accepted: the close has said everything. */
 	if (BPF_CORE_READ(sk, __sk_common.skc_state) == TCP_STATE_CLOSE)
 		return;
+	if (!opened && cookie) {
+		endpoint_read(&end, sk);
+		now = bpf_ktime_get_boot_ns();
+		repeat = repeat_find(&entry, &end, now);
+		entry.counted = repeat != NULL;
+	}
 	if (known) {
 		if (bpf_map_update_elem(&sockets, &key, &entry, BPF_EXIST) != 0)
 			return;
@@ -61,8 +68,10 @@ static __always_inline void on_accepted(struct sock *sk)
 	}
 	if (opened || !cookie)
 		return;
-	endpoint_read(&end, sk);
-	emit_open(&entry, &end, bpf_ktime_get_boot_ns());
+	if (repeat)
+		__sync_fetch_and_add(&repeat->opened, 1);
+	else
+		emit_open(&entry, &end, now);
 }
 
 /*

@@ -106,23 +106,53 @@ describe.skipIf(reason)(`who accepts ${reason}`, () => {
     expect(await watch.first('connection_open', values)).toMatchObject({ pid: server.pid })
   })
 
-  it('a connection that was there before the start ends in the name of its process', async () => {
-    const server = cgroup.start('perl', '-e', `${listening} say_port; accept(C, S); <STDIN>`)
+  it('a connection that was there before the start is told, and ends in the name of its process',
+    async () => {
+      const server = cgroup.start('perl', '-e', `${listening} say_port; accept(C, S); <STDIN>`)
+      const port = Number(await server.line())
+      const callerPort = await call(port)
+      await client.ask({ do: 'send', bytes: 100 })
+      watch = new Watch(cgroup)
+      const mine = await watch.first('connection_open', { local_port: callerPort })
+      expect(mine).toMatchObject({
+        pid: client.pid, at_start: true, direction: 'outgoing', remote_port: port,
+        local_addr: '127.0.0.1', remote_addr: '127.0.0.1', process_source: 'caller',
+      })
+      const theirs = await watch.first('connection_open', { local_port: port })
+      expect(theirs).toMatchObject({
+        pid: server.pid, at_start: true, direction: 'accepted', remote_port: callerPort,
+      })
+      await watch.first('listen', { local_port: port, pid: server.pid, at_start: true })
+      await client.ask({ do: 'finish' })
+      await server.ended()
+      await client.ask({ do: 'gone' })
+      expect(await watch.first('connection_close', { local_port: callerPort })).toMatchObject({
+        pid: client.pid, bytes_sent: 100, direction: 'outgoing',
+        connection_id: mine['connection_id'],
+      })
+      expect(await watch.first('connection_close', { local_port: port })).toMatchObject({
+        pid: server.pid, bytes_received: 100, direction: 'accepted',
+        connection_id: theirs['connection_id'],
+      })
+      await watch.settle(cgroup)
+      expect(watch.seen('connection_open', { local_port: callerPort })).toHaveLength(1)
+    })
+
+  it('of several processes that hold an older connection, the oldest is named, once', async () => {
+    const script = `${listening} say_port; accept(C, S); unless (fork) { sleep 60; exit } ` +
+      'print "forked\\n"; <STDIN>'
+    const server = cgroup.start('perl', '-e', script)
     const port = Number(await server.line())
-    const callerPort = await call(port)
-    await client.ask({ do: 'send', bytes: 100 })
+    await call(port)
+    expect(await server.line()).toBe('forked')
     watch = new Watch(cgroup)
-    await client.ask({ do: 'finish' })
-    await server.ended()
-    await client.ask({ do: 'gone' })
-    const mine = await watch.first('connection_close', { local_port: callerPort })
-    expect(mine).toMatchObject({ pid: client.pid, bytes_sent: 100 })
-    // Who called whom is not written in a socket.
-    expect(mine['direction']).toBeUndefined()
-    const theirs = await watch.first('connection_close', { local_port: port })
-    expect(theirs).toMatchObject({ pid: server.pid, bytes_received: 100 })
     await watch.settle(cgroup)
-    expect(watch.seen('connection_open', { local_port: callerPort })).toEqual([])
+    expect(watch.seen('connection_open', { local_port: port })).toMatchObject([
+      { pid: server.pid, direction: 'accepted', at_start: true },
+    ])
+    expect(watch.seen('listen', { local_port: port })).toMatchObject([
+      { pid: server.pid, at_start: true },
+    ])
   })
 
   it('processes that were there before the start are shown once, with their executable',
