@@ -15,6 +15,7 @@ import { readKernelFacts } from './kernel-facts.ts'
 import { floodKind } from './self/quota-losses.ts'
 import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
+import type { ProbeOptions } from './probes.ts'
 import { stateAfterFailure } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
 import { openNames } from './names/open.ts'
@@ -141,10 +142,13 @@ const uplinkCodes = ['UPLINK_UNREACHABLE', 'UPLINK_SILENT', 'UPLINK_REFUSED']
 
 function checkScope(
   mount: string, path: string | undefined,
-): { scope_cgroup_id: bigint, scope_cgroup_level: number } {
+): Pick<ProbeOptions, 'scope_cgroup_id' | 'scope_cgroup_level' | 'scope_cgroup_dir'> {
   if (path === undefined) return { scope_cgroup_id: 0n, scope_cgroup_level: 0 }
   const scope = scopeOf(mount, path)
-  if (scope) return { scope_cgroup_id: scope.id, scope_cgroup_level: scope.level }
+  if (scope) {
+    const { id, level, dir } = scope
+    return { scope_cgroup_id: id, scope_cgroup_level: level, scope_cgroup_dir: dir }
+  }
   const where = mount === '' ? 'no cgroup v2 is mounted' : `not found below ${mount}`
   throw new AgentError('AGENT_SCOPE', `scope_cgroup ${path}: ${where}`)
 }

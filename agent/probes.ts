@@ -9,7 +9,7 @@ import { readKernelFacts } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { chooseWays, isChosen, iteratorsOf, programsOf } from './probes/choice.ts'
 import type { Choice, IteratorRun } from './probes/choice.ts'
-import { refusalOf, refusalWithoutKprobes } from './probes/refusal.ts'
+import { refusalOf, refusalWithoutCgroup, refusalWithoutKprobes } from './probes/refusal.ts'
 import type { Refusal } from './probes/refusal.ts'
 import { allMissing, probeStates } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
@@ -24,6 +24,10 @@ export interface ProbeOptions {
   scope_cgroup_id: bigint
   /** Its depth below the root. */
   scope_cgroup_level: number
+  /** Its folder. Absent: of the whole node the mount of cgroup v2, otherwise none is known. */
+  scope_cgroup_dir?: string
+  /** Datagram flows that are counted at the same time. Default 65,536. */
+  flows_max?: number
   /** Records that a cgroup may make per second, of each class; 0 is no limit. Default 0. */
   cgroup_quota_per_s?: number
   /** Like connections of a process that are told per second; 0: all of them. Default 0. */
@@ -50,13 +54,16 @@ export function openProbes(
   table: readonly Probe[] = probeTable,
 ): OpenProbes {
   if (!facts.btf) return nothing(table, 0, 2, reasonWithoutBtf)
+  const cgroupDir = options.scope_cgroup_dir ??
+    (options.scope_cgroup_id === 0n ? facts.cgroup2 : '')
   const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
+  if (cgroupDir === '') refusals.push(refusalWithoutCgroup())
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(table, refusals)
     const programs = programsOf(choices)
     const states = probeStates(choices, refusals)
     if (programs.length === 0) return { states, iterators: [], tries }
-    const { object, failure } = tryLoad(options, choices)
+    const { object, failure } = tryLoad(options, cgroupDir, choices)
     const refused = failure ?? attachAll(object!, choices)
     if (!refused) return { object, states, iterators: iteratorsOf(choices), tries }
     object?.close()
@@ -69,7 +76,7 @@ export function openProbes(
 }
 
 function tryLoad(
-  options: ProbeOptions, choices: Choice[],
+  options: ProbeOptions, cgroupDir: string, choices: Choice[],
 ): { object?: KernelObject, failure?: NativeFailure } {
   try {
     return KernelObject.load({
@@ -77,6 +84,8 @@ function tryLoad(
       sockets_max: options.sockets_max,
       scope_cgroup_id: options.scope_cgroup_id,
       scope_cgroup_level: options.scope_cgroup_level,
+      flows_max: options.flows_max,
+      cgroup_dir: cgroupDir,
       programs: programsOf(choices),
       accept_visible: isChosen(choices, 'connection_accept'),
       connect_visible: isChosen(choices, 'connection_refused_locally'),

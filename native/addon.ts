@@ -19,6 +19,7 @@ export interface RawCount { kind: number, produced: number, lost: number, over_q
 export interface RawKernelObject {
   load(
     programs: string[], ringBytes: number, socketsMax: number, settings: (string | bigint)[],
+    flowsMax: number, cgroupDir: string,
   ): RawFailure | undefined
   attach(program: string): RawFailure | undefined
   detach(program: string): void

@@ -21,7 +21,7 @@ export interface NativeFailure {
 
 export type AttachType =
   'tp_btf' | 'fentry' | 'fexit' | 'kprobe' | 'kretprobe' | 'tracepoint' | 'iterator' | 'lsm' |
-  'other'
+  'cgroup' | 'other'
 
 /** A program of the embedded object. */
 export interface ProgramInfo { name: string, section: string, attach_type: AttachType }
@@ -34,6 +34,10 @@ export interface LoadOptions {
   ring_bytes: number
   /** Open connections of which the identity is kept, 1 to 2^24. */
   sockets_max: number
+  /** Datagram flows that are counted at the same time, 1 to 2^24. Default 65,536. */
+  flows_max?: number
+  /** Folder of the cgroup v2 whose sockets are seen; '', the default: no cgroup programs. */
+  cgroup_dir?: string
   /** cgroup v2 id that limits what is seen; 0n is the whole node. */
   scope_cgroup_id: bigint
   /** Depth of that cgroup below the root; 0 is the root. */
@@ -114,7 +118,9 @@ export class KernelObject {
       'repeats_told', BigInt(told),
       'repeats_seed', BigInt(randomInt(2 ** 32)),
     ]
-    const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings)
+    const { flows_max: flowsMax = 65_536, cgroup_dir: cgroupDir = '' } = options
+    const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings,
+      flowsMax, cgroupDir)
     if (failure) return { failure: named(failure) }
     return { object: new KernelObject(raw) }
   }
@@ -247,6 +253,7 @@ function attachType(section: string): AttachType {
   const types: Record<string, AttachType> = {
     tp_btf: 'tp_btf', fentry: 'fentry', fexit: 'fexit', kprobe: 'kprobe', kretprobe: 'kretprobe',
     tracepoint: 'tracepoint', tp: 'tracepoint', iter: 'iterator', lsm: 'lsm',
+    cgroup: 'cgroup', cgroup_skb: 'cgroup',
   }
   return types[prefix] ?? 'other'
 }
@@ -263,6 +270,10 @@ function checkOptions(options: LoadOptions): void {
   }
   if (!Number.isInteger(socketsMax) || socketsMax < 1 || socketsMax > 2 ** 24) {
     bad(`sockets_max is ${socketsMax}; it must be 1 to 2^24`)
+  }
+  const flowsMax = options.flows_max ?? 1
+  if (!Number.isInteger(flowsMax) || flowsMax < 1 || flowsMax > 2 ** 24) {
+    bad(`flows_max is ${flowsMax}; it must be 1 to 2^24`)
   }
   for (const key of ['cgroup_quota_per_s', 'connection_repeats_per_s'] as const) {
     const value = options[key] ?? 0

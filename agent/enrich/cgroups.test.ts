@@ -91,9 +91,9 @@ describe('cgroups', () => {
 
   it('can be named as the scope, by path below the mount or whole', () => {
     mkdirSync(join(dir, 'a/b'), { recursive: true })
-    expect(scopeOf(dir, '/a/b')).toEqual({ id: idOf('a/b'), level: 2 })
-    expect(scopeOf(dir, join(dir, 'a'))).toEqual({ id: idOf('a'), level: 1 })
-    expect(scopeOf(dir, '/')).toEqual({ id: idOf('.'), level: 0 })
+    expect(scopeOf(dir, '/a/b')).toEqual({ id: idOf('a/b'), level: 2, dir: join(dir, 'a/b') })
+    expect(scopeOf(dir, join(dir, 'a'))).toEqual({ id: idOf('a'), level: 1, dir: join(dir, 'a') })
+    expect(scopeOf(dir, '/')).toEqual({ id: idOf('.'), level: 0, dir })
     expect(scopeOf(dir, '/none')).toBeUndefined()
     expect(scopeOf(dir, '/a/../a')).toBeUndefined()
   })

@@ -151,12 +151,15 @@ export class Cgroups {
 }
 
 /** Id and depth of the cgroup v2 at `path` below `mount`; undefined when there is none. */
-export function scopeOf(mount: string, path: string): { id: bigint, level: number } | undefined {
+export function scopeOf(
+  mount: string, path: string,
+): { id: bigint, level: number, dir: string } | undefined {
   const below = path.startsWith(`${mount}/`) ? path.slice(mount.length) : path
   const folders = below.split('/').filter((name) => name !== '')
   if (mount === '' || folders.includes('..')) return undefined
-  const id = inodeOf(join(mount, ...folders))
-  return id === undefined ? undefined : { id, level: folders.length }
+  const dir = join(mount, ...folders)
+  const id = inodeOf(dir)
+  return id === undefined ? undefined : { id, level: folders.length, dir }
 }
 
 function inodeOf(path: string): bigint | undefined {

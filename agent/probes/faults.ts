@@ -40,6 +40,18 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'connection_close',
     reason: 'the end of a connection was not seen',
   },
+  flows_evicted: {
+    event_kind: 'datagram_flow',
+    reason: 'more datagram flows at once than flows_max: the totals of the quietest were forgotten',
+  },
+  flows_full: {
+    event_kind: 'datagram_flow',
+    reason: 'the table of datagram flows was locked: these are not counted',
+  },
+  datagram_socket_unmarked: {
+    event_kind: 'datagram_flow',
+    reason: 'no kernel memory to mark a socket: what it receives is reported without its process',
+  },
 }
 
 /** What came on top of `known` that cost something; `known` is brought up to `counts`. */

@@ -43,6 +43,14 @@ export function refusalWithoutKprobes(): Refusal {
   }
 }
 
+/** Before anything is tried: cgroup programs need a folder to be attached to. */
+export function refusalWithoutCgroup(): Refusal {
+  return {
+    program: '', attach_type: 'cgroup', errno: 2, family: true,
+    reason: 'no cgroup v2 is mounted, so its programs have no place',
+  }
+}
+
 /** The refusal that speaks against a way; undefined when nothing does. */
 export function against(way: ProbeWay, refusals: readonly Refusal[]): Refusal | undefined {
   return refusals.find((refusal) =>

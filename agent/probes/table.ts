@@ -1,6 +1,7 @@
 // The probes, and for each the ways to attach it, best first. What is lost is said in plain words.
 
 import type { AttachType } from '../../native/index.ts'
+import { datagramProbes } from './datagrams.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
 export interface ProbeWay {
@@ -51,6 +52,7 @@ export const probeTable: readonly Probe[] = [
     ],
     lost: 'connect() calls that the node itself refuses, such as those without a route',
   },
+  ...datagramProbes,
   {
     name: 'connection_state',
     ways: [{ programs: ['connection_state_tp_btf'], attach_type: 'tp_btf', lost: '' }],

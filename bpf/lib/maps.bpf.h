@@ -69,6 +69,12 @@ enum fault {
 	FAULT_SOCKETS_BUSY,
 	/* `listening_ports` was full: connections of the start may have the wrong direction. */
 	FAULT_PORTS_FULL,
+	/* `flows` was full: the flow that was quiet for longest was forgotten. */
+	FAULT_FLOWS_EVICTED,
+	/* A flow could not be remembered: each of its packets is reported as a first one. */
+	FAULT_FLOWS_FULL,
+	/* The kernel had no memory to mark a datagram socket with its process. */
+	FAULT_DATAGRAM_SOCKET_UNMARKED,
 	FAULTS_MAX,
 };
 

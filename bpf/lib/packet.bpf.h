@@ -7,8 +7,8 @@
 #include "events.h"
 
 /*
- * The contexts of cgroup programs, from the kernel's user interface (linux/bpf.h): their layout never
- * changes, and the verifier rewrites each access.
+ * The contexts of cgroup programs, from the kernel's user interface (linux/bpf.h): their layout
+ * never changes, and the verifier rewrites each access.
  */
 struct bpf_sock {
 	u32 bound_dev_if;
@@ -106,24 +106,27 @@ struct ipv4_header {
 	u32 destination;
 };
 
-struct ipv6_header {
+#define IPV6_SOURCE_AT 8
+#define IPV6_DESTINATION_AT 24
+#define IPV6_HEADER_BYTES 40
+
+/* The beginning of an IPv6 header. */
+struct ipv6_words {
 	u32 version_class_flow;
 	u16 payload_bytes;
 	u8 next_header;
 	u8 hop_limit;
-	u32 source[4];
-	u32 destination[4];
 };
 
 struct packet {
-	u32 source[4];
-	u32 destination[4];
 	/* Without the headers of IP, UDP and ICMP; of other protocols without that of IP only. */
 	u32 payload_bytes;
 	/* Where the payload begins. */
 	u32 payload_at;
 	u16 source_port;
 	u16 destination_port;
+	/* As it is cut into on the way out, or was put together from. */
+	u32 packets;
 	u8 protocol;
 	u8 icmp_type;
 	u8 _pad[2];
@@ -161,32 +164,34 @@ static __always_inline void packet_read_transport(struct packet *packet, struct 
 	packet->payload_bytes -= sizeof(head);
 }
 
-static __always_inline bool packet_read_v4(struct packet *packet, struct __sk_buff *skb)
+static __always_inline bool packet_read_v4(struct packet *packet, u32 *source, u32 *destination,
+					   struct __sk_buff *skb)
 {
 	struct ipv4_header ip;
 
 	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) != 0)
 		return false;
-	address_map_v4(packet->source, ip.source);
-	address_map_v4(packet->destination, ip.destination);
+	address_map_v4(source, ip.source);
+	address_map_v4(destination, ip.destination);
 	packet->protocol = ip.protocol;
 	packet_read_transport(packet, skb, (ip.version_words & 0x0f) * 4,
 			      __builtin_bswap16(ip.fragment) & 0x1fff);
 	return true;
 }
 
-static __always_inline bool packet_read_v6(struct packet *packet, struct __sk_buff *skb)
+static __always_inline bool packet_read_v6(struct packet *packet, u32 *source, u32 *destination,
+					   struct __sk_buff *skb)
 {
-	struct ipv6_header ip;
 	bool later_fragment = false;
-	u32 at = sizeof(ip);
+	u32 at = IPV6_HEADER_BYTES;
+	struct ipv6_words words;
 	u8 next;
 
-	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) != 0)
+	if (bpf_skb_load_bytes(skb, 0, &words, sizeof(words)) != 0 ||
+	    bpf_skb_load_bytes(skb, IPV6_SOURCE_AT, source, 16) != 0 ||
+	    bpf_skb_load_bytes(skb, IPV6_DESTINATION_AT, destination, 16) != 0)
 		return false;
-	__builtin_memcpy(packet->source, ip.source, 16);
-	__builtin_memcpy(packet->destination, ip.destination, 16);
-	next = ip.next_header;
+	next = words.next_header;
 #pragma unroll
 	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		u8 head[4];
@@ -209,13 +214,17 @@ static __always_inline bool packet_read_v6(struct packet *packet, struct __sk_bu
 	return true;
 }
 
-/* The context of a cgroup_skb program begins at the IP header. False: not IP. */
-static __always_inline bool packet_read(struct packet *packet, struct __sk_buff *skb)
+/*
+ * The context of a cgroup_skb program begins at the IP header. `source` and `destination` are 16
+ * bytes each. False: not IP.
+ */
+static __always_inline bool packet_read(struct packet *packet, u32 *source, u32 *destination,
+					struct __sk_buff *skb)
 {
 	if (skb->protocol == __builtin_bswap16(ETHERTYPE_IPV4))
-		return packet_read_v4(packet, skb);
+		return packet_read_v4(packet, source, destination, skb);
 	if (skb->protocol == __builtin_bswap16(ETHERTYPE_IPV6))
-		return packet_read_v6(packet, skb);
+		return packet_read_v6(packet, source, destination, skb);
 	return false;
 }
 

@@ -38,7 +38,8 @@ bool SettingsArgument(const Napi::Array& list, LoadOptions* options) {
 
 // False when an argument is not what index.ts promises.
 bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
-  if (!info[0].IsArray() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsArray()) {
+  if (!info[0].IsArray() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsArray() ||
+      !info[4].IsNumber() || !info[5].IsString()) {
     return false;
   }
   const Napi::Array names = info[0].As<Napi::Array>();
@@ -49,6 +50,8 @@ bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
   }
   options->ring_bytes = info[1].As<Napi::Number>().Uint32Value();
   options->sockets_max = info[2].As<Napi::Number>().Uint32Value();
+  options->flows_max = info[4].As<Napi::Number>().Uint32Value();
+  options->cgroup_dir = info[5].As<Napi::String>().Utf8Value();
   return SettingsArgument(info[3].As<Napi::Array>(), options);
 }
 

@@ -1,8 +1,10 @@
 #include "loader.h"
 
 #include <bpf/btf.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -70,6 +72,12 @@ Failure SetEntries(bpf_object* object, const char* name, uint32_t entries) {
   return {};
 }
 
+// Sections of programs that belong to a cgroup: "cgroup_skb/egress", "cgroup/sock_create".
+bool IsOfCgroup(const bpf_program* program) {
+  constexpr std::string_view prefix = "cgroup";
+  return std::string_view(bpf_program__section_name(program)).substr(0, prefix.size()) == prefix;
+}
+
 // The verifier gives up with EAGAIN when a signal waits for the thread, and libbpf tries only five
 // times: under a profiler, which signals a thousand times a second, nothing would ever load.
 class SignalsHeld {
@@ -123,6 +131,8 @@ Failure Loader::Prepare(const LoadOptions& options) {
   }
   if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "sockets", options.sockets_max); !f.ok()) return f;
+  if (Failure f = SetEntries(object_, "flows", options.flows_max); !f.ok()) return f;
+  cgroup_dir_ = options.cgroup_dir;
   for (const auto& [setting, value] : options.settings) {
     if (Failure f = SetSetting(object_, setting.c_str(), value); !f.ok()) return f;
   }
@@ -147,12 +157,24 @@ Failure Loader::Load(const LoadOptions& options) {
   return failure;
 }
 
+// Beside the programs of others there; the kernel takes it away with our process. Null and errno.
+bpf_link* Loader::AttachCgroup(bpf_program* program) const {
+  const int fd = open(cgroup_dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return nullptr;
+  bpf_link* link = bpf_program__attach_cgroup(program, fd);
+  const int error = errno;
+  close(fd);
+  errno = error;
+  return link;
+}
+
 Failure Loader::Attach(const std::string& name) {
   Program* entry = Find(name);
   if (entry == nullptr) return {"attach", ENOENT, name, "not among the loaded programs"};
   if (entry->link != nullptr) return {};
   Capture capture;
-  entry->link = bpf_program__attach(entry->program);
+  entry->link = IsOfCgroup(entry->program) ? AttachCgroup(entry->program)
+                                           : bpf_program__attach(entry->program);
   if (entry->link != nullptr) return {};
   Failure failure = Refused("attach", errno, capture);
   failure.program = name;

@@ -17,6 +17,9 @@ struct LoadOptions {
   std::vector<std::string> programs;
   uint32_t ring_bytes = 0;
   uint32_t sockets_max = 0;
+  uint32_t flows_max = 0;
+  // The cgroup v2 folder that cgroup programs are attached to; empty: they are refused.
+  std::string cgroup_dir;
   // The `const volatile` variables of the probes, by name; cut to the width of the variable.
   std::vector<std::pair<std::string, uint64_t>> settings;
 };
@@ -63,8 +66,10 @@ class Loader {
 
  private:
   Failure Prepare(const LoadOptions& options);
+  bpf_link* AttachCgroup(bpf_program* program) const;
 
   bpf_object* object_ = nullptr;
+  std::string cgroup_dir_;
   std::vector<Program> programs_;
 };
 

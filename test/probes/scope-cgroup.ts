@@ -17,6 +17,8 @@ export interface Program {
   pid: number
   /** The next line that it prints; undefined when it printed its last. */
   line(): Promise<string | undefined>
+  /** Writes to its input. */
+  tell(text: string): void
   /** Ends its input, and waits for its end. */
   ended(): Promise<{ code: number | null, signal: NodeJS.Signals | null }>
   kill(signal: NodeJS.Signals): void
@@ -94,6 +96,7 @@ export class ScopeCgroup {
     return {
       pid: child.pid as number,
       line: async () => (await lines.next()).value as string | undefined,
+      tell: (text) => void child.stdin!.write(text),
       ended: () => {
         child.stdin!.end()
         return end

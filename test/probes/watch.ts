@@ -48,7 +48,8 @@ export class Watch {
   ) {
     const { object, states, iterators } = openProbes({
       ring_bytes: ringBytes, sockets_max: 1024,
-      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level, ...limits,
+      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
+      scope_cgroup_dir: cgroup.path, ...limits,
     }, undefined, table)
     if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
     this.object = object
