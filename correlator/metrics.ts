@@ -1,7 +1,7 @@
 /** The numbers of one correlator, in a registry of its own. Names: design section 10. */
 import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { EngineCounters } from '../detect/engine.ts'
+import type { EngineCounters } from '../detect/engine-counters.ts'
 import type { BatchEnvelope } from '../proto/batch.ts'
 import { kindInfos } from '../proto/gen/events.ts'
 import type { RefusalCode } from './grpc.ts'

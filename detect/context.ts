@@ -2,7 +2,6 @@
 import type { CompiledPolicy } from '../policy/compile.ts'
 import type { Verdict } from '../policy/match/flow-rules.ts'
 import type { EventView } from '../proto/event-view.ts'
-import type { EventViews } from '../proto/gen/events.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'
@@ -11,18 +10,14 @@ import { processIdentity } from './lineage.ts'
 import type { Lineage, LineageProcess } from './lineage.ts'
 import type { AddressName, AddressNames } from './names/address-names.ts'
 import { Zones } from './names/zones.ts'
-import { connectionKey } from './pairing.ts'
-import type { End, Pairing } from './pairing.ts'
-import type { Source, SourceTable } from './source-table.ts'
+import { flag } from './graph/connection-columns.ts'
+import type { Graph } from './graph/graph.ts'
+import { sideOf } from './graph/sides.ts'
+import type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
+import type { SourceTable } from './source-table.ts'
 
-/** Events of connections and flows of all protocols; their columns have the same names. */
-export type ConnectionEvent = EventViews[
-  'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
-  'datagram_flow' | 'rdma_connection']
-
-/** Those that stand for one connection, and know their direction. */
-export type OneConnectionEvent = Exclude<
-  ConnectionEvent, EventViews['connection_failed' | 'connection_repeat']>
+export { ACCEPTED, OUTGOING, sideOf } from './graph/sides.ts'
+export type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
 
 /** The other end of a connection, when it is watched too. */
 export interface Peer {
@@ -39,10 +34,6 @@ export interface RunningDetector {
   muted: number
 }
 
-/** Values of `direction` in the columns. */
-export const OUTGOING = 1
-export const ACCEPTED = 2
-
 /** Arguments of ancestors are shortened: they repeat in every finding. */
 const ANCESTOR_ARGS_CHARS_MAX = 160
 
@@ -56,25 +47,18 @@ export class Context {
   /** Process of the event; null when none is known. */
   process: LineageProcess | null = null
   private event: EventView | null = null
-  private source: Source | null = null
   private running: RunningDetector | null = null
   private key: string | number = 0
-  /** The other end was looked for already, and the key of the connection made. */
-  private met = false
-  private keyed = false
-  private peerFound: Peer | null = null
-  private readonly connectionKey = { low: 0, high: 0 }
-  private readonly end: End = { process: 0, source: 0, seq: 0 }
-  private readonly other: End = { process: 0, source: 0, seq: 0 }
   private readonly zones: Zones
   private readonly names: AddressNames
   private readonly lineage: Lineage
   private readonly sources: SourceTable
-  private readonly pairing: Pairing
+  /** Who led to whom. */
+  readonly graph: Graph
   private readonly incidents: IncidentTable
 
   constructor(
-    policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, pairing: Pairing,
+    policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, graph: Graph,
     incidents: IncidentTable, names: AddressNames,
   ) {
     this.policy = policy
@@ -82,26 +66,23 @@ export class Context {
     this.zones = new Zones(this, names)
     this.lineage = lineage
     this.sources = sources
-    this.pairing = pairing
+    this.graph = graph
     this.incidents = incidents
   }
 
   /** For the engine: the next event; null for a wake-up. */
-  moveTo(event: EventView | null, source: Source | null, process: LineageProcess | null): void {
+  moveTo(event: EventView | null, process: LineageProcess | null): void {
     this.event = event
-    this.source = source
     this.process = process
-    this.met = false
-    this.keyed = false
   }
 
   /** For the engine: calls `act` as if there were no event, and then goes on where it was. */
   without(act: () => void): void {
-    const { event, source, process, running, key, met, peerFound } = this
-    this.moveTo(null, null, null)
+    const { event, process, running, key } = this
+    this.moveTo(null, null)
     act()
-    this.moveTo(event, source, process)
-    Object.assign(this, { running, key, met, peerFound })
+    this.moveTo(event, process)
+    Object.assign(this, { running, key })
   }
 
   /** For the engine: the detector that is asked next, and its key. */
@@ -167,53 +148,41 @@ export class Context {
   }
 
   /** The connection as a number that is the same from both ends. A state can be kept by it. */
-  connection(event: OneConnectionEvent): number {
-    const { connectionKey: key } = this
-    if (!this.keyed) this.makeConnectionKey(event)
-    return (key.high & 0x1fffff) * 4294967296 + key.low
-  }
-
-  private makeConnectionKey(event: OneConnectionEvent): void {
-    this.keyed = true
-    const { columns, row } = event
-    const { local_addr: near, remote_addr: far, local_port, remote_port } = columns
-    const at = 16 * row
-    const place = isOnePlace(near, far, at)
-      ? Math.imul(this.source!.number, 0x9e3779b1) ^ columns.netns[row] : 0
-    const protocol = columns.protocol[row]
-    const { connectionKey: key } = this
-    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
-    const rdma = event.kind === 'rdma_connection' ? event.columns : null
-    const nearPort = rdma?.qp_num[row] ?? local_port[row]
-    const farPort = rdma?.remote_qp_num[row] ?? remote_port[row]
-    if (sideOf(event) === ACCEPTED) {
-      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, key)
-    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, key)
+  connection(_event: OneConnectionEvent): number {
+    const { low, high } = this.graph.key
+    return (high & 0x1fffff) * 4294967296 + low
   }
 
   /** The other end, when its event came before this one. */
   peer(event: OneConnectionEvent): Peer | null {
-    if (this.met) return this.peerFound
-    this.met = true
-    this.peerFound = null
-    this.connection(event)
-    this.end.process = this.process?.number ?? 0
-    this.end.source = this.source!.number
-    this.end.seq = event.seq
-    const { connectionKey: key, end, other } = this
-    if (!this.pairing.meet(key, sideOf(event), end, this.watermarkMs, other)) return null
-    const source = this.sources.get(other.source)
+    const { current, connections: { columns } } = this.graph
+    if (current < 0) return null
+    const near = sideOf(event)
+    const client = near !== flag.clientSeen
+    if ((columns.flags[current] & (client ? flag.clientSeen : flag.serverSeen)) === 0) return null
+    return {
+      process: this.lineage.get(this.graph.otherProcess(near)),
+      evidence: this.evidenceOf(current, client)!,
+    }
+  }
+
+  /** The event of one end of a connection of the graph; null when it was not seen. */
+  evidenceOf(slot: number, client: boolean): Evidence | null {
+    const { columns } = this.graph.connections
+    const source = this.sources.get((client ? columns.clientSource : columns.serverSource)[slot])
     if (source === null) return null
     const { node_id, boot_id } = source
-    this.peerFound = {
-      process: this.lineage.get(other.process), evidence: { node_id, boot_id, seq: other.seq },
-    }
-    return this.peerFound
+    return { node_id, boot_id, seq: (client ? columns.clientSeq : columns.serverSeq)[slot] }
   }
 
   /** A process by its number; null when it is forgotten. */
   processOf(number: number): LineageProcess | null {
     return this.lineage.get(number)
+  }
+
+  /** The parent, its parent and so on, at most 16; ends where nothing more is known. */
+  ancestry(process: LineageProcess): LineageProcess[] {
+    return this.lineage.ancestry(process)
   }
 
   subjectOf(process: LineageProcess): string {
@@ -269,13 +238,20 @@ export class Context {
       workloads: finding.workloads ?? (process === null ? [] : [this.workloadOf(process)]),
       nodes: finding.nodes ?? [this.event!.node_id],
       totals: finding.totals ?? {},
+      joins: finding.joins ?? [],
     }, this.watermarkMs)
   }
 
   /** Adds to a finding of this detector; `incident` from `report`. */
   amend(incident: string, key: string, amendment: Amendment): void {
     const wallNs = this.event?.wall_ns
-    this.incidents.amend(incident, this.running!.detector.id, key, { wallNs, ...amendment })
+    this.incidents.amend(incident, this.running!.detector.id, key, { wallNs, ...amendment },
+      this.watermarkMs)
+  }
+
+  /** True while what is reported goes into this incident. */
+  isOpen(incident: string): boolean {
+    return this.incidents.isOpen(incident)
   }
 
   /** Asks for `wake` for the key of this call, so many milliseconds of the watermark from now. */
@@ -293,20 +269,6 @@ export class Context {
   }
 }
 
-/**
- * Which of the two ends this is, `OUTGOING` or `ACCEPTED`. Of RDMA connections the direction may
- * not be known: there the end with the lower address, or queue pair, counts as the opening one.
- */
-export function sideOf(event: OneConnectionEvent): number {
-  if (event.kind !== 'rdma_connection') return event.columns.direction[event.row] || OUTGOING
-  const { local_addr: near, remote_addr: far, qp_num, remote_qp_num } = event.columns
-  const { row } = event
-  for (let i = 16 * row; i < 16 * row + 16; i++) {
-    if (near[i] !== far[i]) return near[i] < far[i] ? OUTGOING : ACCEPTED
-  }
-  return qp_num[row] <= remote_qp_num[row] ? OUTGOING : ACCEPTED
-}
-
 /** One step down, for an attempt that did not succeed. */
 export function milder(severity: Severity): Severity {
   return severity === 'critical' ? 'high' : severity === 'high' ? 'medium' : 'low'
@@ -315,11 +277,4 @@ export function milder(severity: Severity): Severity {
 function argumentsOf({ args }: LineageProcess, charsMax: number): string[] {
   if (args === '') return []
   return (args.length > charsMax ? `${args.slice(0, charsMax)}…` : args).split('\0')
-}
-
-/** Both ends are in one network namespace: loopback, or an address that talks to itself. */
-function isOnePlace(near: Uint8Array, far: Uint8Array, at: number): boolean {
-  let same = true
-  for (let i = 15; i >= 0 && same; i--) same = near[at + i] === far[at + i]
-  return same || (far[at + 12] === 127 && far[at + 10] === 0xff && far[at + 11] === 0xff)
 }

@@ -11,6 +11,7 @@ import type { Event } from '../proto/batch-cursor.ts'
 import { kindInfos, newViews } from '../proto/gen/events.ts'
 import { Context } from './context.ts'
 import type { RunningDetector } from './context.ts'
+import type { EngineCounters } from './engine-counters.ts'
 import { CoverageTable } from './coverage.ts'
 import type { CoveredNode } from './coverage.ts'
 import type { Detector } from './detector.ts'
@@ -21,7 +22,8 @@ import { KeyedState } from './keyed-state.ts'
 import { Lineage } from './lineage.ts'
 import type { LineageOptions, LineageProcess } from './lineage.ts'
 import { AddressNames } from './names/address-names.ts'
-import { Pairing } from './pairing.ts'
+import { Graph } from './graph/graph.ts'
+import type { ConnectionOptions } from './graph/connections.ts'
 import { packState, unpackState } from './snapshot.ts'
 import type { EngineState } from './snapshot.ts'
 import { SourceTable } from './source-table.ts'
@@ -35,34 +37,7 @@ export interface EngineOptions {
   policyOverride?: Policy
   lineage?: LineageOptions
   incidents?: IncidentOptions
-  /** Ends of connections that can wait for each other; a power of two. */
-  pairingSlots?: number
-}
-
-/** Amounts since the first event of the log; those by detector have its id as the key. */
-export interface EngineCounters {
-  events: number
-  /** Of kinds that this build does not know. */
-  events_unknown: number
-  /** Events that had been evaluated before. */
-  duplicates: number
-  /** Places where numbers of events are missing. */
-  holes: number
-  /** Texts in the log that are no policy; the one before stayed in force. */
-  policies_refused: number
-  findings: Record<string, number>
-  muted: Record<string, number>
-  keys: Record<string, number>
-  evictions: Record<string, number>
-  processes: number
-  process_evictions: number
-  source_evictions: number
-  pairing_evictions: number
-  name_evictions: number
-  incidents_open: number
-  incidents_aged_out: number
-  findings_unlisted: number
-  amendments_lost: number
+  connections?: ConnectionOptions
 }
 
 const TICK_MS = 1000
@@ -84,7 +59,7 @@ export class Engine {
   private readonly sources = new SourceTable()
   private readonly coverage: CoverageTable
   private readonly lineage: Lineage
-  private readonly pairing: Pairing
+  private readonly graph: Graph
   private readonly names = new AddressNames()
   private readonly table: IncidentTable
   private readonly context: Context
@@ -100,13 +75,13 @@ export class Engine {
     this.coverage = new CoverageTable((nodeId, fromMs, toMs) =>
       this.table.coverageChanged(nodeId, fromMs, toMs))
     this.lineage = new Lineage(options.lineage)
-    this.pairing = new Pairing(options.pairingSlots)
+    this.graph = new Graph(this.lineage, options.connections)
     this.table = new IncidentTable(this.coverage, options.incidents)
     const policy = options.policyOverride ?? options.policy ?? learningPolicy()
     this.overridden = options.policyOverride !== undefined
     this.policyText = policy.text
     this.context = new Context(
-      compilePolicy(policy), this.lineage, this.sources, this.pairing, this.table, this.names)
+      compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names)
     this.running = options.detectors.map((detector) => this.start(detector))
     for (const running of this.running) {
       for (const kind of running.detector.needs) {
@@ -225,11 +200,13 @@ export class Engine {
       if (process === null || process.forgotten) {
         process = this.lineage.ofRow(source, batch, row, context.watermarkMs)
         this.processes[row] = process
+        if (process.settledMs === 0) this.graph.settle(process)
       } else if (process.row !== row) this.lineage.update(process, batch, row)
       process.touchedMs = context.watermarkMs
     }
-    context.moveTo(view, source, process)
+    context.moveTo(view, process)
     if (view.kind !== 'connection_open') this.learn(view, source, node, timeMs)
+    this.graph.learn(view, source, process, context.watermarkMs)
     for (const running of this.subscribers[batch.kinds[view.index]]) this.ask(running, view)
   }
 
@@ -289,6 +266,7 @@ export class Engine {
     this.nextTickMs = (Math.floor(timeMs / TICK_MS) + 1) * TICK_MS
     this.coverage.advance(timeMs)
     for (const { states } of this.running) states.advance(timeMs)
+    this.graph.advance(timeMs)
     this.table.advance(timeMs)
   }
 
@@ -332,7 +310,9 @@ export class Engine {
       processes: this.lineage.size,
       process_evictions: this.lineage.evictions,
       source_evictions: this.sources.evictions,
-      pairing_evictions: this.pairing.evictions,
+      pairing_evictions: this.graph.connections.evictions,
+      connections: this.graph.connections.size,
+      origins_forgotten: this.graph.rules.forgotten,
       name_evictions: this.names.evictions + this.names.nodes.evictions,
       incidents_open: this.table.openCount,
       incidents_aged_out: this.table.agedOut,
@@ -351,7 +331,7 @@ export class Engine {
       sources: this.sources.snapshot(),
       coverage: this.coverage.snapshot(),
       lineage: this.lineage.snapshot(),
-      pairing: this.pairing.snapshot(),
+      graph: this.graph.snapshot(),
       names: this.names.snapshot(),
       incidents: this.table.snapshot(),
       detectors: this.running.map(({ detector, findings, muted, states }) => {
@@ -381,7 +361,7 @@ export class Engine {
     this.sources.restore(state.sources)
     this.coverage.restore(state.coverage)
     this.lineage.restore(state.lineage)
-    this.pairing.restore(state.pairing)
+    this.graph.restore(state.graph)
     this.names.restore(state.names)
     this.table.restore(state.incidents)
     for (const { id, findings, muted, states } of state.detectors) {

@@ -17,8 +17,27 @@ export interface HopEnd {
   node_id?: string
   workload?: string
   pid?: number
+  /** `pid:start_time`. */
+  process_id?: string
   exe?: string
   uid?: number
+}
+
+/**
+ * How a hop of a chain follows from the one before, that is what the process that connects has to
+ * do with the one that was reached: it is the same one, its descendant, its standard streams are
+ * that connection, it was handed the connection, it runs a file from there, or was asked over a
+ * Unix socket.
+ */
+export type HopLink = 'same_process' | 'descendant' | 'stdio' | 'descriptor' | 'file' | 'unix'
+
+/** A process between the end of one hop and the beginning of the next. */
+export interface HopProcess {
+  pid: number
+  process_id: string
+  exe: string
+  uid: number
+  args: string[]
 }
 
 /** One connection, or attempt, of a story. */
@@ -29,6 +48,17 @@ export interface Hop {
   protocol: string
   /** False for an attempt that was never established. */
   established: boolean
+  /** The rest is of chains only. Absent for the first hop. */
+  link?: HopLink
+  /** It could have come of so many connections; this is the likeliest. Absent: of this one. */
+  link_of?: number
+  /** From the process that the hop before reached (exclusive) to the one that connects. */
+  via?: HopProcess[]
+  /** As the connecting end counts; absent until one end has closed. */
+  bytes_sent?: number
+  bytes_received?: number
+  /** The events of the two ends. */
+  evidence?: Evidence[]
 }
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json }
@@ -39,6 +69,8 @@ export interface Story {
   /** Facts by name, for people and scripts. */
   details: Record<string, Json>
   hop?: Hop
+  /** Of a chain, in order. */
+  hops?: Hop[]
   /** What to do, in the order in which to do it. */
   next_steps: string[]
 }
@@ -49,6 +81,11 @@ export interface Finding {
   key: string
   /** Who it is about. Default: the workload or process tree of the event's process. */
   subject?: string
+  /**
+   * Other subjects that are part of the same story: their open incidents are joined with this one,
+   * and what is found about them later goes here.
+   */
+  joins?: string[]
   /** Default: the severity of the detector. */
   severity?: Severity
   /** Default: the event that is being evaluated. */

@@ -15,7 +15,7 @@ export interface KeptFinding extends Omit<IncidentFinding, 'time' | 'last_time'>
   attack: readonly string[]
   atlas: readonly string[]
   next_steps: string[]
-  hop: Hop | null
+  hops: Hop[]
 }
 
 /** An incident as it is kept: plain data. Times are wall clock. */
@@ -23,7 +23,11 @@ export interface KeptIncident {
   incident_id: string
   subject: string
   state: 'open' | 'closed'
-  close_reason: 'quiet' | 'aged_out' | null
+  close_reason: 'quiet' | 'aged_out' | 'joined' | null
+  /** The incident that its findings went to; '' when none. */
+  joined_into: string
+  /** Further subjects whose findings come here while it is open. */
+  joins: string[]
   openedNs: bigint
   updatedNs: bigint
   closedMs: number
@@ -44,6 +48,7 @@ export interface KeptIncident {
 
 const severities: readonly Severity[] = ['low', 'medium', 'high', 'critical']
 const STEPS_MAX = 10
+const HOPS_MAX = 100
 
 /** A stable name: the same subject and first event give the same one, wherever it is computed. */
 export function incidentId(subject: string, first: Evidence): string {
@@ -54,10 +59,10 @@ export function incidentId(subject: string, first: Evidence): string {
 /** The incident as JSON. Shares nothing that changes later. */
 export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
   const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
-  const worst = findings.reduce((most, one) =>
-    severities.indexOf(one.severity) > severities.indexOf(most.severity) ? one : most)
+  const worst = findings.reduce((most, one) => isWorse(one, most) ? one : most)
   const closed = kept.state === 'closed' ? {
     closed_at: new Date(kept.closedMs).toISOString(), close_reason: kept.close_reason ?? 'quiet',
+    ...(kept.joined_into === '' ? {} : { joined_into: kept.joined_into }),
   } : {}
   return structuredClone({
     incident_id: kept.incident_id,
@@ -77,10 +82,29 @@ export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
     atlas: union(findings.map(({ atlas }) => atlas)),
     findings: findings.map(told),
     findings_unlisted: kept.findings_unlisted,
-    hops: findings.flatMap(({ hop }) => hop === null ? [] : [hop]),
+    hops: hopsOf(findings),
     next_steps: union(findings.map((one) => one.next_steps)).slice(0, STEPS_MAX),
     coverage,
   })
+}
+
+/** Of two that are as bad, the one that tells more of the way gives the incident its title. */
+function isWorse(one: KeptFinding, other: KeptFinding): boolean {
+  const by = severities.indexOf(one.severity) - severities.indexOf(other.severity)
+  return by > 0 || (by === 0 && one.hops.length > other.hops.length && one.hops.length > 1)
+}
+
+/** Chains first, in their order; then other connections by time. Each connection once. */
+function hopsOf(findings: readonly KeptFinding[]): Hop[] {
+  const hops = new Map<string, Hop>()
+  for (const { hops: some } of findings.toSorted((a, b) => b.hops.length - a.hops.length)) {
+    for (const hop of some) {
+      const { from, to, protocol } = hop
+      const key = `${from.address} ${from.port} ${to.address} ${to.port} ${protocol}`
+      if (hops.size < HOPS_MAX && !hops.has(key)) hops.set(key, hop)
+    }
+  }
+  return [...hops.values()]
 }
 
 /** The worst finding first, then how much more there is, then what may be missing. */

@@ -14,7 +14,7 @@ function finding(subject: string, key = 'k', severity: Severity = 'medium', s = 
     key, subject, severity, wallNs: 1_900_000_000_000_000_000n + BigInt(s) * 1_000_000_000n,
     evidence: [{ node_id: 'n1', boot_id: 'b', seq: ++seq }], zones: ['a'], workloads: ['w'],
     nodes: ['n1'], totals: { bytes_sent: 5 },
-    tell: () => ({ summary: `${subject} ${key}.`, details: {}, next_steps: ['Look.'] }),
+    joins: [], tell: () => ({ summary: `${subject} ${key}.`, details: {}, next_steps: ['Look.'] }),
   }
 }
 
@@ -113,15 +113,15 @@ describe('incidents', () => {
   it('take amendments while open and after, and count those that come too late', () => {
     const incidents = table({ quietMs: 10, closedMax: 1 })
     const id = incidents.add(detector, finding('x'), 0)
-    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 37 }, nodes: ['n2'] })
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 37 }, nodes: ['n2'] }, 0)
     incidents.advance(100)
-    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 100 } })
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 100 } }, 0)
     const [incident] = incidents.all()
     expect([incident.findings[0].totals, incident.nodes])
       .toEqual([{ bytes_sent: 142 }, ['n1', 'n2']])
     incidents.add(detector, finding('y'), 200)
     incidents.advance(300)
-    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 1 } })
+    incidents.amend(id, detector.id, 'k', { totals: { bytes_sent: 1 } }, 0)
     expect(incidents.amendmentsLost).toBe(1)
   })
 

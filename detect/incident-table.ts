@@ -1,7 +1,7 @@
 /** Joins findings about the same subject into incidents. Bounded; driven by the watermark alone. */
 import type { CoverageTable } from './coverage.ts'
 import type { Detector } from './detector.ts'
-import type { Evidence, Finding, Story } from './finding.ts'
+import type { Evidence, Finding, Severity, Story } from './finding.ts'
 import { incidentId, tellIncident } from './incident-story.ts'
 import type { KeptFinding, KeptIncident } from './incident-story.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
@@ -17,7 +17,12 @@ export interface Amendment {
   nodes?: string[]
   workloads?: string[]
   hop?: Story['hop']
+  hops?: Story['hops']
   summary?: string
+  severity?: Severity
+  zones?: string[]
+  /** As in `Finding`. */
+  joins?: string[]
   /** When it became known, wall clock nanoseconds. */
   wallNs?: bigint
 }
@@ -54,6 +59,8 @@ export class IncidentTable {
   /** Amendments to incidents that are no longer kept. */
   amendmentsLost = 0
   private readonly open = new Map<string, KeptIncident>()
+  /** Further subjects of open incidents. */
+  private readonly joined = new Map<string, KeptIncident>()
   private readonly byId = new Map<string, KeptIncident>()
   /** Closed, the oldest first. */
   private readonly closed = new Set<KeptIncident>()
@@ -72,7 +79,10 @@ export class IncidentTable {
 
   /** Returns the id of the incident that the finding went into. `nowMs` is the watermark. */
   add(detector: Detector, finding: CompleteFinding, nowMs: number): string {
-    const incident = this.open.get(finding.subject) ?? this.openFor(finding, nowMs)
+    const incident = this.find(finding.subject, finding.joins) ?? this.openFor(finding, nowMs)
+    if (finding.joins.length > 0) {
+      this.unite(incident, [finding.subject, ...finding.joins], nowMs)
+    }
     const known = incident.findings.find(({ key, detector: id }) =>
       key === finding.key && id === detector.id)
     if (known !== undefined) again(known, finding)
@@ -92,8 +102,10 @@ export class IncidentTable {
   }
 
   /** Adds to a finding that was reported, also when its incident has closed since. */
-  amend(id: string, detector: string, key: string, amendment: Amendment): void {
-    const incident = this.byId.get(id)
+  amend(
+    id: string, detector: string, key: string, amendment: Amendment, nowMs: number,
+  ): void {
+    const incident = this.follow(id)
     const finding = incident?.findings.find((one) => one.key === key && one.detector === detector)
     if (incident === undefined || finding === undefined) {
       this.amendmentsLost++
@@ -102,14 +114,87 @@ export class IncidentTable {
     addTotals(finding.totals, amendment.totals ?? {})
     addEvidence(finding, amendment.evidence ?? [])
     Object.assign(finding.details, amendment.details)
-    finding.hop = amendment.hop ?? finding.hop
+    finding.hops = amendment.hops ?? (amendment.hop ? [amendment.hop] : finding.hops)
     finding.summary = amendment.summary ?? finding.summary
+    finding.severity = amendment.severity ?? finding.severity
+    if (incident.state === 'open' && amendment.joins !== undefined) {
+      incident.touchedMs = nowMs
+      this.unite(incident, amendment.joins, nowMs)
+    }
+    addNames(incident.zones, amendment.zones ?? [])
     addNames(incident.nodes, amendment.nodes ?? [])
     addNames(incident.workloads, amendment.workloads ?? [])
     const { wallNs = 0n } = amendment
     if (wallNs > incident.updatedNs) incident.updatedNs = wallNs
-    const story = amendment.summary !== undefined || amendment.hop !== undefined
-    this.note(incident, story ? 'story' : 'amount')
+    const { summary, hop, hops, severity } = amendment
+    const story = summary ?? hop ?? hops ?? severity
+    this.note(incident, story === undefined ? 'amount' : 'story')
+  }
+
+  /** True while what is found goes into this incident. */
+  isOpen(id: string): boolean {
+    return this.follow(id)?.state === 'open'
+  }
+
+  /** The incident, or the one that it was joined into. */
+  private follow(id: string): KeptIncident | undefined {
+    let incident = this.byId.get(id)
+    while (incident !== undefined && incident.joined_into !== '') {
+      incident = this.byId.get(incident.joined_into)
+    }
+    return incident
+  }
+
+  /** The open incident of any of the subjects that opened first. */
+  private find(subject: string, joins: readonly string[]): KeptIncident | undefined {
+    let first = this.open.get(subject) ?? this.joined.get(subject)
+    for (const other of joins) {
+      const incident = this.open.get(other) ?? this.joined.get(other)
+      if (incident !== undefined && (first === undefined || isEarlier(incident, first))) {
+        first = incident
+      }
+    }
+    return first
+  }
+
+  /** What is and will be found about the subjects goes into this incident. */
+  private unite(incident: KeptIncident, subjects: readonly string[], nowMs: number): void {
+    for (const subject of subjects) {
+      const other = this.open.get(subject) ?? this.joined.get(subject)
+      if (other === incident) continue
+      if (other !== undefined) this.join(other, incident, nowMs)
+      this.alias(subject, incident)
+    }
+  }
+
+  private alias(subject: string, incident: KeptIncident): void {
+    if (this.joined.get(subject) === incident || this.open.has(subject)) return
+    if (incident.joins.length >= NAMES_MAX) return
+    incident.joins.push(subject)
+    this.joined.set(subject, incident)
+  }
+
+  /** Everything of one incident goes into another one. */
+  private join(from: KeptIncident, into: KeptIncident, nowMs: number): void {
+    const subjects = [from.subject, ...from.joins]
+    for (const finding of structuredClone(from.findings)) {
+      const known = into.findings.find(({ key, detector }) =>
+        key === finding.key && detector === finding.detector)
+      if (known !== undefined) {
+        known.count += finding.count
+        addTotals(known.totals, finding.totals)
+      } else if (into.findings.length < this.options.findingsMax) into.findings.push(finding)
+      else into.findings_unlisted++
+    }
+    into.findings_unlisted += from.findings_unlisted
+    addNames(into.nodes, from.nodes)
+    addNames(into.workloads, from.workloads)
+    addNames(into.zones, from.zones)
+    if (from.updatedNs > into.updatedNs) into.updatedNs = from.updatedNs
+    from.joined_into = into.incident_id
+    this.close(from, 'joined', nowMs)
+    for (const subject of subjects) this.alias(subject, into)
+    this.note(into, 'story')
   }
 
   /** What is known of a node in a time range has changed. */
@@ -153,7 +238,7 @@ export class IncidentTable {
     }
     const incident: KeptIncident = {
       incident_id: incidentId(finding.subject, finding.evidence[0]),
-      subject: finding.subject, state: 'open', close_reason: null,
+      subject: finding.subject, state: 'open', close_reason: null, joined_into: '', joins: [],
       openedNs: finding.wallNs, updatedNs: finding.wallNs, closedMs: 0, touchedMs: nowMs,
       nodes: [], workloads: [], zones: [], findings: [], findings_unlisted: 0,
       news: 'story', toldMs: 0, told: false,
@@ -163,13 +248,16 @@ export class IncidentTable {
     return incident
   }
 
-  private close(incident: KeptIncident, reason: 'quiet' | 'aged_out', nowMs: number): void {
+  private close(
+    incident: KeptIncident, reason: 'quiet' | 'aged_out' | 'joined', nowMs: number,
+  ): void {
     // One that opened in this batch is told as opened first.
     if (incident.news !== 'none') this.tell(incident, nowMs)
     incident.state = 'closed'
     incident.close_reason = reason
     incident.closedMs = nowMs
     this.open.delete(incident.subject)
+    for (const subject of incident.joins) this.joined.delete(subject)
     this.closed.add(incident)
     this.updates.push({ change: 'closed', incident: this.toJson(incident) })
     incident.toldMs = nowMs
@@ -208,7 +296,9 @@ export class IncidentTable {
   restore(from: IncidentTableSnapshot): void {
     for (const incident of from.kept) {
       this.byId.set(incident.incident_id, incident)
-      if (incident.state === 'open') this.open.set(incident.subject, incident)
+      if (incident.state !== 'open') continue
+      this.open.set(incident.subject, incident)
+      for (const subject of incident.joins) this.joined.set(subject, incident)
     }
     for (const id of from.closed) this.closed.add(this.byId.get(id)!)
     this.agedOut = from.agedOut
@@ -223,12 +313,18 @@ function windowOf(incident: KeptIncident): [startMs: number, endMs: number] {
     incident.state === 'open' ? Infinity : incident.closedMs]
 }
 
+/** The one that opened first survives; the name decides between two of one moment. */
+function isEarlier(one: KeptIncident, other: KeptIncident): boolean {
+  if (one.openedNs !== other.openedNs) return one.openedNs < other.openedNs
+  return one.incident_id < other.incident_id
+}
+
 function keptOf(detector: Detector, finding: CompleteFinding): KeptFinding {
   const { key, severity, wallNs, totals } = finding
-  const { summary, details, next_steps, hop } = finding.tell()
+  const { summary, details, next_steps, hop, hops } = finding.tell()
   return {
     key, detector: detector.id, title: detector.title, severity, firstNs: wallNs, lastNs: wallNs,
-    count: 1, summary, details, totals: { ...totals }, next_steps, hop: hop ?? null,
+    count: 1, summary, details, totals: { ...totals }, next_steps, hops: hops ?? (hop ? [hop] : []),
     evidence: finding.evidence.slice(0, EVIDENCE_MAX),
     evidence_unlisted: Math.max(0, finding.evidence.length - EVIDENCE_MAX),
     attack: detector.attack, atlas: detector.atlas,

@@ -29,8 +29,13 @@ export interface Incident {
   opened_at: string
   updated_at: string
   closed_at?: string
-  /** `quiet`: nothing new for a while. `aged_out`: there were too many open incidents. */
-  close_reason?: 'quiet' | 'aged_out'
+  /**
+   * `quiet`: nothing new for a while. `aged_out`: there were too many open incidents. `joined`: it
+   * turned out to be part of another one, which has its findings now.
+   */
+  close_reason?: 'quiet' | 'aged_out' | 'joined'
+  /** Id of that other one. */
+  joined_into?: string
   summary: string
   nodes: string[]
   workloads: string[]

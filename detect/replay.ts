@@ -4,7 +4,8 @@ import { BatchError, decodeEnvelope, openBatch } from '../proto/batch.ts'
 import type { BatchEnvelope } from '../proto/batch.ts'
 import type { Detector } from './detector.ts'
 import { Engine } from './engine.ts'
-import type { EngineCounters, EngineOptions } from './engine.ts'
+import type { EngineOptions } from './engine.ts'
+import type { EngineCounters } from './engine-counters.ts'
 import { canonicalJson } from './incident.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
 
@@ -19,7 +20,7 @@ export interface ReplayOptions {
   /** Engine snapshot of the batch before the first frame; without it the engine starts empty. */
   snapshot?: Uint8Array
   /** Bounds of the live engine, if it had others than the default. */
-  engine?: Pick<EngineOptions, 'lineage' | 'incidents' | 'pairingSlots'>
+  engine?: Pick<EngineOptions, 'lineage' | 'incidents' | 'connections'>
   /** Called with every update in order, as the live engine gave it. */
   onUpdate?: (update: IncidentUpdate) => void
 }

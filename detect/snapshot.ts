@@ -1,11 +1,11 @@
 /** The state of an engine as bytes. A cache: when it cannot be read, the log is replayed. */
 import { Packr } from 'msgpackr'
 import type { CoverageSnapshot } from './coverage.ts'
+import type { GraphSnapshot } from './graph/graph.ts'
 import type { IncidentTableSnapshot } from './incident-table.ts'
 import type { KeyedStateSnapshot } from './keyed-state.ts'
 import type { LineageSnapshot } from './lineage.ts'
 import type { AddressNamesSnapshot } from './names/address-names.ts'
-import type { PairingSnapshot } from './pairing.ts'
 import type { SourceSnapshot } from './source-table.ts'
 
 /** All state of an engine, plain data. Changing the shape of any part changes `version`. */
@@ -17,13 +17,13 @@ export interface EngineState {
   sources: SourceSnapshot
   coverage: CoverageSnapshot
   lineage: LineageSnapshot
-  pairing: PairingSnapshot
+  graph: GraphSnapshot
   names: AddressNamesSnapshot
   incidents: IncidentTableSnapshot
   detectors: { id: string; findings: number; muted: number; states: KeyedStateSnapshot }[]
 }
 
-const version = 2
+const version = 3
 
 /** A snapshot that cannot be used: damaged, or of another version. Replay the log instead. */
 export class SnapshotError extends Error {

@@ -107,7 +107,7 @@ describe.each(byId)('%s', (_, detector) => {
       const small: Detector = { ...detector, state: { ...detector.state, keysMax } }
       const engine = new Engine({
         detectors: [small], lineage: { processesMax: 50 }, incidents: { openMax: 10, closedMax: 5 },
-        pairingSlots: 16,
+        connections: { connectionsMax: 16 },
       })
       const batches = batchesOf(eventsOf({ ...example, events: copies(example.events, 200) }))
       for (const [i, batch] of batches.entries()) {

@@ -1,0 +1,31 @@
+/** What an engine counts. */
+
+/** Amounts since the first event of the log; those by detector have its id as the key. */
+export interface EngineCounters {
+  events: number
+  /** Of kinds that this build does not know. */
+  events_unknown: number
+  /** Events that had been evaluated before. */
+  duplicates: number
+  /** Places where numbers of events are missing. */
+  holes: number
+  /** Texts in the log that are no policy; the one before stayed in force. */
+  policies_refused: number
+  findings: Record<string, number>
+  muted: Record<string, number>
+  keys: Record<string, number>
+  evictions: Record<string, number>
+  processes: number
+  process_evictions: number
+  source_evictions: number
+  /** Connections that left before their time was over. */
+  pairing_evictions: number
+  connections: number
+  /** Open connections that were forgotten as origins of their process, which had too many. */
+  origins_forgotten: number
+  name_evictions: number
+  incidents_open: number
+  incidents_aged_out: number
+  findings_unlisted: number
+  amendments_lost: number
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest'
+import { parseAddress } from '../../proto/address.ts'
+import { connectionKey } from '../pairing.ts'
+import { flag } from './connection-columns.ts'
+import { Connections } from './connections.ts'
+import type { ConnectionOptions, EndEvent } from './connections.ts'
+
+const [client, server] = [parseAddress('10.0.0.1'), parseAddress('10.0.0.2')]
+const { clientSeen, serverSeen } = flag
+
+function end(port: number, side: number, change: Partial<EndEvent> = {}): EndEvent {
+  const key = { low: 0, high: 0 }
+  connectionKey(client, 0, port, server, 0, 80, 6, 0, key)
+  const isClient = side === clientSeen
+  return {
+    ...key, side, process: side, source: side, seq: port, atMs: 1000, offsetMs: 0, atStart: false, protocol: 6,
+    means: 0, nearAddr: isClient ? client : server, nearAt: 0, nearPort: isClient ? port : 80,
+    farAddr: isClient ? server : client, farAt: 0, farPort: isClient ? 80 : port, ...change,
+  }
+}
+
+function table(options: ConnectionOptions = {}): Connections {
+  return new Connections(options)
+}
+
+describe('connections', () => {
+  it('have two ends, which come in either order and meet once', () => {
+    for (const [a, b] of [[clientSeen, serverSeen], [serverSeen, clientSeen]]) {
+      const connections = table()
+      const slot = connections.open(end(5, a))
+      expect(connections.met).toBe(false)
+      expect(connections.open(end(5, b))).toBe(slot)
+      expect(connections.met).toBe(true)
+      const { columns } = connections
+      expect([columns.client[slot], columns.server[slot]]).toEqual([1, 2])
+      expect([columns.clientPort[slot], columns.serverPort[slot]]).toEqual([5, 80])
+      expect(columns.clientAddr.slice(16 * slot, 16 * slot + 16)).toEqual(client)
+      expect(connections.open(end(5, b))).not.toBe(slot)
+    }
+  })
+
+  it('do not take an end from long ago for the other one, however late it is told', () => {
+    const connections = table({ skewMs: 5000 })
+    const slot = connections.open(end(5, clientSeen))
+    expect(connections.open(end(5, serverSeen, { atMs: 7000 }))).not.toBe(slot)
+    connections.nowMs = 170_000
+    expect(connections.open(end(5, serverSeen, { atMs: 2000, offsetMs: 3000 }))).toBe(slot)
+  })
+
+  it('of the same addresses and ports are told apart by their times', () => {
+    const connections = table()
+    const [first, second] = [1000, 31_000].map((atMs) => {
+      const slot = connections.open(end(5, clientSeen, { atMs }))
+      connections.close(slot, clientSeen, atMs + 10, 0, 0)
+      return slot
+    })
+    // The other node had been cut off, and its clock is two seconds ahead.
+    expect(connections.open(end(5, serverSeen, { atMs: 3000 }))).toBe(first)
+    expect(connections.open(end(5, serverSeen, { atMs: 33_000 }))).toBe(second)
+  })
+
+  it('that are told again by an agent which starts again stay one', () => {
+    const connections = table()
+    const slot = connections.open(end(5, clientSeen))
+    expect(connections.open(end(5, clientSeen, { atMs: 900_000, atStart: true }))).toBe(slot)
+    expect(connections.open(end(5, serverSeen, { atMs: 950_000, atStart: true }))).toBe(slot)
+  })
+
+  it('keep the larger of the amounts that the two ends tell', () => {
+    const connections = table()
+    const slot = connections.open(end(5, clientSeen))
+    connections.open(end(5, serverSeen))
+    connections.close(slot, serverSeen, 1100, 9, 100)
+    connections.close(slot, clientSeen, 1100, 10, 90)
+    expect([connections.columns.bytesSent[slot], connections.columns.bytesReceived[slot]]).toEqual([10, 100])
+  })
+
+  it('leave some time after they closed, unless somebody refers to them', () => {
+    const connections = table({ closedKeepMs: 100 })
+    const slots = [1, 2, 3].map((port) => connections.open(end(port, clientSeen)))
+    connections.hold(slots[1])
+    for (const slot of slots.slice(0, 2)) connections.close(slot, clientSeen, 1, 0, 0)
+    connections.nowMs = 99
+    connections.advance()
+    expect(connections.size).toBe(3)
+    connections.nowMs = 100
+    connections.advance()
+    expect(connections.size).toBe(2)
+    connections.release(slots[1], connections.columns.serial[slots[1]])
+    connections.nowMs = 200
+    connections.advance()
+    expect([connections.size, connections.evictions]).toEqual([1, 0])
+    expect(connections.find(end(3, clientSeen).low, end(3, clientSeen).high, clientSeen)).toBe(slots[2])
+  })
+
+  it('give way when there are too many, closed ones first, counted; who refers to them can tell', () => {
+    const connections = table({ connectionsMax: 100 })
+    const slots = Array.from({ length: 100 }, (_, port) => connections.open(end(port, clientSeen)))
+    connections.close(slots[50], clientSeen, 1, 0, 0)
+    const before = [...connections.columns.serial]
+    connections.open(end(1000, clientSeen))
+    connections.open(end(1001, clientSeen))
+    expect(connections.evictions).toBe(2)
+    const changed = slots.filter((slot) => connections.columns.serial[slot] !== before[slot])
+    expect(changed.sort((a, b) => a - b)).toEqual([slots[0], slots[50]])
+    for (let port = 0; port < 5000; port++) connections.open(end(port, clientSeen))
+    expect([connections.size, connections.columns.low.length]).toEqual([100, 100])
+  })
+
+  it('go on from a snapshot', () => {
+    const [first, second] = [table({ connectionsMax: 300, closedKeepMs: 50 }), table({ connectionsMax: 300, closedKeepMs: 50 })]
+    const step = (connections: Connections, i: number): number => {
+      connections.nowMs = i
+      const slot = connections.open(end(i * 7 % 400, i % 3 === 0 ? serverSeen : clientSeen, { atMs: i }))
+      if (i % 4 === 0) connections.hold(slot)
+      if (i % 2 === 0) connections.close(slot, i % 3 === 0 ? serverSeen : clientSeen, i, i, i)
+      connections.advance()
+      return slot
+    }
+    for (let i = 0; i < 1000; i++) step(first, i)
+    second.restore(structuredClone(first.snapshot()))
+    for (let i = 1000; i < 2000; i++) expect(step(second, i)).toBe(step(first, i))
+    expect(second.snapshot()).toEqual(first.snapshot())
+  })
+})

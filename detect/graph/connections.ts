@@ -1,0 +1,358 @@
+/**
+ * The connections of all nodes, each with both of its ends, which come in either order. Bounded:
+ * columns that grow up to a maximum, no object per connection. Closed connections leave first, then
+ * those that were opened longest ago.
+ */
+import { columnsOf, copyAddress, flag, widthOf } from './connection-columns.ts'
+import type { Column, ConnectionColumns } from './connection-columns.ts'
+
+/** What the event of one end says. */
+export interface EndEvent {
+  low: number
+  high: number
+  /** `flag.clientSeen` or `flag.serverSeen`. */
+  side: number
+  process: number
+  source: number
+  seq: number
+  atMs: number
+  offsetMs: number
+  atStart: boolean
+  protocol: number
+  means: number
+  nearAddr: Uint8Array
+  nearAt: number
+  nearPort: number
+  farAddr: Uint8Array
+  farAt: number
+  farPort: number
+}
+
+export interface ConnectionOptions {
+  connectionsMax?: number
+  /** A closed connection waits so long for news of its other end, by the watermark. */
+  closedKeepMs?: number
+  /** Events of the two ends of one connection are not further apart, by their nodes' clocks. */
+  skewMs?: number
+}
+
+export type ConnectionsSnapshot = {
+  columns: Record<string, Column>
+  used: number
+  size: number
+  free: number
+  lists: number[]
+  evictions: number
+}
+
+const NONE = -1
+const FIRST_CAPACITY = 64
+
+export class Connections {
+  columns: ConnectionColumns
+  /** Connections that left before their time was over. */
+  evictions = 0
+  size = 0
+  /** Watermark; set by the owner. */
+  nowMs = 0
+  /** The end of the last `open` met its other end. */
+  met = false
+  private buckets: Int32Array
+  private used = 0
+  private free = NONE
+  /** Oldest and newest of those in use, and of those that are closed and that nobody refers to. */
+  private lists = Int32Array.of(NONE, NONE, NONE, NONE)
+  private readonly max: number
+  private readonly closedKeepMs: number
+  private readonly skewMs: number
+
+  constructor(options: ConnectionOptions = {}) {
+    this.max = options.connectionsMax ?? 1_000_000
+    this.closedKeepMs = options.closedKeepMs ?? 180_000
+    this.skewMs = options.skewMs ?? 120_000
+    this.columns = columnsOf(Math.min(this.max, FIRST_CAPACITY), (Type, size) => new Type(size))
+    this.buckets = new Int32Array(2 * FIRST_CAPACITY).fill(NONE)
+  }
+
+  /** Bytes of all columns. */
+  get bytes(): number {
+    const columns = Object.values(this.columns)
+    return columns.reduce((sum, { byteLength }) => sum + byteLength, this.buckets.byteLength)
+  }
+
+  /** The slot of the connection that an end belongs to, which begins here or meets its other end. */
+  open(end: EndEvent): number {
+    const { low, high, flags } = this.columns
+    const { side } = end
+    this.met = false
+    let other = NONE
+    let nearest = Infinity
+    let same = NONE
+    for (let slot = this.first(end.low); slot !== NONE; slot = this.columns.next[slot]) {
+      if (low[slot] !== end.low || high[slot] !== end.high) continue
+      if ((flags[slot] & side) !== 0) {
+        if ((flags[slot] & (side << 2)) === 0) same = slot
+        continue
+      }
+      const apartMs = this.apart(slot, end)
+      if (apartMs < nearest) {
+        nearest = apartMs
+        other = slot
+      }
+    }
+    if (same !== NONE) {
+      // An agent that starts again tells once more what stands.
+      if (end.atStart) return same
+      // The same addresses and ports again: the end of the connection before was not told.
+      this.close(same, side, end.atMs, 0, 0)
+    }
+    this.met = other !== NONE && nearest <= this.skewMs
+    const slot = this.met ? other : this.add(end)
+    this.fill(slot, end)
+    return slot
+  }
+
+  /** The newest connection with this end; -1 when there is none. `side` 0: whichever end. */
+  find(low: number, high: number, side: number): number {
+    const { columns } = this
+    let found = NONE
+    for (let slot = this.first(low); slot !== NONE; slot = columns.next[slot]) {
+      if (columns.low[slot] !== low || columns.high[slot] !== high) continue
+      if (side !== 0) {
+        if ((columns.flags[slot] & side) === 0) continue
+        if ((columns.flags[slot] & (side << 2)) === 0) return slot
+      }
+      if (found === NONE || this.startMs(slot) > this.startMs(found)) found = slot
+    }
+    return found
+  }
+
+  /** One end closed. Amounts as the client counts. */
+  close(slot: number, side: number, atMs: number, sent: number, received: number): void {
+    const { flags, serverEndMs } = this.columns
+    this.count(slot, sent, received)
+    if (side === flag.serverSeen) serverEndMs[slot] = atMs
+    flags[slot] |= side << 2
+    if (this.columns.refs[slot] === 0) this.idle(slot)
+  }
+
+  /** What passed so far, as the client counts; the larger of what the ends say. */
+  count(slot: number, sent: number, received: number): void {
+    const { bytesSent, bytesReceived } = this.columns
+    if (sent > bytesSent[slot]) bytesSent[slot] = sent
+    if (received > bytesReceived[slot]) bytesReceived[slot] = received
+  }
+
+  isClosed(slot: number): boolean {
+    return (this.columns.flags[slot] & (flag.clientClosed | flag.serverClosed)) !== 0
+  }
+
+  isAtStart(slot: number): boolean {
+    return (this.columns.flags[slot] & flag.atStart) !== 0
+  }
+
+  /** Both were opened by the same process or, where that is not known, from the same address. */
+  samePeer(slot: number, other: number): boolean {
+    const { client, clientAddr } = this.columns
+    if (client[slot] !== 0 && client[other] !== 0) return client[slot] === client[other]
+    // From the end: addresses of one network differ there.
+    for (let i = 15; i >= 0; i--) {
+      if (clientAddr[16 * slot + i] !== clientAddr[16 * other + i]) return false
+    }
+    return true
+  }
+
+  /** Somebody refers to it: it stays, also when it is closed. */
+  hold(slot: number): void {
+    if (this.columns.refs[slot]++ > 0) return
+    if ((this.columns.flags[slot] & flag.idle) === 0) return
+    this.unlink(slot)
+    this.columns.flags[slot] &= ~flag.idle
+    this.append(slot, 0)
+  }
+
+  /** Takes back a `hold` of this use of the slot. */
+  release(slot: number, serial: number): void {
+    if (this.columns.serial[slot] !== serial) return
+    if (--this.columns.refs[slot] === 0 && this.isClosed(slot)) this.idle(slot)
+  }
+
+  /** Forgets closed ones whose time is over. */
+  advance(): void {
+    const { idleMs } = this.columns
+    for (let slot = this.lists[2]; slot !== NONE; slot = this.lists[2]) {
+      if (this.nowMs - idleMs[slot] < this.closedKeepMs) return
+      this.remove(slot)
+    }
+  }
+
+  private startMs(slot: number): number {
+    const { flags, clientMs, clientOffset, serverMs, serverOffset } = this.columns
+    return (flags[slot] & flag.clientSeen) !== 0 ? clientMs[slot] + clientOffset[slot]
+      : serverMs[slot] + serverOffset[slot]
+  }
+
+  /** Milliseconds between an end and the other one that waits in `slot`. */
+  private apart(slot: number, end: EndEvent): number {
+    // When a connection that stood before was seen says nothing of when it began.
+    if (end.atStart || (this.columns.flags[slot] & flag.atStart) !== 0) return 0
+    return Math.abs(this.startMs(slot) - end.atMs - end.offsetMs)
+  }
+
+  private first(low: number): number {
+    return this.buckets[low & (this.buckets.length - 1)]
+  }
+
+  private add(end: EndEvent): number {
+    const slot = this.place()
+    const { columns } = this
+    const at = end.low & (this.buckets.length - 1)
+    columns.low[slot] = end.low
+    columns.high[slot] = end.high
+    columns.next[slot] = this.buckets[at]
+    this.buckets[at] = slot
+    columns.refs[slot] = columns.flags[slot] = 0
+    columns.client[slot] = columns.server[slot] = 0
+    columns.bytesSent[slot] = columns.bytesReceived[slot] = 0
+    columns.serverEndMs[slot] = Infinity
+    columns.protocol[slot] = end.protocol
+    columns.means[slot] = end.means
+    const isClient = end.side === flag.clientSeen
+    columns.clientPort[slot] = isClient ? end.nearPort : end.farPort
+    columns.serverPort[slot] = isClient ? end.farPort : end.nearPort
+    copyAddress(isClient ? columns.clientAddr : columns.serverAddr, slot, end.nearAddr, end.nearAt)
+    copyAddress(isClient ? columns.serverAddr : columns.clientAddr, slot, end.farAddr, end.farAt)
+    this.append(slot, 0)
+    this.size++
+    return slot
+  }
+
+  private fill(slot: number, end: EndEvent): void {
+    const { columns } = this
+    columns.flags[slot] |= end.side | (end.atStart ? flag.atStart : 0)
+    if (end.side === flag.clientSeen) {
+      columns.client[slot] = end.process
+      columns.clientSource[slot] = end.source
+      columns.clientSeq[slot] = end.seq
+      columns.clientMs[slot] = end.atMs
+      columns.clientOffset[slot] = end.offsetMs
+    } else {
+      columns.server[slot] = end.process
+      columns.serverSource[slot] = end.source
+      columns.serverSeq[slot] = end.seq
+      columns.serverMs[slot] = end.atMs
+      columns.serverOffset[slot] = end.offsetMs
+    }
+  }
+
+  /** A free slot; the columns grow, or one connection leaves, to make one. */
+  private place(): number {
+    if (this.free === NONE && this.used === this.columns.low.length) {
+      if (this.used < this.max) this.grow()
+      else {
+        this.evictions++
+        this.remove(this.lists[2] === NONE ? this.lists[0] : this.lists[2])
+      }
+    }
+    if (this.free === NONE) return this.used++
+    const slot = this.free
+    this.free = this.columns.next[slot]
+    return slot
+  }
+
+  private grow(): void {
+    const old = this.columns
+    const capacity = Math.min(this.max, 2 * this.used)
+    this.columns = columnsOf(capacity, (Type, size, name) => {
+      const column = new Type(size)
+      column.set(old[name])
+      return column
+    })
+    this.index()
+  }
+
+  /** Makes the buckets anew. */
+  private index(): void {
+    const { low, next } = this.columns
+    let size = 2 * FIRST_CAPACITY
+    while (size < low.length) size *= 2
+    this.buckets = new Int32Array(size).fill(NONE)
+    for (const list of [0, 2]) {
+      for (let slot = this.lists[list]; slot !== NONE; slot = this.columns.newer[slot]) {
+        const at = low[slot] & (size - 1)
+        next[slot] = this.buckets[at]
+        this.buckets[at] = slot
+      }
+    }
+  }
+
+  private idle(slot: number): void {
+    const { flags, idleMs } = this.columns
+    if ((flags[slot] & flag.idle) !== 0) return
+    this.unlink(slot)
+    flags[slot] |= flag.idle
+    idleMs[slot] = this.nowMs
+    this.append(slot, 2)
+  }
+
+  private remove(slot: number): void {
+    this.unlink(slot)
+    const { next, low, serial } = this.columns
+    const at = low[slot] & (this.buckets.length - 1)
+    if (this.buckets[at] === slot) this.buckets[at] = next[slot]
+    else {
+      let before = this.buckets[at]
+      while (next[before] !== slot) before = next[before]
+      next[before] = next[slot]
+    }
+    serial[slot]++
+    next[slot] = this.free
+    this.free = slot
+    this.size--
+  }
+
+  private append(slot: number, list: number): void {
+    const { older, newer } = this.columns
+    const last = this.lists[list + 1]
+    older[slot] = last
+    newer[slot] = NONE
+    if (last === NONE) this.lists[list] = slot
+    else newer[last] = slot
+    this.lists[list + 1] = slot
+  }
+
+  private unlink(slot: number): void {
+    const { older, newer, flags } = this.columns
+    const list = (flags[slot] & flag.idle) !== 0 ? 2 : 0
+    if (older[slot] === NONE) this.lists[list] = newer[slot]
+    else newer[older[slot]] = newer[slot]
+    if (newer[slot] === NONE) this.lists[list + 1] = older[slot]
+    else older[newer[slot]] = older[slot]
+  }
+
+  snapshot(): ConnectionsSnapshot {
+    const { used, size, free, evictions } = this
+    const columns: Record<string, Column> = {}
+    for (const [name, column] of Object.entries(this.columns)) {
+      columns[name] = column.slice(0, used * widthOf(name))
+    }
+    return { columns, used, size, free, lists: [...this.lists], evictions }
+  }
+
+  /** Takes over what `snapshot` gave; this one must be empty, with the same options. */
+  restore(from: ConnectionsSnapshot): void {
+    this.used = from.used
+    let capacity = Math.min(this.max, FIRST_CAPACITY)
+    while (capacity < from.used) capacity = Math.min(this.max, 2 * capacity)
+    this.columns = columnsOf(capacity, (Type, size, name) => {
+      const column = new Type(size)
+      column.set(from.columns[name])
+      return column
+    })
+    this.size = from.size
+    this.free = from.free
+    this.lists = Int32Array.from(from.lists)
+    this.evictions = from.evictions
+    this.index()
+  }
+}

@@ -1,0 +1,359 @@
+/**
+ * Who led to whom: connections with both ends, and for each process the ones that led to it. Paths
+ * are not stored: they are found when asked for, so that what comes late changes them. Bounded.
+ */
+import type { Event } from '../../proto/batch-cursor.ts'
+import type { EventViews } from '../../proto/gen/events.ts'
+import type { HopLink } from '../finding.ts'
+import type { Lineage, LineageProcess } from '../lineage.ts'
+import { connectionKey } from '../pairing.ts'
+import type { Source } from '../source-table.ts'
+import { flag, means } from './connection-columns.ts'
+import { Connections } from './connections.ts'
+import type { ConnectionOptions, ConnectionsSnapshot, EndEvent } from './connections.ts'
+import { ACCEPTED, isOnePlace, sideOf } from './sides.ts'
+import type { OneConnectionEvent } from './sides.ts'
+import { OriginRules } from './origins.ts'
+import type { Origins, OriginsSnapshot } from './origins.ts'
+import { SharedFiles } from './shared-files.ts'
+import type { SharedFilesSnapshot } from './shared-files.ts'
+import { Waiting } from './waiting.ts'
+import type { WaitingSnapshot } from './waiting.ts'
+
+export type GraphSnapshot = {
+  connections: ConnectionsSnapshot
+  origins: OriginsSnapshot
+  forgotten: number
+  files: SharedFilesSnapshot
+  waiting: WaitingSnapshot
+}
+
+/** A process that was seen so long ago has no parent that comes late. */
+const PARENT_MS = 60_000
+const DEPTH_MAX = 16
+/** A request over a Unix socket acts so long: its end is not told. */
+const UNIX_MS = 30_000
+
+export class Graph {
+  readonly connections: Connections
+  readonly rules: OriginRules
+  readonly waiting = new Waiting()
+  /** Connection of the event; -1 when it has none. */
+  current = -1
+  /** The event brought the second end of the connection. */
+  met = false
+  private readonly files = new SharedFiles()
+  private readonly lineage: Lineage
+  /** Key of the connection of the event. */
+  readonly key = { low: 0, high: 0 }
+  private readonly end: EndEvent = {
+    low: 0, high: 0, side: 0, process: 0, source: 0, seq: 0, atMs: 0, offsetMs: 0, atStart: false,
+    protocol: 0, means: 0, nearAddr: new Uint8Array(16), nearAt: 0, nearPort: 0,
+    farAddr: new Uint8Array(16), farAt: 0, farPort: 0,
+  }
+
+  constructor(lineage: Lineage, options: ConnectionOptions = {}) {
+    this.lineage = lineage
+    this.connections = new Connections(options)
+    this.rules = new OriginRules(this.connections)
+    lineage.onForget = (process) => this.forget(process)
+  }
+
+  /** Takes what an event says. `nowMs` is the watermark. */
+  learn(event: Event, source: Source, process: LineageProcess | null, nowMs: number): void {
+    this.current = -1
+    this.met = false
+    this.connections.nowMs = nowMs
+    switch (event.kind) {
+      case 'connection_open':
+        return this.opened(event, source, process, event.columns.at_start[event.row] !== 0)
+      case 'connection_close':
+        return this.closed(event, source)
+      case 'datagram_flow': case 'rdma_connection':
+        return this.flowed(event, source, process)
+      case 'unix_connection':
+        return this.unix(event, source, process)
+      case 'process_stdio': case 'socket_received':
+        if (process !== null) this.handed(event, source, process)
+        return
+      case 'shared_file_written':
+        if (process !== null) this.files.note(event, process, source.number, nowMs)
+        return
+      case 'process_exec':
+        if (process !== null && this.files.size > 0) this.ran(event, source, process)
+    }
+  }
+
+  /** Whole seconds of the watermark have passed. */
+  advance(nowMs: number): void {
+    this.connections.nowMs = nowMs
+    this.connections.advance()
+  }
+
+  /** Takes over from the parent what led to it, when that has not happened yet. */
+  settle(process: LineageProcess, depth = 0): void {
+    if (process.settledMs < 0) return
+    const { nowMs } = this.connections
+    if (process.settledMs === 0) process.settledMs = nowMs || 1
+    const old = nowMs - process.settledMs > PARENT_MS
+    const parent = this.lineage.parentOf(process)
+    if (parent === null || parent === process) {
+      if (process.ppid <= 1 || old) process.settledMs = -1
+      return
+    }
+    if (depth < DEPTH_MAX) this.settle(parent, depth + 1)
+    if (parent.origins !== null) {
+      const known = process.origins
+      const origins = known ?? newOrigins()
+      const guess = !origins.inherited.some(({ link }) => link === 'descendant')
+      const startMs = (process.startHigh * 4294967296 + process.startLow) / 1e6
+      this.rules.fork(parent.origins, origins, startMs, guess)
+      if (known === null && origins.inherited.length > 0) process.origins = origins
+    }
+    if (old || (parent.settledMs < 0 && process.settledMs !== nowMs)) process.settledMs = -1
+  }
+
+  /** Number of the process at the other end of the current connection; 0 when it is not known. */
+  otherProcess(side: number): number {
+    const { client, server } = this.connections.columns
+    return side === flag.clientSeen ? server[this.current] : client[this.current]
+  }
+
+  private opened(
+    event: OneConnectionEvent, source: Source, process: LineageProcess | null, atStart: boolean,
+  ): void {
+    const { end } = this
+    this.fillEnd(event, source, process)
+    end.atStart = atStart
+    const slot = this.connections.open(end)
+    this.current = slot
+    this.met = this.connections.met
+    if (end.side !== ACCEPTED || process === null) return
+    // Told once more by an agent that began again: it is among them.
+    const origins = originsOf(process)
+    if (atStart && origins.accepted.some(({ connection }) => connection === slot)) return
+    this.rules.accept(origins, slot)
+  }
+
+  private fillEnd(
+    event: OneConnectionEvent, source: Source, process: LineageProcess | null,
+  ): void {
+    const { columns, row } = event
+    const { end } = this
+    this.keyOf(event, source, sideOf(event))
+    end.low = this.key.low
+    end.high = this.key.high
+    end.side = sideOf(event)
+    end.process = process?.number ?? 0
+    end.source = source.number
+    end.seq = event.seq
+    end.atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
+    end.offsetMs = event.batch.clockOffsetMs
+    end.protocol = columns.protocol[row]
+    end.means = means.network
+    end.nearAddr = columns.local_addr
+    end.farAddr = columns.remote_addr
+    end.nearAt = end.farAt = 16 * row
+    end.nearPort = columns.local_port[row]
+    end.farPort = columns.remote_port[row]
+    end.atStart = false
+  }
+
+  /** The key of the connection of an event; `side` says which end it is about. */
+  private keyOf(
+    event: OneConnectionEvent | EventViews['process_stdio' | 'socket_received'], source: Source,
+    side: number,
+  ): void {
+    const { columns, row } = event
+    const { local_addr: near, remote_addr: far } = columns
+    const at = 16 * row
+    const place = isOnePlace(near, far, at)
+      ? Math.imul(source.number, 0x9e3779b1) ^ columns.netns[row] : 0
+    const protocol = columns.protocol[row]
+    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
+    const rdma = event.kind === 'rdma_connection' ? event.columns : null
+    const nearPort = rdma?.qp_num[row] ?? columns.local_port[row]
+    const farPort = rdma?.remote_qp_num[row] ?? columns.remote_port[row]
+    if (side === ACCEPTED) {
+      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, this.key)
+    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, this.key)
+  }
+
+  private closed(event: OneConnectionEvent, source: Source): void {
+    const side = sideOf(event)
+    this.keyOf(event, source, side)
+    const slot = this.connections.find(this.key.low, this.key.high, side)
+    this.current = slot
+    if (slot < 0) return
+    this.amounts(event, side, slot, true)
+  }
+
+  /** What passed, as the event says; and the end of it. */
+  private amounts(event: OneConnectionEvent, side: number, slot: number, ends: boolean): void {
+    const { columns, row } = event
+    let near = 0
+    let far = 0
+    if (event.kind === 'connection_close' || event.kind === 'datagram_flow') {
+      near = event.bytes_sent
+      far = event.bytes_received
+    }
+    const [sent, received] = side === ACCEPTED ? [far, near] : [near, far]
+    if (!ends) return this.connections.count(slot, sent, received)
+    const { flags, server } = this.connections.columns
+    const again = (flags[slot] & (side << 2)) !== 0
+    const atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
+    this.connections.close(slot, side, atMs, sent, received)
+    if (side !== ACCEPTED || again) return
+    const origins = this.lineage.get(server[slot])?.origins
+    if (origins) origins.open = Math.max(0, origins.open - 1)
+  }
+
+  /** Datagrams and queue pairs: one kind of event tells of their beginning, course and end. */
+  private flowed(
+    event: EventViews['datagram_flow' | 'rdma_connection'], source: Source,
+    process: LineageProcess | null,
+  ): void {
+    const report = event.columns.report[event.row]
+    const side = sideOf(event)
+    if (report !== FLOW_FIRST) {
+      this.keyOf(event, source, side)
+      this.current = this.connections.find(this.key.low, this.key.high, side)
+      // What was told first may be lost.
+      if (this.current < 0 && report === FLOW_PERIODIC) this.opened(event, source, process, true)
+    } else this.opened(event, source, process, false)
+    if (this.current >= 0) this.amounts(event, side, this.current, report === FLOW_LAST)
+  }
+
+  /** A request within the node, across the border of a container. */
+  private unix(
+    event: EventViews['unix_connection'], source: Source, process: LineageProcess | null,
+  ): void {
+    const { columns, row } = event
+    if (process === null || columns.peer_pid[row] === 0) return
+    const peer = this.lineage.find(source.number, columns.peer_pid[row],
+      columns.peer_start_time[2 * row], columns.peer_start_time[2 * row + 1])
+    if (peer === null) return
+    const low = (columns.connection_id[2 * row] ^ Math.imul(source.number, 0x9e3779b1)) >>> 0
+    const slot = this.between(
+      { low, high: columns.connection_id[2 * row + 1], means: means.unix }, process, event, source)
+    this.complete(slot, peer, source, this.end.atMs)
+    this.connections.close(slot, flag.serverSeen, this.end.atMs + UNIX_MS, 0, 0)
+    const origins = originsOf(peer)
+    this.rules.accept(origins, slot)
+    origins.open--
+    this.current = slot
+  }
+
+  /** A program has a socket for a standard stream, or a process was handed one. */
+  private handed(
+    event: EventViews['process_stdio' | 'socket_received'], source: Source,
+    process: LineageProcess,
+  ): void {
+    const link: HopLink = event.kind === 'process_stdio' ? 'stdio' : 'descriptor'
+    for (const side of [flag.serverSeen, flag.clientSeen]) {
+      this.keyOf(event, source, side)
+      const slot = this.connections.find(this.key.low, this.key.high, side)
+      if (slot < 0) continue
+      const { server, client } = this.connections.columns
+      const origins = originsOf(process)
+      if (side === flag.clientSeen) {
+        // It calls out: from here on it acts on the connection, and takes what comes over it.
+        if (link === 'descriptor') client[slot] = process.number
+        else this.rules.inherit(origins, slot, link, 1, true)
+        this.current = slot
+      } else if (server[slot] !== process.number) {
+        this.settle(process)
+        this.rules.replaceGuesses(origins, slot)
+        this.rules.inherit(origins, slot, link)
+      }
+      return
+    }
+  }
+
+  /** A program was run that another process wrote to a file that nodes share. */
+  private ran(
+    event: EventViews['process_exec'], source: Source, process: LineageProcess,
+  ): void {
+    const written = this.files.find(event, process.number)
+    if (written === null) return
+    const writer = this.lineage.get(written.process)
+    if (writer === null) return
+    const slot = this.between(
+      { low: written.low, high: process.number >>> 0, means: means.file }, writer, event, source)
+    const { clientSource, clientSeq, clientMs, clientOffset } = this.connections.columns
+    clientSource[slot] = written.source
+    clientSeq[slot] = written.seq
+    clientMs[slot] = written.atMs
+    clientOffset[slot] = written.offsetMs
+    this.complete(slot, process, source, this.end.atMs)
+    this.rules.inherit(originsOf(process), slot, 'file')
+    this.current = slot
+  }
+
+  /** A connection that is none of the network, from `client`. */
+  private between(
+    key: { low: number; high: number; means: number }, client: LineageProcess,
+    event: EventViews['unix_connection' | 'process_exec'], source: Source,
+  ): number {
+    const { end } = this
+    Object.assign(end, key, { side: flag.clientSeen, process: client.number, protocol: 0 })
+    end.source = source.number
+    end.seq = event.seq
+    end.atMs = Number(event.time) / 1e6
+    end.offsetMs = event.batch.clockOffsetMs
+    end.nearAddr = end.farAddr = NOWHERE
+    end.nearAt = end.farAt = end.nearPort = end.farPort = 0
+    end.atStart = false
+    return this.connections.open(end)
+  }
+
+  private complete(slot: number, server: LineageProcess, source: Source, atMs: number): void {
+    const { columns } = this.connections
+    columns.server[slot] = server.number
+    columns.serverSource[slot] = source.number
+    columns.serverSeq[slot] = this.end.seq
+    columns.serverMs[slot] = atMs
+    columns.serverOffset[slot] = this.end.offsetMs
+    columns.flags[slot] |= flag.serverSeen
+  }
+
+  private forget(process: LineageProcess): void {
+    if (process.origins !== null) this.rules.release(process.origins)
+    process.origins = null
+  }
+
+  snapshot(): GraphSnapshot {
+    const origins: OriginsSnapshot = []
+    for (const process of this.lineage.all()) {
+      if (process.origins !== null) origins.push([process.number, process.origins])
+    }
+    return {
+      connections: this.connections.snapshot(), origins, forgotten: this.rules.forgotten,
+      files: this.files.snapshot(), waiting: this.waiting.snapshot(),
+    }
+  }
+
+  /** Takes over what `snapshot` gave; the lineage has been restored. */
+  restore(from: GraphSnapshot): void {
+    this.connections.restore(from.connections)
+    for (const [number, origins] of from.origins) this.lineage.get(number)!.origins = origins
+    this.rules.forgotten = from.forgotten
+    this.files.restore(from.files)
+    this.waiting.restore(from.waiting)
+  }
+}
+
+const NOWHERE = new Uint8Array(16)
+/** Values of `report` in the columns. */
+const FLOW_FIRST = 1
+const FLOW_PERIODIC = 2
+const FLOW_LAST = 3
+
+function newOrigins(): Origins {
+  return { accepted: [], inherited: [], open: 0 }
+}
+
+function originsOf(process: LineageProcess): Origins {
+  process.origins ??= newOrigins()
+  return process.origins
+}

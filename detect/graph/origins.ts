@@ -1,0 +1,179 @@
+/**
+ * Where a process comes from over the network: the connections that it accepted, and those that its
+ * ancestors accepted for it. A few each; closed ones give way before open ones.
+ */
+import type { HopLink } from '../finding.ts'
+import type { Connections } from './connections.ts'
+
+/** A connection that led to a process. */
+export interface Origin {
+  /** Slot in the connections, and which use of it. */
+  connection: number
+  serial: number
+  link: HopLink
+  /** It is the likeliest of so many. */
+  of: number
+  /** Accepted for a child, which has it now: the next child has another one. */
+  claimed: boolean
+  /** The peer is the server: a process that calls out and takes orders from there. */
+  reverse: boolean
+}
+
+/** What leads to one process. */
+export interface Origins {
+  /** Connections that it accepted itself, the latest last. */
+  accepted: Origin[]
+  /** Those that it has from its ancestors, or by its standard streams, a descriptor or a file. */
+  inherited: Origin[]
+  /** How many it accepted that are still open. */
+  open: number
+}
+
+export type OriginsSnapshot = [process: number, origins: Origins][]
+
+const ACCEPTED_MAX = 8
+const INHERITED_MAX = 6
+/** A process acts for a connection until so long after its end. */
+const LINGER_MS = 5000
+/** A fork and the accept before it are told by two clocks of one kernel. */
+const SLACK_MS = 1
+
+/** Rules over the origins of processes; `forgotten` counts those that gave way while open. */
+export class OriginRules {
+  forgotten = 0
+  private readonly connections: Connections
+
+  constructor(connections: Connections) {
+    this.connections = connections
+  }
+
+  /** A process accepted a connection. */
+  accept(origins: Origins, slot: number): void {
+    const { accepted } = origins
+    origins.open++
+    const place = accepted.length < ACCEPTED_MAX ? -1 : this.leastOf(accepted, slot)
+    const origin = place < 0 ? this.make(slot, 'same_process', 1) : this.renew(accepted[place], slot)
+    // In order of time: the last one is the likeliest cause of what follows.
+    if (place >= 0) accepted.splice(place, 1)
+    accepted.push(origin)
+  }
+
+  /** One more way in that is not an accept of its own. True when it is new. */
+  inherit(origins: Origins, slot: number, link: HopLink, of = 1, reverse = false): boolean {
+    const { inherited } = origins
+    const known = inherited.find((one) => this.isOf(one, slot))
+    if (known !== undefined) {
+      if (link !== 'descendant') Object.assign(known, { link, of, reverse })
+      return false
+    }
+    if (inherited.length >= INHERITED_MAX) {
+      const dead = inherited.findIndex((one) => !this.isAlive(one))
+      if (dead < 0) {
+        this.forgotten++
+        return false
+      }
+      this.drop(inherited.splice(dead, 1)[0])
+    }
+    const origin = this.make(slot, link, of)
+    origin.reverse = reverse
+    inherited.push(origin)
+    return true
+  }
+
+  /** Certain knowledge replaces what was guessed at the fork. */
+  replaceGuesses(origins: Origins, slot: number): void {
+    const stay = origins.inherited.filter((one) => {
+      const goes = one.link === 'descendant' && one.of > 1 && !this.isOf(one, slot)
+      if (goes) this.drop(one)
+      return !goes
+    })
+    origins.inherited = stay
+  }
+
+  /**
+   * What a child has from its parent. A server that forks for each connection gives the child the
+   * one that it has just accepted, and no other child has it; one that serves many at once may have
+   * been told to by any of them.
+   *
+   * @param startMs start of the child, milliseconds since boot
+   * @param guess false: only what the parent has itself from others
+   */
+  fork(parent: Origins, child: Origins, startMs: number, guess: boolean): void {
+    if (guess) {
+      const usable = this.usable(parent, startMs)
+      const unclaimed = usable.filter(({ claimed }) => !claimed)
+      const likely = unclaimed.length > 0 ? unclaimed : usable
+      const of = likely.length === ACCEPTED_MAX ? Math.max(parent.open, likely.length)
+        : likely.length
+      if (likely.length === 1) likely[0].claimed = true
+      for (const origin of likely.slice(-4).reverse()) {
+        this.inherit(child, origin.connection, 'descendant', of)
+      }
+    }
+    for (const { connection, serial, link, of, reverse } of parent.inherited) {
+      if (this.connections.columns.serial[connection] !== serial) continue
+      this.inherit(child, connection, link, of, reverse)
+    }
+  }
+
+  /** Accepted connections for which the process may act at a time, the latest last. */
+  usable(origins: Origins, atMs: number): Origin[] {
+    const { serverMs, serverEndMs } = this.connections.columns
+    return origins.accepted.filter((one) => {
+      const { connection: slot } = one
+      if (!this.isAlive(one)) return false
+      const began = serverMs[slot] <= atMs + SLACK_MS || this.connections.isAtStart(slot)
+      return began && serverEndMs[slot] >= atMs - LINGER_MS
+    })
+  }
+
+  isAlive({ connection, serial }: Origin): boolean {
+    return this.connections.columns.serial[connection] === serial
+  }
+
+  /** The process is forgotten. */
+  release({ accepted, inherited }: Origins): void {
+    for (const origin of accepted) this.drop(origin)
+    for (const origin of inherited) this.drop(origin)
+  }
+
+  private isOf(origin: Origin, slot: number): boolean {
+    return origin.connection === slot && this.isAlive(origin)
+  }
+
+  /** Which one gives way: gone, closed, of the same peer, oldest; the oldest of each. */
+  private leastOf(accepted: readonly Origin[], slot: number): number {
+    const { connections } = this
+    let samePeer = -1
+    for (let i = 0; i < accepted.length; i++) {
+      if (!this.isAlive(accepted[i])) return i
+    }
+    for (let i = 0; i < accepted.length; i++) {
+      const { connection } = accepted[i]
+      if (connections.columns.serverEndMs[connection] !== Infinity) return i
+      if (samePeer < 0 && connections.samePeer(connection, slot)) samePeer = i
+    }
+    this.forgotten++
+    return Math.max(0, samePeer)
+  }
+
+  private make(slot: number, link: HopLink, of: number): Origin {
+    this.connections.hold(slot)
+    const serial = this.connections.columns.serial[slot]
+    return { connection: slot, serial, link, of, claimed: false, reverse: false }
+  }
+
+  /** The same object for another connection: accepts are frequent. */
+  private renew(origin: Origin, slot: number): Origin {
+    this.drop(origin)
+    this.connections.hold(slot)
+    origin.connection = slot
+    origin.serial = this.connections.columns.serial[slot]
+    origin.claimed = false
+    return origin
+  }
+
+  private drop({ connection, serial }: Origin): void {
+    this.connections.release(connection, serial)
+  }
+}
