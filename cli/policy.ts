@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { detectorDefaults } from '../detectors/defaults.ts'
 import { formatProblems } from '../policy/check.ts'
 import { parsePolicy } from '../policy/parse.ts'
@@ -6,14 +5,13 @@ import type { ParseResult } from '../policy/parse.ts'
 import type { CommandSpec } from './command.ts'
 import { CliError } from './errors.ts'
 import { printLines } from './output.ts'
-
-/** The policy file that is used when there is one in the working folder and none is named. */
-export const POLICY_FILE = 'vedette.yaml'
+import { POLICY_FILE, readPolicyText } from './policy-file.ts'
+import { learn } from './policy-learn.ts'
 
 export const spec: CommandSpec = {
   name: 'policy',
   summary: 'the policy: zones and the flows between them',
-  examples: ['vedette policy check vedette.yaml'],
+  examples: ['vedette policy check vedette.yaml', 'vedette policy learn --from 1d'],
   settings: [],
   run() {
     throw new CliError('CLI_USAGE', 'policy needs to be told what to do: vedette policy check FILE')
@@ -40,17 +38,7 @@ const check: CommandSpec = {
   },
 }
 
-export const children = [check]
-
-/** The text of a policy file. Throws CliError CLI_UNREADABLE. */
-export function readPolicyText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new CliError('CLI_UNREADABLE', `the policy file ${file} cannot be read (${code})`, error)
-  }
-}
+export const children = [check, learn]
 
 function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): string[] {
   return [

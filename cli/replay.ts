@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { firstPositionSince } from '../correlator/query/since.ts'
 import { readSnapshot, snapshotPositions } from '../correlator/state/snapshots.ts'
-import { detectorDefaults } from '../detectors/defaults.ts'
 import { detectors } from '../detectors/index.ts'
 import { amount } from '../detect/words.ts'
 import type { Incident, IncidentUpdate } from '../detect/incident.ts'
@@ -11,15 +10,12 @@ import { canonicalJson } from '../detect/incident.ts'
 import { diffIncidents, replay } from '../detect/replay.ts'
 import type { IncidentDiff, ReplayResult } from '../detect/replay.ts'
 import { folderHolder } from '../log/lock.ts'
-import { formatProblems } from '../policy/check.ts'
-import { parsePolicy } from '../policy/parse.ts'
 import type { Policy } from '../policy/policy.ts'
 import { BatchError, decodeEnvelope } from '../proto/batch.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
-import { CliError } from './errors.ts'
 import { timeOption } from './events.ts'
 import { printLines, say, screenWidth, tone } from './output.ts'
-import { readPolicyText } from './policy.ts'
+import { readPolicy } from './policy-file.ts'
 import { Progress } from './progress.ts'
 import { frames, openReader } from './read/offline.ts'
 import type { Values } from './settings.ts'
@@ -49,7 +45,7 @@ export const spec: CommandSpec = {
     diff: { help: 'compare with what was raised live (done anyway without --policy), in full' },
   },
   async run(values): Promise<ExitCode> {
-    const policy = values.policy === undefined ? undefined : policyOf(values.policy)
+    const policy = values.policy === undefined ? undefined : readPolicy(values.policy)
     const done = run(values, policy)
     if (policy !== undefined && values.diff !== true) return showRaised(done, values)
     return compare(done, values, policy !== undefined)
@@ -245,12 +241,4 @@ function sayRate({ result, tookMs }: Done): void {
   const rate = result.events / Math.max(tookMs / 1000, 1e-6)
   say(`replayed ${formatCount(result.events)} events in ${(tookMs / 1000).toFixed(2)} s ` +
     `(${formatCount(rate)}/s)`)
-}
-
-function policyOf(file: string): Policy {
-  const text = readPolicyText(file)
-  const result = parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults })
-  if (result.policy !== null) return result.policy
-  throw new CliError('CLI_USAGE',
-    `the policy cannot be used:\n${formatProblems(file, text, result).trimEnd()}\n`)
 }

@@ -88,6 +88,8 @@ export const SETTINGS = {
   limit: { kind: 'count', value: 'n', help: 'at most so many', callOnly: true },
   state: { kind: 'text', value: 'state', help: 'only incidents in this state',
     choices: ['open', 'closed'], callOnly: true },
+  connections_min: { kind: 'count', value: 'n', help: 'fewer connections are rare', default: '2',
+    callOnly: true },
   diff: { kind: 'switch', help: 'show every difference as JSON', callOnly: true },
   wait: { kind: 'count', value: 's', help: 'how long to wait for the incident', default: '10',
     callOnly: true },

@@ -16,7 +16,7 @@ import {
   agentConfig, AGENT_SETTINGS, correlatorConfig, CORRELATOR_SETTINGS, TLS_SETTINGS,
 } from './half-settings.ts'
 import { printLines, say, screenWidth, tone, toneOf } from './output.ts'
-import { POLICY_FILE } from './policy.ts'
+import { POLICY_FILE } from './policy-file.ts'
 import { QueryServer } from './read/server.ts'
 import type { Values } from './settings.ts'
 import { stopSignal, untilStopped } from './stop-signal.ts'
