@@ -3,6 +3,7 @@ import type { Detector } from '../detect/detector.ts'
 import connectionScan from './connection-scan.ts'
 import firstSeen from './first-seen.ts'
 import listener from './listener.ts'
+import rdmaPeer from './rdma-peer.ts'
 import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
 
@@ -12,5 +13,6 @@ export const detectors: readonly Detector[] = [
   connectionScan,
   firstSeen,
   tunnel,
+  rdmaPeer,
   listener,
 ]

@@ -218,11 +218,12 @@ function tellBeacon(
   event: Flow, track: Track, rhythm: Rhythm, state: State, context: Context,
 ): Story {
   const everyS = rhythm.meanMs / 1000
+  const pace = everyS < 120 ? `${Math.round(everyS)} seconds` : `${Math.round(everyS / 60)} minutes`
   const size = track.ended === 0 ? '' : ` of about ${bytesInWords(track.bytes / track.ended)}`
   return {
     summary: `${actorInWords(context.process!, context)} connects to ` +
-      `${farInWords(event, context)} every ${everyS < 120 ? `${Math.round(everyS)} seconds` : `${Math.round(everyS / 60)} minutes`}` +
-      `${size}, ${amount(track.flows, 'time')} so far, as a beacon does.`,
+      `${farInWords(event, context)} every ${pace}${size}, ${amount(track.flows, 'time')} so ` +
+      'far, as a beacon does.',
     details: {
       process: context.describe(context.process!),
       peer: endpoint(event.remote_addr, event.remote_port), peer_name: nameOfFar(event, context),
