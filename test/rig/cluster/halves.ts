@@ -69,7 +69,9 @@ export class Halves {
   }
 
   /** What the network does to a node: see programs/uplink-relay.ts. */
-  async uplink(what: 'hold' | 'release' | 'cut' | 'mend', name: WatchedName): Promise<void> {
+  async uplink(
+    what: 'hold' | 'release' | 'mute' | 'cut' | 'mend', name: WatchedName,
+  ): Promise<void> {
     const port = uplinkPort(name)
     const before = this.#relay!.stdout.length
     this.#relay!.tell(JSON.stringify({ do: what, port }))

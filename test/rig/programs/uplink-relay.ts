@@ -1,6 +1,7 @@
-// Stands between the agents and the correlator and is the bad network: holds what one node sends,
-// or cuts it off. Commands come as lines of JSON: {"do": "hold" | "release" | "cut" | "mend",
-// "port": N}. Arguments: the port of the correlator, then the ports to listen on.
+// Stands between the agents and the correlator and is the bad network: holds what goes to and from
+// a node (hold, release), lets nothing come back to it (mute), or cuts it off (cut, mend). Commands
+// come as lines of JSON: {"do": "hold", "port": N}. Arguments: the port of the correlator, then the
+// ports to listen on.
 
 import { connect, createServer } from 'node:net'
 import type { Server, Socket } from 'node:net'
@@ -9,6 +10,7 @@ import { createInterface } from 'node:readline'
 interface Way {
   server: Server
   held: boolean
+  muted: boolean
   sockets: Set<Socket>
 }
 
@@ -16,7 +18,7 @@ const [target, ...ports] = process.argv.slice(2).map(Number)
 const ways = new Map<number, Way>()
 
 for (const port of ports) {
-  const way: Way = { held: false, sockets: new Set(), server: createServer() }
+  const way: Way = { held: false, muted: false, sockets: new Set(), server: createServer() }
   way.server.on('connection', (agent) => join(way, agent))
   ways.set(port, way)
   await listen(way, port)
@@ -32,8 +34,10 @@ for await (const line of createInterface({ input: process.stdin })) {
       if (way.held) socket.pause()
       else socket.resume()
     }
-  } else if (what === 'cut') {
+  } else if (what === 'mute') way.muted = true
+  else if (what === 'cut') {
     way.server.close()
+    way.muted = false
     for (const socket of way.sockets) socket.destroy()
   } else if (what === 'mend') await listen(way, port)
   process.stdout.write(`done ${what} ${port}\n`)
@@ -44,6 +48,7 @@ function join(way: Way, agent: Socket): void {
   for (const [one, other] of [[agent, correlator], [correlator, agent]] as const) {
     way.sockets.add(one)
     one.on('data', (bytes) => {
+      if (way.muted && one === correlator) return
       if (!other.write(bytes)) one.pause()
     })
     other.on('drain', () => {

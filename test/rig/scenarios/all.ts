@@ -2,12 +2,16 @@
 
 import type { Scenario } from '../scenario.ts'
 import { benign, benignByHand, benignShort } from './benign.ts'
-import { intrusion } from './intrusion.ts'
+import { doubleFork, proxy, scan } from './evasion.ts'
+import {
+  correlatorKilled, cutOff, duplicates, intrusion, reverseOrder, skewedClocks,
+} from './intrusion.ts'
 
 export const scenarios: readonly Scenario[] = [
   benignByHand, benignShort, benign,
-  intrusion,
+  intrusion, reverseOrder, skewedClocks, cutOff, duplicates, correlatorKilled,
+  doubleFork, proxy, scan,
 ]
 
 /** What CI leaves out: it takes minutes and shows more of what another one shows. */
-export const LONG: ReadonlySet<string> = new Set(['benign'])
+export const LONG: ReadonlySet<string> = new Set(['benign', 'cut-off'])
