@@ -46,7 +46,8 @@ describe('names of addresses', () => {
     tell(names, [pod('10.0.0.1', 'a/b',
       { namespace: 'a', labels: ['app=x'], service_account: 's', on_node: 'n1' })])
     expect(find(names, '10.0.0.1')).toMatchObject({
-      kind: 'pod', workload: 'pod:a/b', namespace: 'a', labels: ['app=x'], service_account: 's', on_node: 'n1' })
+      kind: 'pod', workload: 'pod:a/b', namespace: 'a', labels: ['app=x'], service_account: 's',
+      on_node: 'n1' })
     expect(find(names, '10.0.0.2')).toBeNull()
     expect(names.find(new Uint8Array([9, ...parseAddress('10.0.0.1')]), 1, 0, 0)?.workload).toBe('pod:a/b')
   })

@@ -58,27 +58,39 @@ export class Zones {
   }
 
   /** Zone of the end that the event is about; `process` is the one there. */
-  near(event: ConnectionEvent, process: LineageProcess | null): number {
-    const { columns, row } = event
+  near({ columns, row }: ConnectionEvent, process: LineageProcess | null): number {
     const { local_addr: near, remote_addr: far } = columns
-    const at = 16 * row
-    const zone = this.ofProcess(process)
-    const named = zone === NO_ZONE ? this.ofNamed(near, at, columns.local_port[row]) : NO_ZONE
-    return this.inForce.policy.nearZone(zone, near, at, far, at, named)
+    return this.nearOf(process, near, far, 16 * row, columns.local_port[row])
   }
 
   /** Zone of the other end; `peer` is the process there, null when it is not known. */
   far(
-    event: ConnectionEvent, process: LineageProcess | null, peer: LineageProcess | null,
+    { columns, row }: ConnectionEvent, process: LineageProcess | null, peer: LineageProcess | null,
   ): number {
-    const { columns, row } = event
     const { local_addr: near, remote_addr: far } = columns
-    const at = 16 * row
+    const [nearPort, farPort] = [columns.local_port[row], columns.remote_port[row]]
+    return this.farOf(process, peer, near, far, 16 * row, nearPort, farPort)
+  }
+
+  /** As `near`, of an end whose addresses are at `at` in two columns. */
+  nearOf(
+    process: LineageProcess | null, near: Uint8Array, far: Uint8Array, at: number,
+    nearPort: number,
+  ): number {
+    const zone = this.ofProcess(process)
+    const named = zone === NO_ZONE ? this.ofNamed(near, at, nearPort) : NO_ZONE
+    return this.inForce.policy.nearZone(zone, near, at, far, at, named)
+  }
+
+  /** As `far`, of the other end of a connection whose addresses are at `at` in two columns. */
+  farOf(
+    process: LineageProcess | null, peer: LineageProcess | null, near: Uint8Array, far: Uint8Array,
+    at: number, nearPort: number, farPort: number,
+  ): number {
     const zone = this.ofProcess(process)
     const peerZone = this.ofProcess(peer)
-    const nearNamed = zone === NO_ZONE ? this.ofNamed(near, at, columns.local_port[row]) : NO_ZONE
-    const farNamed = peerZone === NO_ZONE ? this.ofNamed(far, at, columns.remote_port[row])
-      : NO_ZONE
+    const nearNamed = zone === NO_ZONE ? this.ofNamed(near, at, nearPort) : NO_ZONE
+    const farNamed = peerZone === NO_ZONE ? this.ofNamed(far, at, farPort) : NO_ZONE
     return this.inForce.policy.farZone(zone, near, at, far, at, peerZone, nearNamed, farNamed)
   }
 
@@ -93,17 +105,24 @@ export class Zones {
     accepted: boolean,
   ): Verdict {
     const { columns, row } = event
-    const at = 16 * row
     const [source, target] = accepted ? [columns.remote_addr, columns.local_addr]
       : [columns.local_addr, columns.remote_addr]
     const port = accepted ? event.local_port : event.remote_port
+    return this.verdictOf(from, to, opener, source, target, 16 * row, port, event.protocol)
+  }
+
+  /** As `verdict`; the addresses of who opens it and of the other end are at `at`. */
+  verdictOf(
+    from: number, to: number, opener: LineageProcess | null, source: Uint8Array,
+    target: Uint8Array, at: number, port: number, protocol: string,
+  ): Verdict {
     const { identity, inForce } = this
     identity.serviceAccount = this.serviceAccountOf(opener, source, at)
     identity.from = source
     identity.fromOffset = at
     identity.toNames = this.believedNames(this.names.find(target, at, port, inForce.watermarkMs))
     const exe = opener?.exe || null
-    return inForce.policy.flowAllowed(from, to, port, event.protocol, exe, identity)
+    return inForce.policy.flowAllowed(from, to, port, protocol, exe, identity)
   }
 
   /** `namespace/name`; '' for a process in no pod; null when it is not known. */
