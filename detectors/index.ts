@@ -1,9 +1,14 @@
 /** The catalogue. */
 import type { Detector } from '../detect/detector.ts'
+import cloudMetadata from './cloud-metadata.ts'
 import connectionScan from './connection-scan.ts'
+import controlPlane from './control-plane.ts'
 import firstSeen from './first-seen.ts'
 import listener from './listener.ts'
 import rdmaPeer from './rdma-peer.ts'
+import remoteExecution from './remote-execution.ts'
+import reverseShell from './reverse-shell.ts'
+import serviceAccountToken from './service-account-token.ts'
 import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
 
@@ -12,6 +17,11 @@ export const detectors: readonly Detector[] = [
   zoneViolation,
   connectionScan,
   firstSeen,
+  remoteExecution,
+  reverseShell,
+  cloudMetadata,
+  controlPlane,
+  serviceAccountToken,
   tunnel,
   rdmaPeer,
   listener,
