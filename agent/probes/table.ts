@@ -59,6 +59,11 @@ export const probeTable: readonly Probe[] = [
     lost: 'every TCP connection: opened, closed and failed',
   },
   {
+    name: 'process_orphan',
+    ways: [{ programs: ['process_orphan_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'the true parent of a process whose parent ended first',
+  },
+  {
     name: 'process_exit',
     ways: [{ programs: ['process_exit_tp_btf'], attach_type: 'tp_btf', lost: '' }],
     lost: 'the end of processes',
@@ -67,6 +72,11 @@ export const probeTable: readonly Probe[] = [
     name: 'process_exec',
     ways: [{ programs: ['process_exec_tp_btf'], attach_type: 'tp_btf', lost: '' }],
     lost: 'the programs that processes run, and their ancestry',
+  },
+  {
+    name: 'process_stdio',
+    ways: [{ programs: ['process_stdio_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'programs whose standard streams are a socket: reverse shells',
   },
   {
     name: 'listeners_at_start',

@@ -33,6 +33,18 @@ static __always_inline void identity_fill(struct record_header *who, struct task
 	to[1] = comm[1];
 }
 
+/* As identity_fill, of a task that the verifier does not trust. */
+static __always_inline void identity_read(struct record_header *who, struct task_struct *task)
+{
+	who->pid = BPF_CORE_READ(task, tgid);
+	who->start_time = BPF_CORE_READ(task, group_leader, start_boottime);
+	who->ppid = BPF_CORE_READ(task, real_parent, tgid);
+	who->parent_start_time = BPF_CORE_READ(task, real_parent, group_leader, start_boottime);
+	who->uid = BPF_CORE_READ(task, cred, euid.val);
+	who->cgroup_id = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	BPF_CORE_READ_INTO(&who->comm, task, group_leader, comm);
+}
+
 /* Copies the process part only: time, kind and size of `to` stay. */
 static __always_inline void identity_copy(struct record_header *to,
 					  const struct record_header *from)

@@ -89,6 +89,9 @@ enum socket_state {
 	SOCKET_UNCONNECTED = 1,
 };
 
+/* super_block.s_magic of the file system of sockets (linux/magic.h): part of the user interface. */
+#define SOCKFS_MAGIC 0x534F434B
+
 /* Bit number in sock.sk_flags: a FIN was received (enum sock_flags). */
 #define SOCKET_FLAG_DONE 1
 /* signal_struct.flags: group_exit_code holds the status of the process. */
@@ -192,6 +195,7 @@ struct file {
 	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
 };
 
 struct linux_binprm {
@@ -246,6 +250,19 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	unsigned int flags;
 	int pid;
@@ -261,6 +278,10 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct nsproxy *nsproxy;
 	struct hlist_node pid_links[4];
+	struct list_head children;
+	struct list_head sibling;
+	int exit_state;
+	struct files_struct *files;
 };
 
 typedef struct {
