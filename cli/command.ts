@@ -9,15 +9,20 @@ export type ExitCode = 0 | 1
 /** One command of the command line. */
 export interface CommandSpec {
   name: string
-  /** Such as `[file]`; at most one. */
+  /** Such as `[file]`. */
   argument?: string
   argumentHelp?: string
+  /** One more argument, where there is a first one. */
+  second?: string
+  secondHelp?: string
   summary: string
   /** Lines below the help: what to type, and what happens. */
   examples: readonly string[]
   settings: readonly SettingName[]
   changes?: Changes
-  run(values: Values, argument: string | undefined): Promise<ExitCode> | ExitCode
+  run(
+    values: Values, argument: string | undefined, second: string | undefined,
+  ): Promise<ExitCode> | ExitCode
 }
 
 const EVERYWHERE: readonly SettingName[] = ['output', 'config']
@@ -29,12 +34,14 @@ export function addCommand(
   const names = [...spec.settings, ...EVERYWHERE]
   const command = parent.command(spec.name).summary(spec.summary).description(spec.summary)
   if (spec.argument) command.argument(spec.argument, spec.argumentHelp)
+  if (spec.second) command.argument(spec.second, spec.secondHelp)
   addSettings(command, names, spec.changes)
   const examples = spec.examples.map((line) => `\n  ${line}`).join('')
   command.addHelpText('after', `\nExamples:${examples}`)
   command.action(async (...parts: unknown[]) => {
     const argument = spec.argument ? parts[0] as string | undefined : undefined
-    done(await spec.run(valuesOf(command, names), argument))
+    const second = spec.second ? parts[1] as string | undefined : undefined
+    done(await spec.run(valuesOf(command, names), argument, second))
   })
   return command
 }

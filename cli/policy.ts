@@ -6,6 +6,7 @@ import type { CommandSpec } from './command.ts'
 import { CliError } from './errors.ts'
 import { printLines } from './output.ts'
 import { POLICY_FILE, readPolicyText } from './policy-file.ts'
+import { diff } from './policy-diff.ts'
 import { learn } from './policy-learn.ts'
 
 export const spec: CommandSpec = {
@@ -38,7 +39,7 @@ const check: CommandSpec = {
   },
 }
 
-export const children = [check, learn]
+export const children = [check, learn, diff]
 
 function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): string[] {
   return [

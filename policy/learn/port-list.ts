@@ -1,4 +1,6 @@
 /** Ports as a flow writes them. */
+import { PORT_MAX } from '../match/ports.ts'
+import type { PortRange } from '../match/ports.ts'
 
 /** A service: port and protocol. Port 0: the protocol has none. */
 export interface Service { port: number, protocol: string }
@@ -20,6 +22,16 @@ export function portEntries(services: readonly Service[]): string[] {
     return runsOf(ports).map(([from, to]) =>
       from === to ? `${from}/${protocol}` : `${from}-${to}/${protocol}`)
   })
+}
+
+/** Ranges that were read, as they are written, in the order of their numbers. */
+export function formatPorts(ranges: readonly PortRange[]): string[] {
+  return ranges.toSorted((a, b) => a.from - b.from || a.to - b.to)
+    .map(({ from, to, protocol }) => {
+      const ports = from === 0 && to === PORT_MAX ? 'any'
+        : from === to ? String(from) : `${from}-${to}`
+      return protocol === null ? ports : `${ports}/${protocol}`
+    })
 }
 
 /** What a policy calls a protocol of events. */
