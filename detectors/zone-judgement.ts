@@ -1,8 +1,11 @@
 /** Whether a connection crosses between zones where no flow allows it, and who is at its ends. */
-import { ACCEPTED } from '../detect/context.ts'
+import { ACCEPTED, OUTGOING, sideOf } from '../detect/context.ts'
 import type { Context, Peer } from '../detect/context.ts'
 import type { Evidence, Severity } from '../detect/finding.ts'
 import type { EventViews } from '../proto/gen/events.ts'
+
+/** A connection, or the first datagram of a flow. */
+export type OpenEvent = EventViews['connection_open' | 'datagram_flow' | 'rdma_connection']
 
 /** One end; plain data. */
 export interface CrossingEnd {
@@ -22,6 +25,8 @@ export interface Crossing {
   severity: Severity
   protocol: string
   established: boolean
+  /** It stood already when the agent started. */
+  standing: boolean
   opener: CrossingEnd
   accepter: CrossingEnd
   /** Of the first end that was seen, wall clock nanoseconds. */
@@ -29,14 +34,16 @@ export interface Crossing {
 }
 
 /**
- * Null when the policy allows it, as far as can be said now.
+ * Null when the policy allows it, as far as can be said now. An answer is no connection: what comes
+ * in is judged as from the peer, also of datagrams.
  *
  * @param first what the first end told, when that was a crossing
  */
 export function judgeOpen(
-  event: EventViews['connection_open'], context: Context, first: Crossing | null,
+  event: OpenEvent, context: Context, first: Crossing | null,
 ): Crossing | null {
-  const accepted = event.columns.direction[event.row] === ACCEPTED
+  const direction = event.columns.direction[event.row]
+  const accepted = (direction || sideOf(event)) === ACCEPTED
   const peer = context.peer(event) ?? peerOf(accepted ? first?.opener : first?.accepter, context)
   const near = context.nearZone(event)
   const far = context.farZone(event, peer)
@@ -44,39 +51,55 @@ export function judgeOpen(
   const [from, to] = accepted ? [far, near] : [near, far]
   const opener = accepted ? peer?.process ?? null : context.process
   if (context.verdict(event, from, to, opener, accepted).allowed) return null
-  const here: CrossingEnd = {
-    address: event.local_addr, port: event.local_port, process: context.process?.number ?? 0,
-    exe: context.process?.exe ?? '', evidence: context.evidence,
-  }
+  // RDMA ends may agree by other means than a call: then either way will do.
+  const mutual = direction !== OUTGOING && direction !== ACCEPTED
+  if (mutual && context.verdict(event, to, from, null, !accepted).allowed) return null
+  const here = nearEnd(event, context)
   const there: CrossingEnd = {
     address: event.remote_addr, port: event.remote_port, process: peer?.process?.number ?? 0,
     exe: peer?.process?.exe ?? '', evidence: peer?.evidence ?? null,
   }
   return {
     ...zonesOf(context, from, to), protocol: event.protocol, established: true,
+    standing: event.kind === 'connection_open' && event.at_start,
     opener: accepted ? there : here, accepter: accepted ? here : there,
     wallNs: first?.wallNs ?? event.wall_ns,
   }
 }
 
-/** As `judgeOpen`, for an attempt that failed: only the opening end knows of it. */
-export function judgeAttempt(
-  event: EventViews['connection_failed'], context: Context,
+/**
+ * As `judgeOpen`, for attempts that failed and for many short connections: only one end is known.
+ * Both were, or will be, told one by one too, but for the amounts.
+ */
+export function judgeAlone(
+  event: EventViews['connection_failed' | 'connection_repeat'], context: Context,
 ): Crossing | null {
-  const from = context.nearZone(event)
-  const to = context.farZone(event, null)
-  if (from === to) return null
-  const { remote_port: port, protocol } = event
-  const exe = context.process?.exe || null
-  if (context.verdict(event, from, to, context.process, false).allowed) return null
+  const repeat = event.kind === 'connection_repeat'
+  const accepted = repeat && event.columns.direction[event.row] === ACCEPTED
+  const [near, far] = [context.nearZone(event), context.farZone(event, null)]
+  const [from, to] = accepted ? [far, near] : [near, far]
+  if (near === far) return null
+  if (context.verdict(event, from, to, accepted ? null : context.process, accepted).allowed) {
+    return null
+  }
+  const here = nearEnd(event, context)
+  const there: CrossingEnd = {
+    address: event.remote_addr, port: event.remote_port, process: 0, exe: '', evidence: null,
+  }
   return {
-    ...zonesOf(context, from, to), protocol, established: false,
-    opener: {
-      address: event.local_addr, port: event.local_port, process: context.process?.number ?? 0,
-      exe: exe ?? '', evidence: context.evidence,
-    },
-    accepter: { address: event.remote_addr, port, process: 0, exe: '', evidence: null },
-    wallNs: event.wall_ns,
+    ...zonesOf(context, from, to), protocol: event.protocol,
+    established: repeat && (event.opened > 0 || event.failed === 0), standing: false,
+    opener: accepted ? there : here, accepter: accepted ? here : there, wallNs: event.wall_ns,
+  }
+}
+
+function nearEnd(
+  event: OpenEvent | EventViews['connection_failed' | 'connection_repeat'], context: Context,
+): CrossingEnd {
+  const { process, evidence } = context
+  return {
+    address: event.local_addr, port: event.local_port, process: process?.number ?? 0,
+    exe: process?.exe ?? '', evidence,
   }
 }
 

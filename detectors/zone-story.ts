@@ -1,9 +1,12 @@
 /** How NET-001 tells of a connection. */
 import type { Context } from '../detect/context.ts'
 import type { HopEnd, Story } from '../detect/finding.ts'
+import { wordOf } from '../detect/names/address-names.ts'
 import { endpoint, printable } from '../detect/words.ts'
 import { DRILL_ZONES } from '../policy/zone-names.ts'
+import { parseAddress } from '../proto/address.ts'
 import { formatTime } from '../proto/event-json.ts'
+import { actorInWords } from './actor.ts'
 import type { Crossing, CrossingEnd } from './zone-judgement.ts'
 
 /** Crossings of an incident with the same key are one finding: who, from where, to what. */
@@ -20,16 +23,19 @@ export function tellCrossing(crossing: Crossing, context: Context): Story {
   const rule = missingRule(crossing, context)
   const process = context.processOf(opener.process)
   const accepting = context.processOf(accepter.process)
-  const verb = established ? 'connected' : 'tried to connect'
-  const server = accepting === null ? ''
-    : ` (${printable(accepting.exe || accepting.comm)}, pid ${accepting.pid})`
+  const name = nameOf(accepter, context)
+  const program = accepting === null ? ''
+    : `${printable(accepting.exe || accepting.comm)}, pid ${accepting.pid}`
+  const known = [printable(name), program].filter((one) => one !== '').join(': ')
+  const server = known === '' ? '' : ` (${known})`
   const node = printable((process ?? accepting)?.node_id ?? '')
   return {
-    summary: `${whoIs(opener, context)} in zone ${from} ${verb} to ` +
-      `${endpoint(accepter.address, accepter.port)}/${protocol}${server} in zone ${to}. ` +
+    summary: `${whoIs(opener, context)} in zone ${from} ${verbOf(crossing)} ` +
+      `${placeOf(accepter, protocol)}${server} in zone ${to}. ` +
       'No flow of the policy allows it.',
     details: {
-      from_zone: from, to_zone: to, protocol, established,
+      from_zone: from, to_zone: to, protocol, established, at_start: crossing.standing,
+      client_name: nameOf(opener, context), server_name: name,
       client: endpoint(opener.address, opener.port),
       server: endpoint(accepter.address, accepter.port),
       process: process === null ? null : context.describe(process),
@@ -62,14 +68,26 @@ function missingRule({ from, to, opener, accepter, protocol }: Crossing, context
   return policy.missingFlow(source, target, accepter.port, protocol, opener.exe || null)
 }
 
+function verbOf({ protocol, established, standing }: Crossing): string {
+  if (standing) return 'had, when the agent started, a connection to'
+  if (!established) return 'tried to connect to'
+  return protocol === 'tcp' || protocol === 'rdma' ? 'connected to' : 'sent datagrams to'
+}
+
+/** `10.0.0.1:80/tcp`; protocols without ports have none. */
+function placeOf({ address, port }: CrossingEnd, protocol: string): string {
+  return `${port === 0 ? address : endpoint(address, port)}/${protocol}`
+}
+
+function nameOf({ address, port }: CrossingEnd, context: Context): string {
+  return wordOf(context.nameOf(parseAddress(address), 0, port))
+}
+
 function whoIs(end: CrossingEnd, context: Context): string {
   const process = context.processOf(end.process)
-  if (process === null) return `Someone at ${end.address}`
-  const workload = context.workloadOf(process)
-  // Outside of units, pods and jobs the workload is the executable: say it once.
-  const role = workload === process.exe ? '' : `, workload ${printable(workload)}`
-  return `${printable(process.exe || process.comm || 'A process')} (pid ${process.pid}, uid ` +
-    `${process.uid}${role} on ${printable(process.node_id)})`
+  if (process !== null) return actorInWords(process, context)
+  const name = printable(nameOf(end, context))
+  return name === '' ? `Someone at ${end.address}` : `Someone at ${end.address} (${name})`
 }
 
 function hopEnd(end: CrossingEnd, zone: string, context: Context): HopEnd {

@@ -1,6 +1,8 @@
 /** Examples of NET-001: two lists, those that fire and those that stay quiet. */
 import type { Example, ExampleEvent } from '../detect/detector.ts'
-import type { ConnectionClose, ConnectionOpen, Process } from '../proto/gen/events.ts'
+import type {
+  ConnectionClose, ConnectionOpen, ConnectionRepeat, DatagramFlow, Process,
+} from '../proto/gen/events.ts'
 
 const policy = `version: 1
 zones:
@@ -62,6 +64,26 @@ function close(
   at_ms: number, process: Partial<Process>, values: Partial<ConnectionClose>, node_id = 'gpu-1',
 ): ExampleEvent {
   return { kind: 'connection_close', at_ms, process, values, node_id }
+}
+
+/** One end of a flow of datagrams; of the client, or of the server on another node. */
+function flow(
+  at_ms: number, from: 'client' | 'server', values: Partial<DatagramFlow> = {},
+): ExampleEvent {
+  const [process, ends, node_id] = from === 'client' ? [curl, client, 'gpu-1'] as const
+    : [minio, server, 'store-1'] as const
+  return {
+    kind: 'datagram_flow', at_ms, process, node_id,
+    values: { ...ends, protocol: 'udp', report: 'first', ...values },
+  }
+}
+
+function repeat(at_ms: number, values: Partial<ConnectionRepeat> = {}): ExampleEvent {
+  const ends = { ...client, local_port: 0, duration_ns: 1_000_000_000 }
+  return {
+    kind: 'connection_repeat', at_ms, process: curl, node_id: 'gpu-1',
+    values: { ...ends, opened: 900, closed: 900, bytes_sent: 90, bytes_received: 9000, ...values },
+  }
 }
 
 function heartbeat(at_ms: number, node_id = 'gpu-1'): ExampleEvent {
@@ -133,7 +155,76 @@ const fires: Example[] = [
   },
 ]
 
+const firesToo: Example[] = [
+  {
+    name: 'datagrams, seen from both ends, with the names that are known',
+    policy,
+    events: [
+      { kind: 'address_seen', at_ms: 0, node_id: 'correlator', values: {
+        seen_addr: '10.50.0.9', address_kind: 'pod', workload: 'pod:store/minio-0' } },
+      flow(10, 'client'), flow(12, 'server'), flow(20_000, 'client', { report: 'last' })],
+    fires: ['in zone inference sent datagrams to 10.50.0.9:9000/udp (pod:store/minio-0: '
+      + '/usr/bin/minio, pid 77) in zone storage'],
+  },
+  {
+    name: 'ICMP has no ports',
+    policy,
+    events: [flow(10, 'client', { protocol: 'icmp', local_port: 0, remote_port: 0 }),
+      heartbeat(5000)],
+    fires: ['sent datagrams to 10.50.0.9/icmp in zone storage'],
+  },
+  {
+    name: 'RDMA whose ends agreed by other means is judged both ways, and told once',
+    policy,
+    events: [
+      { kind: 'rdma_connection', at_ms: 1, process: curl, node_id: 'gpu-1', values: {
+        local_addr: '10.30.0.7', remote_addr: '10.50.0.9', qp_num: 7, remote_qp_num: 9,
+        protocol: 'rdma', transport: 'roce', report: 'first' } },
+      { kind: 'rdma_connection', at_ms: 2, process: minio, node_id: 'store-1', values: {
+        local_addr: '10.50.0.9', remote_addr: '10.30.0.7', qp_num: 9, remote_qp_num: 7,
+        protocol: 'rdma', transport: 'roce', report: 'first' } },
+    ],
+    fires: ['connected to 10.50.0.9/rdma (/usr/bin/minio, pid 77) in zone storage'],
+  },
+  {
+    name: 'a connection that stood when the agent started, told again when it starts again',
+    policy,
+    events: [open(10, curl, { ...client, at_start: true }), heartbeat(5000),
+      open(9000, curl, { ...client, at_start: true }), heartbeat(20_000)],
+    fires: ['in zone inference had, when the agent started, a connection to 10.50.0.9:9000/tcp'],
+  },
+  {
+    name: 'many short connections that are counted join those that are told',
+    policy,
+    events: [open(10, curl, client), open(11, minio, server, 'store-1'), repeat(1000),
+      repeat(2000)],
+    fires: ['connected to 10.50.0.9:9000/tcp (/usr/bin/minio, pid 77) in zone storage'],
+  },
+]
+
 const staysQuiet: Example[] = [
+  {
+    name: 'an answer to datagrams is no way back',
+    policy: policy.replace('9000/tcp', '9000'),
+    events: [flow(10, 'client', { local_addr: '10.30.0.7' }), flow(11, 'server')].map((event) =>
+      ({ ...event, process: event.process === curl
+        ? { ...curl, exe: '/opt/vllm/bin/serve' } : event.process }) as ExampleEvent)
+      .concat(heartbeat(9000)),
+    fires: [],
+  },
+  {
+    name: 'what is sent to many at once, and later reports of a flow that was allowed',
+    policy,
+    events: [flow(10, 'client', { remote_addr: '224.0.0.251', remote_port: 5353 }),
+      flow(20, 'client', { report: 'periodic' }), heartbeat(9000)],
+    fires: [],
+  },
+  {
+    name: 'counted connections to a private address that no zone holds: the process there decides',
+    policy,
+    events: [repeat(1000, { remote_addr: '10.99.0.1' }), heartbeat(9000)],
+    fires: [],
+  },
   { name: 'without a policy nothing is a violation',
     events: [...ran, open(10, curl, client), open(11, minio, server, 'store-1'), heartbeat(9000)],
     fires: [] },
@@ -172,4 +263,4 @@ const staysQuiet: Example[] = [
   },
 ]
 
-export const violationExamples = [fires, staysQuiet] as const
+export const violationExamples = [[...fires, ...firesToo], staysQuiet] as const

@@ -93,6 +93,44 @@ describe('NET-001', () => {
     expect(run(allowed).counters().keys['NET-001']).toBe(0)
   })
 
+  it('counts datagrams by what was added since the report before, of one end', () => {
+    const flow = (at_ms: number, of: ExampleEvent, report: string, sent: number, received: number) => ({
+      ...of, kind: 'datagram_flow', at_ms,
+      values: { ...of.values, protocol: 'udp', report, bytes_sent: sent, bytes_received: received },
+    }) as ExampleEvent
+    const told = [flow(0, clientOpen, 'first', 10, 0), flow(1, serverOpen, 'first', 0, 10),
+      flow(10_000, clientOpen, 'periodic', 500, 7), flow(10_001, serverOpen, 'periodic', 7, 500),
+      flow(20_000, clientOpen, 'periodic', 800, 7), flow(30_000, clientOpen, 'last', 900, 9),
+      flow(30_001, serverOpen, 'last', 9, 900), beat(60_000)]
+    const engine = run(told)
+    const [{ findings }] = engine.incidents()
+    expect(findings).toHaveLength(1)
+    expect(findings[0]).toMatchObject({ count: 1, totals: { bytes_sent: 900, bytes_received: 9 } })
+    expect(engine.counters().keys['NET-001']).toBe(0)
+  })
+
+  it('adds what was counted of many short connections to those that were told', () => {
+    const name = 'many short connections that are counted join those that are told'
+    const [incident] = run(detector.examples.find((one) => one.name === name)!.events).incidents()
+    expect(incident.findings).toHaveLength(1)
+    expect(incident.findings[0]).toMatchObject({
+      count: 3, totals: { connections_counted: 1800, bytes_sent: 180, bytes_received: 18_000 },
+    })
+  })
+
+  it('counts a flood from the Internet at the end that takes it, under the address', () => {
+    const flood = {
+      kind: 'connection_repeat', at_ms: 5, process: serverOpen.process, node_id: 'store-1', values: {
+        ...serverOpen.values, remote_addr: '203.0.113.5', remote_port: 0, opened: 7, bytes_received: 70,
+      },
+    } as ExampleEvent
+    const [incident] = run([flood]).incidents()
+    expect(incident.subject).toBe('address 203.0.113.5')
+    expect(incident.findings[0].totals).toMatchObject({ connections_counted: 7, bytes_sent: 70 })
+    const inside = { ...flood, values: { ...flood.values, remote_addr: '10.30.0.7' } } as ExampleEvent
+    expect(run([inside]).incidents()).toEqual([])
+  })
+
   it('can be asked beside another detector that looks for the other end too', () => {
     const engine = new Engine({ detectors: [detector, { ...detector, id: 'NET-901' }] })
     const loopback = detector.examples.find(({ name }) => name.includes('on loopback two processes'))!
