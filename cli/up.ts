@@ -37,8 +37,9 @@ export const spec: CommandSpec = {
     'vedette up --policy site.yaml --quiet   incidents only',
     'vedette up --listen 127.0.0.1:0 --listen-http 127.0.0.1:0 --agent-listen-http 127.0.0.1:0',
   ],
-  settings: ['data', 'quiet', 'agent_listen_http', ...CORRELATOR_SETTINGS, ...AGENT_SETTINGS,
-    ...TLS_SETTINGS],
+  // Both halves ask Kubernetes, with the same settings.
+  settings: [...new Set(['data', 'quiet', 'agent_listen_http', ...CORRELATOR_SETTINGS,
+    ...AGENT_SETTINGS, ...TLS_SETTINGS] as const)],
   changes: {
     data: { default: DATA_DEFAULT },
     policy: { help: 'policy file', shown: `./${POLICY_FILE}, else learning` },

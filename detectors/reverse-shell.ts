@@ -2,6 +2,7 @@ import type { Context } from '../detect/context.ts'
 import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
 import { endpoint, printable } from '../detect/words.ts'
+import { UNZONED } from '../policy/compile.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { actorInWords, programOf } from './actor.ts'
 import { isPublic } from './far-end.ts'
@@ -86,7 +87,7 @@ function report(event: Stdio, state: State, context: Context): void {
   state.finding = connectionOf(event)
   state.incident = context.report({
     key: state.finding, severity: severityOf(event, from, context),
-    zones: context.policy.learning ? [] : [context.zoneName(from), context.zoneName(to)],
+    zones: [from, to].filter((zone) => zone > UNZONED).map((zone) => context.zoneName(zone)),
     tell: () => tell(event, state, context),
   })
 }

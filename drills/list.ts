@@ -1,7 +1,13 @@
 import type { Drill } from './drill.ts'
+import { metadataAccess } from './metadata-access.ts'
+import { reverseShell } from './reverse-shell.ts'
+import { scan } from './scan.ts'
 import { zoneViolation } from './zone-violation.ts'
 
 /** Every drill, in the order in which `vedette drill` lists them. */
 export const drills: readonly Drill[] = [
   zoneViolation,
+  scan,
+  reverseShell,
+  metadataAccess,
 ]

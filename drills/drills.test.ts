@@ -26,6 +26,21 @@ describe('the list of drills', () => {
   })
 })
 
+describe.skipIf(!isRoot)('every drill', () => {
+  // Those that need more than root say so when it is not there.
+  const ready = drills.filter(({ needs }) => needs.every((need) => ['root', 'ip'].includes(need)))
+
+  it.each(ready.map((drill) => [drill.name, drill] as const))('%s is done for real, and leaves nothing', async (_, drill) => {
+    const lines: string[] = []
+    const { done } = await drill.run({ say: (line) => void lines.push(line), signal: new AbortController().signal })
+    const pids = Object.entries(done).filter(([name]) => /pid$/.test(name)).map(([, pid]) => Number(pid))
+    expect(pids.length).toBeGreaterThan(0)
+    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow()
+    expect(lines.length).toBeGreaterThan(1)
+    expect(ours()).toEqual([])
+  })
+})
+
 describe.skipIf(!isRoot)('the zone-violation drill', () => {
   it('makes a real connection between two processes and leaves nothing behind', async () => {
     const lines: string[] = []
