@@ -14,7 +14,8 @@ const interpreters = new Set(['python', 'perl', 'ruby', 'node', 'nodejs', 'php',
 const handTools = new Set(['curl', 'wget', 'nc', 'nc.openbsd', 'nc.traditional', 'ncat', 'netcat',
   'socat', 'telnet', 'openssl', 'aria2c', 'http', 'https', 'xh', 'cat', 'head', 'tail', 'less',
   'more', 'grep', 'base', 'xxd', 'od', 'strings', 'cp', 'dd', 'tar', 'nmap', 'masscan', 'zmap',
-  'jq', 'kubectl', 'aws', 'gcloud', 'az', 'etcdctl', 'crictl', 'ctr', 'docker', 'podman', 'nerdctl'])
+  'jq', 'kubectl', 'aws', 'gcloud', 'az', 'etcdctl', 'crictl', 'ctr', 'docker', 'podman',
+  'nerdctl'])
 
 export function isShell({ exe, comm }: LineageProcess): boolean {
   return shells.has(programOf(exe)) || (exe === '' && shells.has(comm))

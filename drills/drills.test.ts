@@ -30,7 +30,7 @@ describe.skipIf(!isRoot)('every drill', () => {
   // Those that need more than root say so when it is not there.
   const ready = drills.filter(({ needs }) => needs.every((need) => ['root', 'ip'].includes(need)))
 
-  it.each(ready.map((drill) => [drill.name, drill] as const))('%s is done for real, and leaves nothing', async (_, drill) => {
+  it.each(ready)('$name is done for real, and leaves nothing', async (drill) => {
     const lines: string[] = []
     const { done } = await drill.run({ say: (line) => void lines.push(line), signal: new AbortController().signal })
     const pids = Object.entries(done).filter(([name]) => /pid$/.test(name)).map(([, pid]) => Number(pid))

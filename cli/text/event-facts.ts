@@ -30,7 +30,7 @@ const FACTS: { [K in EventKind]: (event: EventJson) => string } = {
   vsock_connection: (event) => `${count(event, 'local_cid')}:${count(event, 'local_port')} ` +
     `${arrowOf(event)} ${count(event, 'remote_cid')}:${count(event, 'remote_port')}` +
     (count(event, 'error') > 0 ? errorOf(event) : amounts(event)),
-  raw_socket: (event) => `${FAMILIES[count(event, 'family')] ?? `family ${text(event, 'family')}`}` +
+  raw_socket: (event) => (FAMILIES[count(event, 'family')] ?? `family ${text(event, 'family')}`) +
     ` protocol ${count(event, 'protocol_number')}${atStart(event)}`,
   socket_received: (event) => `${ends(event)} of process ${count(event, 'owner_pid')} by ` +
     text(event, 'mechanism'),
@@ -145,7 +145,8 @@ function during(event: EventJson, name: string): string {
 
 function list(event: EventJson, name: string): string {
   const value = event[name]
-  return Array.isArray(value) ? value.slice(0, 4).join(', ') + (value.length > 4 ? ', …' : '') : ''
+  if (!Array.isArray(value)) return ''
+  return value.slice(0, 4).join(', ') + (value.length > 4 ? ', …' : '')
 }
 
 function text(event: EventJson, name: string): string {
