@@ -5,6 +5,7 @@ import type { RecordBuffer } from '../../proto/columns.ts'
 import { kindInfos, recordHeader, recordOffsets } from '../../proto/gen/events.ts'
 import type { ProcessFacts } from '../../proto/process-table.ts'
 import type { Cgroups } from './cgroups.ts'
+import { completeDnsRecord } from './dns-record.ts'
 import type { KnownProcesses } from './processes.ts'
 import { readArgs } from './proc.ts'
 
@@ -23,6 +24,7 @@ const exeBytes = exec.args - exec.exe
 const kindNumber = (kind: string): number => kindInfos.find((info) => info.kind === kind)!.number
 const processExec = kindNumber('process_exec')
 const processExit = kindNumber('process_exit')
+const dnsAnswer = kindNumber('dns_answer')
 const nothing: ProcessFacts = { exe: '', cgroup_path: '', workload: '' }
 
 /** Learns from the records of processes, and answers for all records. */
@@ -44,6 +46,7 @@ export class Enricher {
   observe(record: RecordBuffer, at: number, kind: number): void {
     if (kind === processExec) this.#observeExec(record, at)
     else if (kind === processExit) this.#options.processes.noteExit(record, at)
+    else if (kind === dnsAnswer) completeDnsRecord(record, at)
   }
 
   /** Facts about the process of a record; asked once per process and batch. */

@@ -1,20 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Datagrams, counted per socket and peer; and what is remembered of the sockets. */
+/* Datagrams, counted per socket and peer. */
 #ifndef VEDETTE_FLOWS_BPF_H
 #define VEDETTE_FLOWS_BPF_H
 
-#include "record.bpf.h"
-#include "identity.bpf.h"
-
-struct flow_key {
-	u64 cookie;
-	u32 local_addr[4];
-	u32 remote_addr[4];
-	u16 local_port;
-	u16 remote_port;
-	u8 protocol;
-	u8 _pad[3];
-};
+#include "datagram_socket.bpf.h"
 
 struct flow {
 	/* Flows that were made before it. */
@@ -67,28 +56,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct flow_account);
 } flow_accounts __weak SEC(".maps");
-
-/* Who uses a datagram or raw socket. Goes with the socket: nothing to evict. */
-struct datagram_socket {
-	/* Only the process part is in use. pid 0: not known. */
-	struct record_header who;
-	/* Of the latest flow. */
-	struct flow_key flow;
-	/* Flows that were made on it. */
-	u32 flows;
-	/* The port was asked for, not chosen by the kernel. */
-	u8 port_asked;
-	/* Its listen or raw_socket is out. */
-	u8 told;
-	u8 _pad[2];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct datagram_socket);
-} datagram_sockets __weak SEC(".maps");
 
 /* Sockets that were closed with more than one flow: the next walk ends those flows. */
 struct {

@@ -13,27 +13,17 @@
  *
  * Not seen: packet sockets (AF_PACKET), which go around IP; raw_socket tells of them.
  */
+#include "datagram_socket.bpf.h"
 #include "flows.bpf.h"
-#include "packet.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define PASS 1
 #define IDLE_NS (60 * 1000000000ull)
 
 /* A bit field has no address: read by its place. */
 struct sock___kernel {
 	u8 sk_kern_sock : 1;
 } __attribute__((preserve_access_index));
-
-/* The kernel's address of a socket, for reads that the verifier need not understand. */
-static __always_inline struct sock *socket_address(struct bpf_sock *socket)
-{
-	struct sock *sk = NULL;
-
-	bpf_probe_read_kernel(&sk, sizeof(sk), &socket);
-	return sk;
-}
 
 static __always_inline bool socket_is_of_kernel(struct sock *sk)
 {
@@ -66,23 +56,6 @@ static __always_inline bool packet_read_as(struct packet *packet, struct flow_ke
 	}
 	key->protocol = packet->protocol;
 	return true;
-}
-
-/* The mark on a socket, with the current process on it. */
-static __always_inline struct datagram_socket *socket_used(struct bpf_sock *socket)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct datagram_socket *used;
-
-	used = bpf_sk_storage_get(&datagram_sockets, socket, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!used) {
-		fault_count(FAULT_DATAGRAM_SOCKET_UNMARKED);
-		return NULL;
-	}
-	if (used->who.pid != task->tgid ||
-	    used->who.start_time != task->group_leader->start_boottime)
-		identity_fill(&used->who, task);
-	return used;
 }
 
 static __always_inline void socket_note_flow(struct datagram_socket *used,

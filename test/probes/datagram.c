@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BYTES_MAX 65536
@@ -179,6 +180,23 @@ static long open_socket(const char *kind) {
   return own < 0 ? -1 : getpid();
 }
 
+// What is sent from now on begins with these bytes, in hexadecimal.
+static long set_payload(const char *hex) {
+  long bytes = 0;
+  unsigned byte;
+  while (sscanf(hex + 2 * bytes, "%2x", &byte) == 1) buffer[bytes++] = byte;
+  return bytes;
+}
+
+// From now on a child answers: it has everything, and this process only waits for its end.
+static long become_child(void) {
+  pid_t child = fork();
+  if (child == 0) return getpid();
+  if (child < 0) return -1;
+  waitpid(child, NULL, 0);
+  _exit(0);
+}
+
 static long perform(const char *verb, const char *word, int a, int b, int c) {
   struct sockaddr_storage to;
   socklen_t length = address_of(word, a, &to);
@@ -195,16 +213,18 @@ static long perform(const char *verb, const char *word, int a, int b, int c) {
   if (!strcmp(verb, "around")) return send_around(word, a, b, c);
   if (!strcmp(verb, "ping")) return ping(word, b, c);
   if (!strcmp(verb, "receive")) return receive(c);
+  if (!strcmp(verb, "payload")) return set_payload(word);
+  if (!strcmp(verb, "fork")) return become_child();
   errno = EINVAL;
   return -1;
 }
 
 int main(void) {
-  char line[256], verb[32], word[64];
+  static char line[8192], verb[32], word[8000];
   while (fgets(line, sizeof line, stdin) != NULL) {
     int a = 0, b = 0, c = 0;
     word[0] = '\0';
-    if (sscanf(line, "%31s %63s %d %d %d", verb, word, &a, &b, &c) < 1) continue;
+    if (sscanf(line, "%31s %7999s %d %d %d", verb, word, &a, &b, &c) < 1) continue;
     long result = perform(verb, word, a, b, c);
     if (result < 0) {
       printf("error %d\n", errno);

@@ -55,4 +55,170 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     await client.ended()
     await server.ended()
   })
+
+  it.each([
+    ['sendmmsg', 'batch', 100, 150, 15_000, 150],
+    ['io_uring', 'uring', 100, 20, 2000, 20],
+    ['one call that is cut into datagrams', 'segmented', 12_345, 1000, 12_345, 13],
+  ])('sent by %s are counted exactly', async (_, verb, bytes, count, total, packets) => {
+    const server = await startDatagrams(cgroup, actor.path)
+    const client = await joinDatagrams(cgroup, actor.path, server)
+    await server.ask('open udp4')
+    await server.ask('bind 127.0.0.1 5000')
+    await client.ask('open udp4')
+    expect(await client.ask(`${verb} 127.0.0.1 5000 ${bytes} ${count}`)).toBe(total)
+    expect(await server.ask(`receive x 0 0 ${packets}`)).toBe(total)
+    await client.ask('close')
+    await watch.first('datagram_flow', {
+      pid: client.pid, report: 'last', bytes_sent: total, packets_sent: packets,
+      process_source: 'caller',
+    })
+    await server.ask('close')
+    await watch.first('datagram_flow', {
+      pid: server.pid, report: 'last', bytes_received: total, packets_received: packets,
+    })
+    await client.ended()
+    await server.ended()
+  })
+
+  it('over a real link and over a connected socket are counted as over loopback', async () => {
+    const one = await startDatagrams(cgroup, actor.path)
+    const other = await startDatagrams(cgroup, actor.path)
+    const link = ['ip', 'link', 'add', 'v0', 'netns', String(one.pid), 'type', 'veth', 'peer',
+      'name', 'v0', 'netns', String(other.pid)]
+    const addresses = [[one, '10.9.0.1'], [other, '10.9.0.2']] as const
+    await cgroup.startOutside('/bin/sh', '-c', link.join(' ')).ended()
+    for (const [{ pid }, address] of addresses) {
+      const up = `ip addr add ${address}/24 dev v0 && ip link set v0 up`
+      await cgroup.startOutside('nsenter', '--net', '-t', String(pid), 'sh', '-c', up).ended()
+    }
+    await other.ask('open udp4')
+    await other.ask('bind 10.9.0.2 4000')
+    await one.ask('open udp4')
+    await one.ask('connect 10.9.0.2 4000')
+    // Larger than the link takes at once: it goes in fragments, and is one datagram.
+    await one.ask('write x 0 4000 3')
+    expect(await other.ask('receive x 0 0 3')).toBe(12_000)
+    await one.ask('close')
+    await other.ask('close')
+    await watch.first('datagram_flow', {
+      pid: one.pid, report: 'last', bytes_sent: 12_000, packets_sent: 3, local_addr: '10.9.0.1',
+    })
+    await watch.first('datagram_flow', {
+      pid: other.pid, report: 'last', bytes_received: 12_000, packets_received: 3,
+      local_addr: '10.9.0.2', remote_addr: '10.9.0.1',
+    })
+    await one.ended()
+    await other.ended()
+  })
+
+  it.each([
+    ['ping4', '127.0.0.1', 'icmp'], ['ping6', '::1', 'icmpv6'], ['icmp4', '127.0.0.1', 'icmp'],
+  ])('of a ping by %s are counted with the data that they carry', async (kind, host, protocol) => {
+    const allow = 'echo 0 0 > /proc/sys/net/ipv4/ping_group_range;'
+    const client = await startDatagrams(cgroup, actor.path, allow)
+    await client.ask(`open ${kind}`)
+    expect(await client.ask(`ping ${host} 0 1000 2`)).toBe(2000)
+    await client.ask('close')
+    const last = await watch.first('datagram_flow', { pid: client.pid, report: 'last', protocol })
+    expect(last).toMatchObject({ bytes_sent: 2000, packets_sent: 2, remote_addr: host,
+      local_port: 0, remote_port: 0 })
+    // A raw socket gets a copy of its own question, too.
+    expect(last['packets_received']).toBeGreaterThanOrEqual(2)
+    await client.ended()
+  })
+
+  it('of raw IP and of UDP-Lite are counted where the kernel has them', async () => {
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open gre4')
+    await client.ask('send 127.0.0.1 0 700 2')
+    await client.ask('close')
+    await watch.first('datagram_flow', {
+      pid: client.pid, protocol: 'gre', report: 'last', bytes_sent: 1400, packets_sent: 2,
+    })
+    await client.ask('open raw6')
+    await client.ask('send ::1 0 64 1')
+    await watch.first('datagram_flow', { pid: client.pid, protocol: 'esp', bytes_sent: 64 })
+    // Newer kernels have no UDP-Lite any more.
+    const lite = await client.ask('open udplite').then(() => true, () => false)
+    if (lite) {
+      await client.ask('send 127.0.0.1 9 50 1')
+      await watch.first('datagram_flow', { pid: client.pid, protocol: 'udplite', bytes_sent: 50 })
+    }
+    await client.ended()
+  })
+
+  it('name who uses the socket now, when it was handed on', async () => {
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open udp4')
+    const port = await client.ask('bind 127.0.0.1 0')
+    const child = await client.ask('fork')
+    await client.ask('send 127.0.0.1 9 10 1')
+    const flow = await watch.first('datagram_flow', { local_port: port })
+    expect(flow).toMatchObject({ pid: child, process_source: 'caller' })
+    await client.ended()
+  })
+
+  it('across the border of the scope are seen at the end inside only', async () => {
+    const inside = await startDatagrams(cgroup, actor.path)
+    const outside = await joinDatagrams(cgroup, actor.path, inside, true)
+    await outside.ask('open udp4')
+    await outside.ask('bind 127.0.0.1 5000')
+    await inside.ask('open udp4')
+    await inside.ask('send 127.0.0.1 5000 10 1')
+    await outside.ask('receive x 0 0 1')
+    await outside.ask('send 127.0.0.1 5001 10 1')
+    await inside.ask('close')
+    await watch.first('datagram_flow', { pid: inside.pid, report: 'last' })
+    const others = watch.seen('datagram_flow').filter(({ pid }) => pid !== inside.pid)
+    expect(others).toEqual([])
+    expect(watch.seen('listen')).toEqual([])
+    await inside.ended()
+    await outside.ended()
+  })
+})
+
+describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
+  let cgroup: ScopeCgroup
+  let actor: { path: string, remove(): void }
+  beforeAll(() => {
+    cgroup = new ScopeCgroup()
+    actor = compileActor()
+  })
+  afterAll(async () => {
+    actor.remove()
+    await cgroup.remove()
+  })
+
+  it('when it is full forgets flows and counts them; every first packet is told', async () => {
+    const watch = new Watch(cgroup, impatientTable, { flows_max: 256 })
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open udp4')
+    await client.ask('around 127.0.0.1 2000 20 2000')
+    await watch.atLeast(2000, 'datagram_flow', { pid: client.pid, report: 'first' })
+    await client.ask('close')
+    await client.ended()
+    await watch.settle(cgroup)
+    watch.close()
+    const told = watch.seen('datagram_flow', { pid: client.pid, report: 'last' }).length
+    const { flows_evicted: evicted } = watch.faults
+    // Each flow was evicted, or ended with the socket, or was there still when the watch ended.
+    expect(evicted).toBeGreaterThan(1000)
+    expect(told + evicted).toBeLessThanOrEqual(2000)
+    expect(told).toBeGreaterThan(0)
+  })
+
+  it('that a cgroup fills beyond its quota costs that cgroup, and the loss is told', async () => {
+    const watch = new Watch(cgroup, impatientTable, { cgroup_quota_per_s: 100 })
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open udp4')
+    await client.ask('around 127.0.0.1 2000 20 3000')
+    const flood = await watch.first('cgroup_flood', { cgroup_id: cgroup.id.toString() })
+    expect(flood['lost_datagram_flow']).toBeGreaterThan(0)
+    await client.ended()
+    watch.close()
+    const firsts = watch.seen('datagram_flow', { pid: client.pid, report: 'first' }).length
+    expect(firsts).toBeLessThan(3000)
+    expect(firsts).toBeGreaterThan(0)
+  })
 })

@@ -14,12 +14,14 @@ import { decodeBatch } from '../../proto/batch.ts'
 import { BatchCursor } from '../../proto/batch-cursor.ts'
 import { eventJson } from '../../proto/event-json.ts'
 import type { EventJson } from '../../proto/event-json.ts'
-import { recordHeader } from '../../proto/gen/events.ts'
+import { kindInfos, recordHeader } from '../../proto/gen/events.ts'
+import { completeDnsRecord } from '../../agent/enrich/dns-record.ts'
 import type { ScopeCgroup } from './scope-cgroup.ts'
 
 // Most that a test waits for: only a failing one does. Emulated kernels are ten times slower.
 const waitMsMax = 25_000
 const ringBytes = 2 ** 20
+const dnsAnswer = kindInfos.find(({ kind }) => kind === 'dns_answer')?.number
 
 /** Why these tests cannot run here; '' when they can. */
 export function whyNot(): string {
@@ -32,6 +34,9 @@ export class Watch {
   readonly states: OpenProbes['states']
   /** Everything seen so far, in order. */
   readonly events: EventJson[] = []
+  /** What the probes could not do; known after close(). */
+  faults: Record<string, number> = {}
+  #closed = false
   readonly #source: Source
   readonly #builder = new BatchBuilder({
     eventsMax: 65_536,
@@ -102,13 +107,18 @@ export class Watch {
     await this.first('process_exit', { pid: marker.pid })
   }
 
+  /** Stops, after everything that the kernel still holds came. May be called twice. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
     this.#source.stop()
+    this.faults = this.object.faults()
     this.object.close()
   }
 
   #consume(records: RecordBuffer, bytes: number): void {
     for (let at = 0; at < bytes; at += records.u16[(at + recordHeader.size) >> 1]) {
+      if (records.u16[(at + recordHeader.kind) >> 1] === dnsAnswer) completeDnsRecord(records, at)
       this.#builder.appendRecord(records, at)
     }
     const batch = decodeBatch(this.#builder.encode({
