@@ -107,6 +107,11 @@ struct pt_regs {
 	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
 };
 
+/* arm64 has the same name for another struct. */
+struct pt_regs___arm64 {
+	int syscallno;
+};
+
 struct user_pt_regs {
 	u64 regs[31];
 	u64 sp;

@@ -22,6 +22,9 @@ struct socket_entry {
 	/* Found at start; 2: told. */
 	u8 at_start;
 	u8 _pad[3];
+	/* Another process that used it last, where that is how a passed descriptor shows. */
+	u32 user_pid;
+	u32 _pad2;
 };
 
 /*
