@@ -4,20 +4,20 @@ import { amount } from '../detect/words.ts'
 import { policyChanges } from '../policy/learn/changes.ts'
 import type { PolicyChange } from '../policy/learn/changes.ts'
 import { spanOf } from '../policy/learn/told.ts'
+import type { Policy } from '../policy/policy.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { timeOption } from './events.ts'
 import { comparePolicies } from './learn/compare.ts'
 import type { Comparison, VerdictChange } from './learn/compare.ts'
+import { openSource } from './learn/source.ts'
 import { printLines, say, screenWidth, tone } from './output.ts'
 import { readPolicy } from './policy-file.ts'
-import { logFrames } from './policy-learn.ts'
-import { isThere } from './read/offline.ts'
+import type { Values } from './settings.ts'
 import { incidentTable } from './text/incident-line.ts'
 import { printable } from './text/printable.ts'
 import { alignRows } from './text/table.ts'
 import { formatCount, TIME_FORMS } from './text/time.ts'
 
-const DATA_DEFAULT = './data'
 const SIGNS = { added: '+', removed: '-', changed: '~' }
 const PARTS = { zone: 'Zones', flow: 'Flows', detector: 'Detectors', resolvers: 'Resolvers' }
 const NAMES_TOLD = 3
@@ -31,12 +31,14 @@ export const diff: CommandSpec = {
   secondHelp: 'policy file',
   summary: 'compares two policies: what they say, and what they would do to what the log holds',
   examples: [
-    'vedette policy diff old.yaml new.yaml             their texts, and ./data where there is one',
-    'vedette policy diff old.yaml new.yaml --from 1d   connections and incidents of the last day',
+    'vedette policy diff old.yaml new.yaml                the texts alone',
+    'vedette policy diff old.yaml new.yaml --data ./data  and what the log would have raised',
+    'vedette policy diff a.yaml b.yaml --server 127.0.0.1:7411 --from 1d',
   ],
-  settings: ['data', 'from', 'to'],
+  settings: ['from', 'to', 'server', 'data', 'tls_ca', 'tls_cert', 'tls_key'],
   changes: {
-    data: { help: 'data folder with the event log', shown: `${DATA_DEFAULT} where it is there` },
+    data: { help: 'data folder with an event log to judge' },
+    server: { help: 'correlator with an event log to judge', default: undefined },
     from: { help: `the log from then on: ${TIME_FORMS}` },
     to: { help: 'the log until then' },
   },
@@ -47,18 +49,25 @@ export const diff: CommandSpec = {
       toMs: timeOption('to', values.to) ?? Infinity,
     }
     const changes = policyChanges(before, after)
-    const data = values.data ?? (isThere(DATA_DEFAULT) ? DATA_DEFAULT : null)
-    const compared = data === null ? null
-      : comparePolicies(logFrames(data), before, after, range)
+    const compared = await compare(before, after, range, values)
     await printLines(values.output === 'json' ? jsonLines(changes, compared)
       : textLines(changes, compared, screenWidth()))
-    if (compared === null) say('vedette: there is no event log here: only the texts were compared')
-    else if (compared.extent.events === 0) say('vedette: the event log holds nothing of this range')
+    if (compared === null) {
+      say('vedette: only the texts were compared; name an event log with --data or --server')
+    } else if (compared.extent.events === 0) say('vedette: the log holds nothing of this range')
     if (compared !== null && compared.unlisted > 0) {
       say(`vedette: not complete: ${compared.unlisted} connections of kinds beyond the bound`)
     }
     return isSame(changes, compared) ? 0 : 1
   },
+}
+
+async function compare(
+  before: Policy, after: Policy, range: { fromMs: number, toMs: number }, values: Values,
+): Promise<Comparison | null> {
+  if (values.data === undefined && values.server === undefined) return null
+  const { frames } = await openSource(values, range)
+  return comparePolicies(frames, before, after, range)
 }
 
 function isSame(changes: readonly PolicyChange[], compared: Comparison | null): boolean {

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startSample } from '../correlator/sample/sample-correlator.ts'
 import { openLog } from '../log/writer.ts'
 import { SAMPLE_OPTIONS } from '../log/sample-log.ts'
 import { parsePolicy } from '../policy/parse.ts'
@@ -33,6 +34,19 @@ it('prints a policy that can be used as it is, and the counts beside it', async 
     { proposed: 'flow', from: 'inference', to: 'training', ports: ['22/tcp'], connections: 1 },
     { zones: 0, flows: 1, not_proposed: 0, violations: 0, not_complete: [] },
   ])
+})
+
+it('learns the same from a correlator as from its folder', async () => {
+  const words = ['policy', 'learn', '--from', '2030-01-01T00:20:00Z', '--to', '2030-01-01T00:50:00Z']
+  const offline = await run([...words, '--data', data])
+  const correlator = await startSample({ data })
+  try {
+    const online = await run([...words, '--server', `127.0.0.1:${correlator.grpc_port}`])
+    expect(online).toEqual(offline)
+    expect(online.stdout).toContain('00:20:00 to 00:50:00 UTC')
+  } finally {
+    await correlator.stop()
+  }
 })
 
 it('says where there is nothing to learn from', async () => {

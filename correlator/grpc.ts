@@ -44,7 +44,9 @@ export interface EventsRequest {
   limit: number
 }
 export interface IncidentsRequest { incident_id: string, state: string, follow: boolean }
+export interface BatchesRequest { from_ms: number, to_ms: number, kinds_before: string[] }
 export interface JsonLines { lines: string[] }
+export interface StoredBatch { position: number, payload: Uint8Array, missed: string }
 
 /** vedette.Ingest */
 export const ingestService = {
@@ -57,6 +59,8 @@ export const queryService = {
   Events: method<EventsRequest, JsonLines>('Query/Events', 'EventsRequest', 'JsonLines', 'answer'),
   Incidents: method<IncidentsRequest, JsonLines>(
     'Query/Incidents', 'IncidentsRequest', 'JsonLines', 'answer'),
+  Batches: method<BatchesRequest, StoredBatch>(
+    'Query/Batches', 'BatchesRequest', 'StoredBatch', 'answer'),
   Status: method<object, JsonLines>('Query/Status', 'StatusRequest', 'JsonLines', 'none'),
 } satisfies ServiceDefinition
 

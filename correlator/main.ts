@@ -124,7 +124,8 @@ async function start(
   const server = newServer(settings)
   server.addService(ingestService, { Uplink: ingest.uplink })
   server.addService(queryService, {
-    Events: query.events, Incidents: query.incidents, Status: query.status,
+    Events: query.events, Incidents: query.incidents, Batches: query.batches,
+    Status: query.status,
   })
   opened.push(() => { ingest.stop(); query.stop(); return shutDown(server) })
   const grpc_port = await listenGrpc(server, settings)

@@ -3,7 +3,9 @@ import { readFileSync } from 'node:fs'
 import { credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js'
 import type { ChannelCredentials, Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { queryService } from '../../correlator/grpc.ts'
-import type { EventsRequest, IncidentsRequest, JsonLines } from '../../correlator/grpc.ts'
+import type {
+  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch,
+} from '../../correlator/grpc.ts'
 import { CliError } from '../errors.ts'
 import type { Values } from '../settings.ts'
 
@@ -13,6 +15,7 @@ export type ServerSettings = Pick<Values, 'server' | 'tls_ca' | 'tls_cert' | 'tl
 interface QueryClient extends Client {
   Events(request: EventsRequest): ClientReadableStream<JsonLines>
   Incidents(request: IncidentsRequest): ClientReadableStream<JsonLines>
+  Batches(request: BatchesRequest): ClientReadableStream<StoredBatch>
 }
 
 const Query = makeGenericClientConstructor(queryService, 'Query')
@@ -52,6 +55,11 @@ export class QueryServer {
     }))
   }
 
+  /** Batches of the log as they are stored. Throws CliError CLI_UNREACHABLE or CLI_REFUSED. */
+  batches(request: BatchesRequest): AsyncGenerator<StoredBatch, void, undefined> {
+    return this.#messages(this.#client.Batches(request))
+  }
+
   close(): void {
     this.#client.close()
   }
@@ -59,11 +67,17 @@ export class QueryServer {
   async* #pages(
     stream: ClientReadableStream<JsonLines>,
   ): AsyncGenerator<string[], void, undefined> {
+    for await (const { lines } of this.#messages(stream)) yield lines
+  }
+
+  async* #messages<Message>(
+    stream: ClientReadableStream<Message>,
+  ): AsyncGenerator<Message, void, undefined> {
     const cancel = (): void => stream.cancel()
     if (this.#signal?.aborted) cancel()
     this.#signal?.addEventListener('abort', cancel, { once: true })
     try {
-      for await (const page of stream) yield (page as JsonLines).lines
+      for await (const message of stream) yield message as Message
     } catch (error) {
       if (this.#signal?.aborted) return
       throw this.#errorOf(error as ServiceError)

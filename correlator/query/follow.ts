@@ -30,8 +30,15 @@ export class Signal {
 export async function writeLines(
   call: ServerWritableStream<unknown, JsonLines>, lines: string[],
 ): Promise<boolean> {
+  return lines.length > 0 ? writeMessage(call, { lines }) : !call.cancelled && !call.destroyed
+}
+
+/** The same for any message. */
+export async function writeMessage<Message>(
+  call: ServerWritableStream<unknown, Message>, message: Message,
+): Promise<boolean> {
   if (call.cancelled || call.destroyed) return false
-  if (lines.length > 0 && !call.write({ lines })) {
+  if (!call.write(message)) {
     await new Promise<void>((resolve) => {
       const go = (): void => {
         for (const event of ['drain', 'cancelled', 'close']) call.off(event, go)

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { decodeBatch, decodeEnvelope } from '../../proto/batch.ts'
 import { QueryClient } from '../sample/query-client.ts'
 import { SampleAgent } from '../sample/sample-agent.ts'
 import { connection, heartbeats, sampleBatch, SAMPLE_NODE } from '../sample/sample-batches.ts'
@@ -174,5 +175,32 @@ describe('status', () => {
     expect(correlator['policy_sha256']).toMatch(/^[0-9a-f]{64}$/)
     expect(nodes.map(({ node_id, acked_seq, events, connected }) => [node_id, acked_seq, events, connected]))
       .toEqual([['node-1', 20, 20, true], ['node-2', 10, 10, true]])
+  }))
+})
+
+describe('batches', () => {
+  const firstSeqs = (batches: { payload: Uint8Array }[]) =>
+    batches.map(({ payload }) => decodeEnvelope(payload)).map((one) => `${one.node_id} ${one.first_seq}`)
+
+  it('come as they stand in the log', () => withEvents(async (query) => {
+    const batches = await query.batches()
+    expect(firstSeqs(batches).slice(1)).toEqual(['node-1 1', 'node-1 11', 'node-2 1'])
+    expect(batches.map(({ position }) => position)).toEqual([1, 2, 3, 4])
+    expect(batches.every(({ missed }) => missed === '')).toBe(true)
+    expect(decodeBatch(batches[3].payload).columns.connection_open!.rows).toBe(10)
+  }))
+
+  it('of a range come with those from before it that hold what is asked for', () => withEvents(async (query) => {
+    const from_ms = BOOTED + 11
+    const to_ms = BOOTED + 20
+    const found = async (request: object) => firstSeqs(await query.batches(request))
+    expect(await found({ from_ms, to_ms })).toEqual(['node-1 11'])
+    expect(await found({ from_ms, to_ms, kinds_before: ['heartbeat'] })).toEqual(['node-1 1', 'node-1 11'])
+    expect(await found({ to_ms: 1 })).toEqual([])
+  }))
+
+  it('of an unknown kind, or of a range that is none, are refused in words', () => withEvents(async (query) => {
+    await expect(query.batches({ kinds_before: ['conection'] })).rejects.toThrow('no such kind: conection')
+    await expect(query.batches({ from_ms: 2, to_ms: 1 })).rejects.toThrow('ends before it begins')
   }))
 })

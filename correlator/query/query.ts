@@ -2,7 +2,10 @@
 import { status } from '@grpc/grpc-js'
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
 import { messageOf } from '../errors.ts'
-import type { EventsRequest, IncidentsRequest, JsonLines } from '../grpc.ts'
+import type {
+  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch,
+} from '../grpc.ts'
+import { answerBatches, batchesRequestProblem } from './batches.ts'
 import { answerEvents, eventsRequestProblem } from './events.ts'
 import type { EventsOptions } from './events.ts'
 import type { IncidentFeed } from './incidents.ts'
@@ -19,12 +22,13 @@ export interface QueryOptions {
 const ANSWERS_MAX = 64
 const LINES_PER_MESSAGE = 256
 
-type Stream<Request> = ServerWritableStream<Request, JsonLines>
+type Stream<Request, Message = JsonLines> = ServerWritableStream<Request, Message>
+type AnyCall = Pick<ServerWritableStream<unknown, unknown>, 'on' | 'emit' | 'end'>
 
 /** The Query service of one correlator. */
 export class Query {
   readonly #options: QueryOptions
-  readonly #calls = new Set<ServerWritableStream<unknown, JsonLines>>()
+  readonly #calls = new Set<AnyCall>()
 
   constructor(options: QueryOptions) {
     this.#options = options
@@ -53,6 +57,12 @@ export class Query {
     this.#answer(call, () => this.#options.feed.answer(call, found.id))
   }
 
+  batches = (call: Stream<BatchesRequest, StoredBatch>): void => {
+    const problem = batchesRequestProblem(call.request)
+    if (problem !== null) return fail(call, status.INVALID_ARGUMENT, problem)
+    this.#answer(call, () => answerBatches(call, this.#options.events.log))
+  }
+
   status = (_call: ServerUnaryCall<object, JsonLines>, reply: sendUnaryData<JsonLines>): void => {
     const lines = statusLines(this.#options.status)
     // A message holds 4 MiB by default: some ten thousand boots.
@@ -64,7 +74,7 @@ export class Query {
     for (const call of this.#calls) fail(call, status.UNAVAILABLE, 'the correlator stops')
   }
 
-  #answer(call: ServerWritableStream<unknown, JsonLines>, work: () => Promise<void>): void {
+  #answer(call: AnyCall, work: () => Promise<void>): void {
     if (this.#calls.size >= ANSWERS_MAX) {
       return fail(call, status.RESOURCE_EXHAUSTED,
         `${ANSWERS_MAX} queries are open already; end one or try again later`)
@@ -79,6 +89,6 @@ export class Query {
   }
 }
 
-function fail(call: ServerWritableStream<unknown, JsonLines>, code: status, details: string): void {
+function fail(call: AnyCall, code: status, details: string): void {
   call.emit('error', { code, details })
 }

@@ -2,13 +2,16 @@
 import { credentials, makeClientConstructor } from '@grpc/grpc-js'
 import type { Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { queryService } from '../grpc.ts'
-import type { EventsRequest, IncidentsRequest, JsonLines } from '../grpc.ts'
+import type {
+  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch,
+} from '../grpc.ts'
 
 type Line = Record<string, unknown>
 type Stream = ClientReadableStream<JsonLines>
 interface Calls {
   Events(request: Partial<EventsRequest>): Stream
   Incidents(request: Partial<IncidentsRequest>): Stream
+  Batches(request: Partial<BatchesRequest>): ClientReadableStream<StoredBatch>
   Status(request: object, done: (error: ServiceError | null, answer?: JsonLines) => void): void
 }
 
@@ -30,6 +33,13 @@ export class QueryClient {
 
   incidents(request: Partial<IncidentsRequest> = {}): Answer {
     return new Answer(this.#calls.Incidents(request))
+  }
+
+  /** All batches of the answer. */
+  async batches(request: Partial<BatchesRequest> = {}): Promise<StoredBatch[]> {
+    const batches: StoredBatch[] = []
+    for await (const batch of this.#calls.Batches(request)) batches.push(batch as StoredBatch)
+    return batches
   }
 
   status(): Promise<Line[]> {

@@ -185,6 +185,11 @@ export const descriptor: INamespace = {
        "responseType": "JsonLines",
        "responseStream": true
       },
+      "Batches": {
+       "requestType": "BatchesRequest",
+       "responseType": "StoredBatch",
+       "responseStream": true
+      },
       "Status": {
        "requestType": "StatusRequest",
        "responseType": "JsonLines"
@@ -233,6 +238,39 @@ export const descriptor: INamespace = {
       },
       "follow": {
        "type": "bool",
+       "id": 3
+      }
+     }
+    },
+    "BatchesRequest": {
+     "fields": {
+      "from_ms": {
+       "type": "uint64",
+       "id": 1
+      },
+      "to_ms": {
+       "type": "uint64",
+       "id": 2
+      },
+      "kinds_before": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 3
+      }
+     }
+    },
+    "StoredBatch": {
+     "fields": {
+      "position": {
+       "type": "uint64",
+       "id": 1
+      },
+      "payload": {
+       "type": "bytes",
+       "id": 2
+      },
+      "missed": {
+       "type": "string",
        "id": 3
       }
      }
