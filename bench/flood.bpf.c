@@ -75,7 +75,7 @@ static long connection_write(u64 index, struct flood_state *state)
 	struct connection_close *close;
 	struct connection_open *open;
 
-	open = record_reserve(KIND_CONNECTION_OPEN, sizeof(*open), bpf_ktime_get_boot_ns());
+	open = record_reserve(KIND_CONNECTION_OPEN, sizeof(*open), bpf_ktime_get_boot_ns(), 0);
 	if (open) {
 		who_fill(&open->header, process);
 		address_fill(open->local_addr, LOCAL_HOST);
@@ -89,7 +89,7 @@ static long connection_write(u64 index, struct flood_state *state)
 		open->process_source = PROCESS_SOURCE_CALLER;
 		record_submit(open);
 	}
-	close = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*close), bpf_ktime_get_boot_ns());
+	close = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*close), bpf_ktime_get_boot_ns(), 0);
 	if (close) {
 		who_fill(&close->header, process);
 		address_fill(close->local_addr, LOCAL_HOST);
