@@ -113,7 +113,7 @@ export class Crossings {
       this.#edges.set(key, edge)
     }
     const { totals = {} } = finding
-    edge.connections += totals['connections'] ?? 1
+    edge.connections += countOf(totals, edge.established)
     edge.bytes_sent += totals['bytes_sent'] ?? 0
     edge.bytes_received += totals['bytes_received'] ?? 0
     edge.first_ms = Math.min(edge.first_ms, wallMs)
@@ -126,7 +126,6 @@ export class Crossings {
     const at = token.indexOf('\n')
     const edge = this.#edges.get(token.slice(at + 1))
     if (edge === undefined) return
-    edge.connections += totals['connections'] ?? 0
     edge.bytes_sent += totals['bytes_sent'] ?? 0
     edge.bytes_received += totals['bytes_received'] ?? 0
     // It stood from then until now.
@@ -153,6 +152,12 @@ export class Crossings {
       established: hop.established, connections: 0, bytes_sent: 0, bytes_received: 0, slices: 0,
     }
   }
+}
+
+/** Connections of a finding: one, but for those that were counted instead of told one by one. */
+function countOf(totals: Record<string, number>, established: boolean): number {
+  const { connections_counted: opened, attempts_counted: failed = 0 } = totals
+  return opened === undefined ? 1 : established ? opened : failed
 }
 
 function nameOf({ workload, exe, address }: HopEnd): string {

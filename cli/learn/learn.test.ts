@@ -113,6 +113,31 @@ describe('a range', () => {
   })
 })
 
+describe('what is not told one by one', () => {
+  it('counts as often as it was counted: datagrams, repeats, pings', () => {
+    const process = { pid: 7, start_time: 7n, exe: '/usr/bin/app', comm: 'app' }
+    const { training1, storage: store } = NODES
+    const values = { local_addr: training1.address, remote_addr: store.address,
+      direction: 'outgoing', local_port: 40_000 }
+    const flow = (at_ms: number, more: object): ExampleEvent => ({ kind: 'datagram_flow', at_ms,
+      node_id: training1.node_id, process, values: { ...values, report: 'first', ...more } })
+    const events: ExampleEvent[] = [0, 10, 20, 50].flatMap((minute) => [
+      flow(minute * 60_000, { protocol: 'udp', remote_port: 123, local_port: 40_000 + minute }),
+      flow(minute * 60_000 + 1, { protocol: 'icmp', remote_port: 0, local_port: 0,
+        connection_id: BigInt(minute) }),
+      { kind: 'connection_repeat', at_ms: minute * 60_000 + 2, node_id: training1.node_id, process,
+        values: { ...values, protocol: 'tcp', remote_port: 9009, local_port: 0, opened: 500,
+          bytes_sent: 5000 } },
+    ])
+    const learned = learn([...benignHour(), ...events])
+    const from = learned.flows.filter(({ executables }) => executables[0] === '/usr/bin/app')
+    expect(from.map(({ to, ports }) => `${to} ${ports.join(' ')}`))
+      .toEqual(['storage any/icmp 9009/tcp 123/udp'])
+    expect(from[0].connections).toBeGreaterThanOrEqual(2000)
+    expect(learned.violations).toBe(0)
+  })
+})
+
 describe('with a policy to begin with', () => {
   it('only what it misses is added', () => {
     const whole = learn(benignHour()).text

@@ -51,6 +51,7 @@ describe('a flow', () => {
     expect(propose(scrape.map((one) => ({ ...one, exe: '' }))).flows).toHaveLength(3)
     expect(propose([...scrape, { ...scrape[0], to: 'external' }]).flows).not.toContain(
       'a any 9100/tcp /usr/bin/prometheus')
+    expect(propose(scrape.map((one) => ({ ...one, port: 22 }))).flows).toHaveLength(3)
     // Most zones of a large policy were not asked.
     const zones = Array.from({ length: 20 }, (_, i) => `z${i}`).concat('b', 'c', 'd')
     expect(propose(scrape, { zones }).flows).toHaveLength(3)

@@ -43,6 +43,8 @@ export interface FlowOptions {
 const EXECUTABLES_MAX = 6
 /** Zones that a source asks for the same service, to be one that asks everybody. */
 const FAN_OUT_MIN = 3
+/** Ways to command another machine: each zone that is reached by one is said. */
+const COMMAND_PORTS: readonly number[] = [22, 23, 3389, 5900, 5985, 5986]
 /** From here on ports are chosen by the kernel. */
 const DYNAMIC_PORT = 32_768
 const DYNAMIC_PORTS_MAX = 4
@@ -129,7 +131,7 @@ function fanOut(
       .filter((service) => {
         const reached = service.filter(({ to }) => zones.includes(to)).length
         const inside = service.every(({ to }) => to !== EXTERNAL_ZONE)
-        return inside && reached >= FAN_OUT_MIN && 2 * reached >= zones.length - 1
+        return inside && !COMMAND_PORTS.includes(service[0].port) && reached >= FAN_OUT_MIN && 2 * reached >= zones.length - 1
       })
     const all = services.flat()
     if (all.length === 0) continue
