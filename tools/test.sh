@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # What `npm test` runs, after the set-up: types, all vitest tests, the addon under AddressSanitizer,
-# the probe tests on real Debian kernels in QEMU. The last line is `N passed, N failed, N skipped`;
-# exit 0 only without failures.
+# the scenarios of the cluster rig, the probe tests on real Debian kernels in QEMU. The last line
+# is `N passed, N failed, N skipped`; exit 0 only without failures.
 #   npm test -- log/        only these vitest tests (arguments go to vitest)
 #   VEDETTE_TEST_KERNELS    6.1 (default), 6.12, all or none: kernels of the rig
+#   VEDETTE_TEST_RIG        ci (default), all (ten minutes more) or none: scenarios of test/rig
 #   VEDETTE_TEST_IMAGE      1 builds the container image (two minutes); so does CI with time left
 #   VEDETTE_TEST_DEADLINE   seconds since 1970; a kernel beyond the first that would not end
 #                           before it is skipped, and said to be
@@ -42,6 +43,23 @@ choose_image() {
     [ "$(seconds_left)" -ge "$IMAGE_ALLOWANCE_S" ]; then
     export VEDETTE_TEST_IMAGE=1
   fi
+}
+
+run_rig() {
+  local only=--ci
+  case "${VEDETTE_TEST_RIG-ci}" in
+    none) warn 'the cluster rig (VEDETTE_TEST_RIG=none)'; stage 'cluster rig' skipped; return ;;
+    all) only= ;;
+  esac
+  if [ "$EUID" -ne 0 ]; then
+    warn 'the cluster rig (needs root)'
+    stage 'cluster rig' skipped
+    return
+  fi
+  title 'scenarios on the cluster rig'
+  # The stories are for people: npm run rig.
+  node test/rig/main.ts ${only:+"$only"} --results "$OUT/rig.json" --quiet
+  stage 'cluster rig' $? "$OUT/rig.json"
 }
 
 run_kernels() {
@@ -94,6 +112,7 @@ else
     warn 'the addon under AddressSanitizer (needs root, as its tests do)'
     stage sanitizer skipped
   fi
+  run_rig
   run_kernels
 fi
 title "summary after $SECONDS s"

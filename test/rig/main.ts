@@ -1,13 +1,16 @@
 // `npm run rig`: the scenarios on a cluster of network namespaces, and what came out.
 //
-//   node test/rig/main.ts [NAME…] [--ci] [--list] [--record] [--keep] [--json]
+//   node test/rig/main.ts [NAME…] [--ci] [--list] [--record] [--keep] [--quiet] [--results FILE]
 //
-//   --ci      leaves out the scenarios that take minutes
-//   --record  stores event log and incidents of each in test/rig/golden/ (see golden.test.ts)
-//   --keep    keeps the folder of the rig also when all is well
+//   --ci       leaves out the scenarios that take minutes
+//   --record   stores event log and incidents of each in test/rig/golden/ (see golden.test.ts)
+//   --keep     keeps the logs in build/rig/ also when all is well
+//   --quiet    no stories of incidents
+//   --results  what came out, as JSON in the shape of vitest's
 //
 // Exit 0: all as wanted; 1: not; 2: wrong usage. Without root it is skipped, and says so.
 
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { incidentStory } from '../../cli/text/story.ts'
@@ -15,6 +18,7 @@ import { whyNoRig } from './cluster/machine.ts'
 import { record } from './golden.ts'
 import { perform } from './perform.ts'
 import type { Verdict } from './perform.ts'
+import { table, vitestResults } from './results.ts'
 import { LONG, scenarios } from './scenarios/all.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -28,7 +32,8 @@ const { values, positionals } = parseArgs({
     list: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
+    quiet: { type: 'boolean', default: false },
+    results: { type: 'string' },
   },
 })
 process.exitCode = await main()
@@ -49,12 +54,13 @@ async function main(): Promise<number> {
   const reason = whyNoRig()
   if (reason !== '') {
     say(`!! SKIPPED: the cluster rig: ${reason}`)
+    writeResults(new Map(chosen.map(({ name }) => [name, null])))
     return 0
   }
   const verdicts: Verdict[] = []
   for (const scenario of chosen) verdicts.push(await show(scenario))
-  if (values.json) process.stdout.write(`${JSON.stringify(verdicts)}\n`)
-  else process.stdout.write(`${table(verdicts).join('\n')}\n`)
+  process.stdout.write(`${table(verdicts).join('\n')}\n`)
+  writeResults(new Map(verdicts.map((verdict) => [verdict.name, verdict])))
   return verdicts.every(({ problems }) => problems.length === 0) ? 0 : 1
 }
 
@@ -67,26 +73,16 @@ async function show(scenario: Scenario): Promise<Verdict> {
     progress: (what) => say(`   ${clock()}  ${what}`),
     record: values.record ? (data) => say(`   ${record(scenario.name, data, GOLDEN)}`) : undefined,
   })
-  if (!values.json) {
-    for (const incident of verdict.incidents) {
-      process.stdout.write(`\n${incidentStory(incident, COLUMNS).join('\n')}\n`)
-    }
+  for (const incident of values.quiet ? [] : verdict.incidents) {
+    process.stdout.write(`\n${incidentStory(incident, COLUMNS).join('\n')}\n`)
   }
   for (const problem of verdict.problems) say(`   PROBLEM: ${problem}`)
   if (verdict.kept !== null) say(`   kept: ${verdict.kept}`)
   return verdict
 }
 
-function table(verdicts: readonly Verdict[]): string[] {
-  const rows = verdicts.map(({ name, problems, took_s: took, raised_after_s: after, ...more }) => [
-    problems.length === 0 ? 'ok' : 'FAILED', name, `${took.toFixed(0)} s`,
-    String(more.events), String(more.incidents.length),
-    after === null ? '' : `${after.toFixed(1)} s`,
-  ])
-  const head = ['', 'scenario', 'took', 'events', 'incidents', 'story told after']
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)))
-  return ['', ...[head, ...rows].map((row) =>
-    row.map((cell, i) => cell.padEnd(widths[i]!)).join('  ').trimEnd())]
+function writeResults(verdicts: ReadonlyMap<string, Verdict | null>): void {
+  if (values.results !== undefined) writeFileSync(values.results, vitestResults(verdicts))
 }
 
 function say(text: string): void {

@@ -1,15 +1,20 @@
 // Performs one scenario on a cluster of its own, and gives the verdict.
 
+import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Incident } from '../../detect/incident.ts'
 import { LogReader } from '../../log/cursor.ts'
-import { decodeEnvelope } from '../../proto/batch.ts'
+import { decodeBatch } from '../../proto/batch.ts'
+import { BatchCursor } from '../../proto/batch-cursor.ts'
+import type { Event } from '../../proto/batch-cursor.ts'
+
 import { Cluster } from './cluster/cluster.ts'
 import { judge, judgeStory } from './judge.ts'
 import type { Scenario } from './scenario.ts'
 
 const LEARNING_POLICY = 'version: 1\nzones: []\nflows: []\n'
+const KEPT = join(import.meta.dirname, '../../build/rig')
 /** How long the story is waited for; beyond `within_s` it is late, and that is a problem. */
 const WAIT_MS_MAX = 15_000
 /** What is late, and what should not come, comes within this. */
@@ -25,7 +30,9 @@ export interface Verdict {
   raised_after_s: number | null
   incidents: Incident[]
   events: number
-  /** Folder of the rig, when it was kept. */
+  /** Connections and flows that were opened, as seen by who opened them. */
+  connections: number
+  /** Folder with the logs and the policy, when it was kept. */
   kept: string | null
 }
 
@@ -43,7 +50,7 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
   const began = performance.now()
   const verdict: Verdict = {
     name: scenario.name, title: scenario.title, problems: [], took_s: 0, raised_after_s: null,
-    incidents: [], events: 0, kept: null,
+    incidents: [], events: 0, connections: 0, kept: null,
   }
   const policy = join(import.meta.dirname, 'policy.yaml')
   const cluster = await Cluster.open({ policy, progress, clockShiftS: scenario.clockShiftS })
@@ -57,9 +64,13 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
   } catch (error) {
     verdict.problems.push((error as Error).stack ?? String(error))
   }
-  const keep = options.keep === true || verdict.problems.length > 0
-  await cluster.close(keep)
-  verdict.kept = keep ? cluster.machine.dir : null
+  if (options.keep === true || verdict.problems.length > 0) {
+    verdict.kept = join(KEPT, scenario.name)
+    rmSync(verdict.kept, { recursive: true, force: true })
+    cpSync(cluster.halves.data, verdict.kept, { recursive: true })
+    cpSync(cluster.halves.policyFile, join(verdict.kept, 'policy.yaml'))
+  }
+  await cluster.close()
   verdict.took_s = (performance.now() - began) / 1000
   return verdict
 }
@@ -112,12 +123,25 @@ async function lookBack(scenario: Scenario, cluster: Cluster, verdict: Verdict):
   const { halves } = cluster
   verdict.incidents = halves.incidents()
   verdict.problems.push(...judge(verdict.incidents, scenario.expect))
+  const cursor = new BatchCursor()
   for (const { payload } of new LogReader(join(halves.data, 'log')).read()) {
-    verdict.events += decodeEnvelope(payload).count
+    const batch = decodeBatch(payload)
+    verdict.events += batch.envelope.count
+    cursor.forEach(batch, (event) => { verdict.connections += opensConnection(event) })
   }
   for (const command of ['replay', 'verify']) {
     const done = halves.vedette(command, '--data', halves.data)
     if ((await done.ended).code === 0) continue
     verdict.problems.push(`vedette ${command}: ${done.stdout.trim()} ${done.stderr.trim()}`)
+  }
+}
+
+/** How many connections or flows an event says were opened. */
+function opensConnection(event: Event): number {
+  switch (event.kind) {
+    case 'connection_open': return event.direction === 'outgoing' && !event.at_start ? 1 : 0
+    case 'connection_repeat': return event.direction === 'outgoing' ? event.opened : 0
+    case 'datagram_flow': return event.direction === 'outgoing' && event.report === 'first' ? 1 : 0
+    default: return 0
   }
 }

@@ -57,7 +57,7 @@ export class Cluster {
       const trainers = await startServices(nodes, etc)
       return new Cluster(machine, nodes, halves, trainers)
     } catch (error) {
-      await closeMachine(machine, true)
+      await closeMachine(machine)
       throw error
     }
   }
@@ -75,9 +75,9 @@ export class Cluster {
     await Promise.all(this.#trainers.map((trainer) => trainer.stop()))
   }
 
-  /** Ends all that runs. The folder with the logs stays when `keep` says so. */
-  close(keep: boolean): Promise<void> {
-    return closeMachine(this.machine, keep)
+  /** Ends all that runs, and removes all that was made. */
+  close(): Promise<void> {
+    return closeMachine(this.machine)
   }
 }
 

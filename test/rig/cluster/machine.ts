@@ -53,10 +53,10 @@ export async function openMachine(): Promise<Machine> {
   return { name, cgroup, dir: mkdtempSync(join(tmpdir(), `${name}-`)) }
 }
 
-/** Ends all that still runs in it; the folder stays when `keep` says so. */
-export async function closeMachine({ dir, cgroup }: Machine, keep: boolean): Promise<void> {
+/** Ends all that still runs in it, and removes it. */
+export async function closeMachine({ dir, cgroup }: Machine): Promise<void> {
   await removeCgroup(cgroup)
-  if (!keep) rmSync(dir, { recursive: true, force: true })
+  rmSync(dir, { recursive: true, force: true })
 }
 
 /** Made by a process that is gone: its pid is free, or another process has it. */

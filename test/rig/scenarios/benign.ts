@@ -20,10 +20,10 @@ export const benignShort: Scenario = {
   expect: { incidents: 0 },
 }
 
-/** As long as nothing is learned: the policy that a person wrote. */
+/** With the policy that a person wrote; short, so that its log can be kept. */
 export const benignByHand: Scenario = {
   name: 'benign-by-hand',
-  title: 'ten minutes of work in half a minute, with a policy written by hand: nothing is raised',
-  work: { hours: 1 / 6, span_s: 600 / FACTOR, seed: 3 },
+  title: 'six minutes of work in 18 s, with a policy written by hand: nothing is raised',
+  work: { hours: 1 / 10, span_s: 360 / FACTOR, seed: 3 },
   expect: { incidents: 0 },
 }
