@@ -50,3 +50,34 @@ it('stays bounded when a process tries the whole Internet', () => {
   expect(findings[0].totals).toEqual({ failures: 60_000 })
   expect(findings[0].details).toMatchObject({ hosts_distinct: 1024, hosts_distinct_at_least: true })
 })
+
+function reached(at_ms: number, pod: number, host: number): ExampleEvent {
+  return {
+    kind: 'connection_open', at_ms,
+    process: { pid: pod, start_time: 1n, exe: '/usr/bin/agent', workload: `job:${pod}`, uid: 7 },
+    values: {
+      local_addr: '10.0.0.1', remote_addr: `10.20.${host >> 8}.${host & 255}`, remote_port: 22,
+      direction: 'outgoing', protocol: 'tcp',
+    },
+  }
+}
+const day = 86_400_000
+const lived = Array.from({ length: 120 }, (_, i) => reached(i * 8 * day / 120, 1, i % 3))
+
+it('learns for a class, and judges each of it alone', () => {
+  const spread = Array.from({ length: 100 }, (_, i) => reached(8 * day + i, 2 + (i % 10), i))
+  expect(run([...lived, ...spread]).incidents()).toEqual([])
+  const one = Array.from({ length: 100 }, (_, i) => reached(8 * day + i, 2, i))
+  const [incident] = run([...lived, ...one, reached(8 * day + 70_000, 1, 1)]).incidents()
+  expect([incident.subject, incident.findings.length]).toEqual(['job:2', 1])
+  expect(incident.findings[0]).toMatchObject({
+    totals: { contacts: 100 }, details: { hosts_distinct: 100, usual: 1, baseline: { thin: true } },
+  })
+  expect(incident.findings[0].details['targets']).toHaveLength(10)
+})
+
+it('takes what it told once for usual from then on', () => {
+  const twice = [8 * day, 8 * day + 120_000, 8 * day + 240_000].flatMap((startMs) =>
+    Array.from({ length: 50 }, (_, i) => reached(startMs + i, 2, i)))
+  expect(run([...lived, ...twice]).counters().findings['NET-003']).toBe(1)
+})

@@ -1,38 +1,37 @@
-import { defineDetector } from '../detect/detector.ts'
-import type { Evidence, Story } from '../detect/finding.ts'
+import { OUTGOING } from '../detect/context.ts'
 import type { Context } from '../detect/context.ts'
-import { addressKey } from '../detect/pairing.ts'
-import { amount, endpoint, printable } from '../detect/words.ts'
+import { defineDetector } from '../detect/detector.ts'
+import { addressKey } from '../detect/graph/keys.ts'
 import type { EventViews } from '../proto/gen/events.ts'
+import { classOf, isMature, learnSettings } from './baseline.ts'
+import type { Baseline } from './baseline.ts'
 import { scanExamples } from './connection-scan.examples.ts'
+import { EPHEMERAL_PORT, farInWords, isHere, isMulticast } from './far-end.ts'
+import { dropOlder, finish, newActor, noteFailure, report } from './scan-actor.ts'
+import type { Actor, What } from './scan-actor.ts'
+import { meet, SAMPLES_MAX, usual } from './sweep.ts'
+import type { Group, Peak } from './sweep.ts'
 
-interface Sample {
-  target: string
-  zone: string
-  evidence: Evidence
+type Kind = 'connection_failed' | 'connection_open' | 'connection_repeat' | 'datagram_flow'
+type Event = EventViews[Kind]
+
+/** What a class of workloads does, and who of it is at work. */
+interface State extends Baseline {
+  /** By subject; those of the last windows. */
+  actors: Map<string, Actor>
+  sweptMs: number
+  /** The most hosts that one subject reached on a port (and protocol) within a window. */
+  hostPeaks: Map<number, Peak>
+  /** The most ports of one host; one entry. */
+  portPeaks: Map<number, Peak>
 }
 
-interface Host {
-  lastMs: number
-  failures: number
-  /** Port → time of the latest failure. */
-  ports: Map<number, number>
-  sample: Sample | null
-}
-
-/** Maps are kept in the order of the latest failure, so that the oldest is the first. */
-interface State {
-  hosts: Map<number, Host>
-  /** Since the finding of this window; 0 before. */
-  firedMs: number
-  incident: string | null
-  key: string
-  failuresAfter: number
-}
-
-const SAMPLES_MAX = 10
-/** Counting distinct hosts after the finding ends here: then it says "at least". */
-const HOSTS_COUNTED_MAX = 1024
+const ACTORS_MAX = 256
+const FIRST = 1
+const LAST = 3
+const ICMP = new Set([1, 58])
+/** So many packets without an answer are an attempt; a stream of them is meant to have none. */
+const PROBE_PACKETS_MAX = 3
 /** No packet left the node: no such family, no address, no route. */
 const localErrors = new Set([97, 99, 101])
 
@@ -40,142 +39,188 @@ const [scans, quiet] = scanExamples
 
 export default defineDetector({
   id: 'NET-003',
-  title: 'Failed connections to many hosts or ports',
+  title: 'Scan of many hosts or ports',
   severity: 'medium',
   maturity: 'stable',
   attack: ['T1046', 'T1018'],
   atlas: ['AML.T0075'],
   blindSpots: [
     'A scan slower than the thresholds in each window.',
-    'A scan that only meets open ports: its connections succeed.',
-    'A scan without connections, such as raw packets or UDP.',
+    'A scan that only meets open ports, by a workload that is younger than the learning time.',
+    'A scan of ports from 32768 on that are all open: training talks to such ports of everyone.',
+    'A scan from a raw or packet socket, whose answers the kernel does not take for its own.',
     'A scan spread over workloads: each is counted alone.',
+    'Of a class of workloads with more than 256 at work at once, those that were idle for longest '
+      + 'are counted from the beginning again.',
   ],
   runbook: 'Find out what the process is and who started it (ancestry). A scanner of the site: '
     + 'mute this detector with a reason and an end, or raise its thresholds. A program that has '
     + 'lost its servers: repair it. Anything else: isolate the workload, keep image and memory, '
     + 'and look for connections of the same workload that did succeed.',
-  needs: ['connection_failed'],
-  settings: { hosts: 20, ports: 30, window_ms: 60_000 },
+  needs: ['connection_failed', 'connection_open', 'connection_repeat', 'datagram_flow'],
+  settings: {
+    hosts: 20, ports: 30, window_ms: 60_000, ...learnSettings, fanout_hosts: 30, fanout_ports: 60,
+    fanout_times: 3,
+  },
   key: (event, context) => {
-    if (context.process === null || localErrors.has(event.error)) return null
-    return context.subjectOf(context.process)
+    if (context.process === null) return null
+    const { columns, row } = event
+    if (event.kind === 'connection_failed') {
+      if (localErrors.has(event.columns.error[row])) return null
+    } else {
+      if (event.columns.direction[row] !== OUTGOING || isHere(event)) return null
+      if (isMulticast(columns.remote_addr, 16 * row)) return null
+      if (event.kind === 'datagram_flow' && !isNews(event)) return null
+      if (event.kind === 'connection_open' && event.columns.at_start[row] !== 0) return null
+    }
+    return classOf(context.process)
   },
   state: {
-    initial: (): State =>
-      ({ hosts: new Map(), firedMs: 0, incident: null, key: '', failuresAfter: 0 }),
-    keysMax: 10_000,
-    idleMs: 300_000,
+    initial: (event): State => ({
+      sinceMs: event.time_ms, events: 0, actors: new Map(), sweptMs: event.time_ms,
+      hostPeaks: new Map(), portPeaks: new Map(),
+    }),
+    keysMax: 4000,
+    idleMs: 30 * 86_400_000,
   },
   evaluate(event, state, context) {
-    const nowMs = event.time_ms
-    const windowMs = context.setting('window_ms')
-    if (state.firedMs !== 0 && nowMs - state.firedMs >= windowMs) finish(state, context)
-    if (state.firedMs !== 0) {
-      state.failuresAfter++
-      if (state.hosts.size < HOSTS_COUNTED_MAX) noteHost(event, state, context, nowMs)
-      return
+    state.events++
+    const actor = actorOf(context.subjectOf(context.process!), event.time_ms, state, context)
+    if (actor.fired !== null && event.time_ms - actor.fired.ms >= context.setting('window_ms')) {
+      finish(actor, context)
     }
-    dropOlder(state.hosts, nowMs - windowMs, ({ lastMs }) => lastMs)
-    const host = noteHost(event, state, context, nowMs)
-    dropOlder(host.ports, nowMs - windowMs, (lastMs) => lastMs)
-    host.ports.delete(event.remote_port)
-    host.ports.set(event.remote_port, nowMs)
-    const manyHosts = state.hosts.size >= context.setting('hosts')
-    if (manyHosts || host.ports.size >= context.setting('ports')) {
-      fire(event, state, context, manyHosts ? null : host)
-    }
+    const failures = failuresOf(event)
+    if (failures > 0) onFailure(event, actor, failures, context)
+    else onContact(event, actor, state, context)
   },
-  wake: finish,
+  wake(state, context) {
+    const windowMs = context.setting('window_ms')
+    let nextMs = Infinity
+    for (const actor of state.actors.values()) {
+      if (actor.fired === null) continue
+      const dueMs = actor.fired.ms + windowMs
+      if (dueMs <= context.watermarkMs) finish(actor, context)
+      else nextMs = Math.min(nextMs, dueMs)
+    }
+    if (nextMs < Infinity) context.wakeIn(nextMs - context.watermarkMs)
+  },
   examples: [...scans, ...quiet],
 })
 
-function noteHost(
-  event: EventViews['connection_failed'], state: State, context: Context, nowMs: number,
-): Host {
-  const key = addressKey(event.columns.remote_addr, 16 * event.row)
-  let host = state.hosts.get(key)
-  if (host === undefined) {
-    const sampled = state.hosts.size < SAMPLES_MAX
-    const sample = sampled ? {
-      target: endpoint(event.remote_addr, event.remote_port),
-      zone: context.zoneName(context.farZone(event, null)), evidence: context.evidence,
-    } : null
-    host = { lastMs: nowMs, failures: 0, ports: new Map(), sample }
-  } else state.hosts.delete(key)
-  state.hosts.set(key, host)
-  host.lastMs = nowMs
-  host.failures++
-  return host
+/** A flow that begins, or that has ended without an answer. */
+function isNews(event: EventViews['datagram_flow']): boolean {
+  const report = event.columns.report[event.row]
+  return report === FIRST || (report === LAST && failuresOf(event) > 0)
 }
 
-function dropOlder<V>(map: Map<number, V>, beforeMs: number, timeOf: (value: V) => number): void {
-  for (const [key, value] of map) {
-    if (timeOf(value) >= beforeMs) return
-    map.delete(key)
+/** Attempts of an event that met nobody. Many who watch ping what may be down: it counts not. */
+function failuresOf(event: Event): number {
+  if (event.kind === 'connection_failed') return 1
+  if (event.kind === 'connection_repeat') return event.failed
+  if (event.kind === 'connection_open') return 0
+  const { report, packets_received, packets_sent, protocol } = event.columns
+  const { row } = event
+  const unanswered = report[row] === LAST && packets_received[row] === 0 &&
+    packets_sent[row] <= PROBE_PACKETS_MAX && !ICMP.has(protocol[row])
+  return unanswered ? 1 : 0
+}
+
+function actorOf(subject: string, nowMs: number, state: State, context: Context): Actor {
+  const { actors } = state
+  if (nowMs - state.sweptMs >= context.setting('window_ms')) {
+    state.sweptMs = nowMs
+    for (const [name, { lastMs }] of actors) {
+      if (nowMs - lastMs >= context.setting('window_ms')) leave(name, actors, context)
+    }
   }
+  let actor = actors.get(subject)
+  if (actor === undefined) {
+    if (actors.size >= ACTORS_MAX) leave(idlestOf(actors), actors, context)
+    actors.set(subject, actor = newActor())
+  }
+  actor.lastMs = nowMs
+  return actor
 }
 
-/** @param host the one with many ports; null when it is about many hosts */
-function fire(
-  event: EventViews['connection_failed'], state: State, context: Context, host: Host | null,
-): void {
-  const hosts = host === null ? [...state.hosts.values()] : [host]
-  const samples = hosts.flatMap(({ sample }) => sample === null ? [] : [sample])
-  const failures = hosts.reduce((sum, one) => sum + one.failures, 0)
-  state.firedMs = event.time_ms
-  state.key = `${host === null ? 'hosts' : 'ports'} ${context.process?.exe ?? ''}`
-  state.incident = context.report({
-    key: state.key,
-    evidence: [...samples.map(({ evidence }) => evidence), context.evidence].slice(-SAMPLES_MAX),
-    zones: context.policy.learning ? [] : [
-      context.zoneName(context.nearZone(event)), ...samples.map(({ zone }) => zone),
-    ],
-    totals: { failures },
-    tell: () => tell(context, hosts, samples, host),
+function leave(name: string, actors: Map<string, Actor>, context: Context): void {
+  finish(actors.get(name)!, context)
+  actors.delete(name)
+}
+
+function idlestOf(actors: Map<string, Actor>): string {
+  let [idlest, sinceMs] = ['', Infinity]
+  for (const [name, { lastMs }] of actors) if (lastMs < sinceMs) [idlest, sinceMs] = [name, lastMs]
+  return idlest
+}
+
+function onFailure(event: Event, actor: Actor, failures: number, context: Context): void {
+  const nowMs = event.time_ms
+  const windowMs = context.setting('window_ms')
+  if (actor.fired !== null) {
+    if (actor.fired.what === 'failed') noteFailure(event, actor, failures, context)
+    return
+  }
+  dropOlder(actor.hosts, nowMs - windowMs, ({ lastMs }) => lastMs)
+  const host = noteFailure(event, actor, failures, context)!
+  dropOlder(host.ports, nowMs - windowMs, (lastMs) => lastMs)
+  const manyHosts = actor.hosts.size >= context.setting('hosts')
+  if (!manyHosts && host.ports.size < context.setting('ports')) return
+  const hosts = manyHosts ? [...actor.hosts.values()] : [host]
+  const failuresAll = hosts.reduce((sum, one) => sum + one.failures, 0)
+  report(event, actor, context, {
+    what: 'failed', group: null, manyHosts, amount: failuresAll,
+    hosts: hosts.length, ports: Math.max(...hosts.map(({ ports }) => ports.size)),
+    samples: hosts.flatMap(({ sample }) => sample === null ? [] : [sample]).slice(0, SAMPLES_MAX),
   })
-  context.wakeIn(context.setting('window_ms'))
 }
 
-function tell(context: Context, hosts: Host[], samples: Sample[], host: Host | null): Story {
-  const process = context.process!
-  const windowS = Math.round(context.setting('window_ms') / 1000)
-  const name = printable(process.exe || process.comm || 'a process')
-  const targets = samples.map(({ target }) => target)
-  const what = host === null ? amount(hosts.length, 'host')
-    : `${amount(host.ports.size, 'port')} of one host`
-  const examples = targets.length === 0 ? '' : `, such as ${targets.slice(0, 3).join(', ')}`
-  return {
-    summary: `${name} (pid ${process.pid}, uid ${process.uid}, workload ` +
-      `${printable(context.workloadOf(process))} on ${printable(process.node_id)}) failed to ` +
-      `connect to ${what} within ${windowS} seconds${examples}.`,
-    details: {
-      process: context.describe(process), targets,
-      hosts_distinct: hosts.length, ports_distinct: Math.max(...hosts.map((one) => one.ports.size)),
-      window_ms: context.setting('window_ms'),
-    },
-    next_steps: [
-      `Look at pid ${process.pid} on ${printable(process.node_id)} and at what started it.`,
-      'Look for connections of the same workload that did succeed, from the same time on.',
-      'A scanner of the site: mute NET-003 in the policy, with a reason and an end.',
-    ],
+/** It reached someone, or said something to someone: is that more than is usual? */
+function onContact(event: Event, actor: Actor, state: State, context: Context): void {
+  const { columns, row } = event
+  const nowMs = event.time_ms
+  const windowMs = context.setting('window_ms')
+  const port = columns.remote_port[row]
+  if (port >= EPHEMERAL_PORT) return
+  const service = port * 256 + columns.protocol[row]
+  const host = addressKey(columns.remote_addr, 16 * row)
+  const hosts = meet(actor.hostsOfPort, service, host, nowMs, windowMs)
+  noteSample(event, hosts, context)
+  const usualHosts = usual(state.hostPeaks, service, hosts.members.size, nowMs, windowMs)
+  const ports = meet(actor.portsOfHost, host, service, nowMs, windowMs)
+  noteSample(event, ports, context)
+  const usualPorts = usual(state.portPeaks, 0, ports.members.size, nowMs, windowMs)
+  if (actor.fired !== null) {
+    if (actor.fired.what === 'reached') actor.fired.after++
+    return
   }
+  const times = context.setting('fanout_times')
+  const manyHosts = hosts.members.size >= Math.max(context.setting('fanout_hosts'),
+    times * usualHosts)
+  const manyPorts = ports.members.size >= Math.max(context.setting('fanout_ports'),
+    times * usualPorts)
+  if (!manyHosts && !manyPorts) return
+  if (!isMature(state, nowMs, context) || isNamed(event, context)) return
+  const group = manyHosts ? hosts : ports
+  report(event, actor, context, {
+    what: 'reached', group, manyHosts, amount: group.members.size, samples: group.samples,
+    hosts: manyHosts ? group.members.size : 1, ports: manyHosts ? 1 : group.members.size,
+    usual: manyHosts ? usualHosts : usualPorts, baseline: state,
+  } satisfies What)
 }
 
-/** The window is over: the counts of all of it are added, and a new one may fire. */
-function finish(state: State, context: Context): void {
-  if (state.incident !== null) {
-    context.amend(state.incident, state.key, {
-      totals: { failures: state.failuresAfter },
-      details: {
-        hosts_distinct: state.hosts.size,
-        hosts_distinct_at_least: state.hosts.size >= HOSTS_COUNTED_MAX,
-      },
-    })
-  }
-  state.hosts.clear()
-  state.firedMs = 0
-  state.incident = null
-  state.key = ''
-  state.failuresAfter = 0
+function noteSample(event: Event, group: Group, context: Context): void {
+  if (group.samples.length >= SAMPLES_MAX || group.members.size < 2) return
+  group.samples.push({
+    target: farInWords(event, context), evidence: context.evidence,
+    zone: context.zoneName(context.farZone(event, null)),
+  })
+}
+
+/** A flow of the policy names the port, or the program: it is meant to go there. */
+function isNamed(event: Event, context: Context): boolean {
+  const { learning } = context.policy
+  if (learning) return false
+  const [near, far] = [context.nearZone(event), context.farZone(event, null)]
+  const { flow } = context.verdict(event, near, far, context.process, false)
+  return flow !== null && flow.ports.length + flow.executables.length > 0
 }

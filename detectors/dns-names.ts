@@ -1,5 +1,5 @@
 /** Names asked for under one domain. Plain data, kept in the state of NET-010. */
-import { nameKey } from './far-end.ts'
+import { nameKey } from './peer-key.ts'
 
 /** One domain within one window. */
 export interface Domain {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { parseAddress } from '../proto/address.ts'
 import { programOf } from './actor.ts'
 import { domainOf } from './dns-names.ts'
-import { familyOf, isMulticast, isPublic, networkKey } from './far-end.ts'
+import { isMulticast, isPublic } from './far-end.ts'
+import { familyOf, networkKey } from './peer-key.ts'
 
 const of = <T>(ask: (bytes: Uint8Array, at: number) => T, address: string): T => {
   // Not at the start, as in a column.

@@ -1,5 +1,6 @@
 /** Whom the far end of a connection stands for. */
 import type { ConnectionEvent, Context } from '../detect/context.ts'
+import { wordOf } from '../detect/names/address-names.ts'
 import { endpoint, printable } from '../detect/words.ts'
 import { isMappedIpv4 } from '../proto/address.ts'
 
@@ -36,25 +37,10 @@ export function isPublic(bytes: Uint8Array, at: number): boolean {
   return (bytes[at] & 0xe0) === 0x20
 }
 
-/**
- * The network of an address as a number of 29 bits: /24 of IPv4, /64 of IPv6 (as a hash), and one
- * number for all of the Internet, where addresses of one service come and go.
- */
-export function networkKey(bytes: Uint8Array, at: number): number {
-  if (isPublic(bytes, at)) return 1
-  if (isMappedIpv4(bytes, at)) {
-    return (bytes[at + 12] << 16) | (bytes[at + 13] << 8) | bytes[at + 14]
-  }
-  let hash = 0x811c9dc5
-  for (let i = at; i < at + 8; i++) hash = Math.imul(hash ^ bytes[i], 0x01000193)
-  return 0x1000_0000 | ((hash ^ (hash >>> 15)) & 0x0fff_ffff)
-}
-
 /** Name of the far end: its workload, else what a name server said; '' when none is known. */
 export function nameOfFar(event: ConnectionEvent, context: Context): string {
   const { columns, row } = event
-  const name = context.nameOf(columns.remote_addr, 16 * row, columns.remote_port[row])
-  return name === null ? '' : name.workload || (name.dns[0]?.name ?? '')
+  return wordOf(context.nameOf(columns.remote_addr, 16 * row, columns.remote_port[row]))
 }
 
 /** `10.0.0.1:80/tcp (service:team-a/llm)`. */
@@ -62,20 +48,4 @@ export function farInWords(event: ConnectionEvent, context: Context): string {
   const name = nameOfFar(event, context)
   const place = `${endpoint(event.remote_addr, event.remote_port)}/${event.protocol}`
   return name === '' ? place : `${place} (${printable(name, 100)})`
-}
-
-/**
- * A name without what is another one for each replica: `pod:a/llm-7d9f8b6c5-x2x4z` → `pod:a/llm`,
- * `node:gpu-07` → `node:gpu-#`.
- */
-export function familyOf(name: string): string {
-  return name.replace(/(-[b-df-hj-np-tv-z2-9]{6,10})?-[b-df-hj-np-tv-z2-9]{5}$/, '')
-    .replaceAll(/\d+/g, '#')
-}
-
-/** Hash of a name, 29 bits. */
-export function nameKey(name: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
-  return (hash ^ (hash >>> 15)) & 0x1fff_ffff
 }

@@ -11,10 +11,10 @@ import {
 import type { Baseline } from './baseline.ts'
 import { domainOf } from './dns-names.ts'
 import {
-  EPHEMERAL_PORT, familyOf, farInWords, isHere, isMulticast, isPublic, nameKey, nameOfFar,
-  networkKey,
+  EPHEMERAL_PORT, farInWords, isHere, isMulticast, isPublic, nameOfFar,
 } from './far-end.ts'
 import { firstSeenExamples } from './first-seen.examples.ts'
+import { familyOf, nameKey, networkKey } from './peer-key.ts'
 
 type Kind = 'connection_open' | 'datagram_flow' | 'rdma_connection'
 type Event = EventViews[Kind]
