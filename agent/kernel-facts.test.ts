@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { capabilitiesOf, readKernelFacts } from './kernel-facts.ts'
+import { capabilitiesOf, readKernelFacts, readModule } from './kernel-facts.ts'
 
 let root = ''
 afterEach(() => rmSync(root, { recursive: true, force: true }))
@@ -69,5 +69,25 @@ describe('capabilitiesOf', () => {
     expect(capabilitiesOf('')).toEqual([])
     expect(capabilitiesOf('0x1; rm')).toEqual([])
     expect(capabilitiesOf('0')).toEqual([])
+  })
+})
+
+describe('a module of the kernel', () => {
+  const files = {
+    'sys/module/vsock/taint': '\n',
+    'sys/module/ib_core/taint': 'OE\n',
+    'proc/sys/kernel/osrelease': '6.1.0\n',
+    'lib/modules/6.1.0/modules.builtin': 'kernel/net/core/unix.ko\nkernel/rdma_cm.ko\n',
+  }
+
+  it.each([
+    ['vsock', 'loaded'], ['ib_core', 'foreign'], ['rdma_cm', 'loaded'], ['nix', 'absent'],
+    ['dma_cm', 'absent'],
+  ])('%s is %s', (name, expected) => {
+    expect(readModule(name, node(files))).toBe(expected)
+  })
+
+  it('is absent where nothing can be read', () => {
+    expect(readModule('vsock', node({}))).toBe('absent')
   })
 })

@@ -69,6 +69,20 @@ export function readKernelFacts(root = '/'): KernelFacts {
   }
 }
 
+/**
+ * Is a module of the kernel there? 'loaded' (or built in), 'absent', or 'foreign': built outside of
+ * this kernel's sources, so that its types are not what the kernel's BTF says.
+ */
+export function readModule(name: string, root = '/'): 'loaded' | 'absent' | 'foreign' {
+  const folder = join(root, 'sys/module', name)
+  if (existsSync(folder)) {
+    return text(join(folder, 'taint')).includes('O') ? 'foreign' : 'loaded'
+  }
+  const release = text(join(root, 'proc/sys/kernel/osrelease')).trim()
+  const builtin = text(join(root, 'lib/modules', release, 'modules.builtin'))
+  return builtin.includes(`/${name}.ko\n`) ? 'loaded' : 'absent'
+}
+
 /** Names for a hexadecimal mask as in /proc/self/status; numbers for those newer than our list. */
 export function capabilitiesOf(mask: string): string[] {
   if (!/^[0-9a-f]+$/i.test(mask)) return []

@@ -101,8 +101,8 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   const pulse = new Pulse({
     spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '',
     heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states,
-    kernel: probes.object, undeliverable: () => uplink.eventsLost,
-    execsLost: () => processes.forgetAll(),
+    kernel: probes.object, lateStates: () => probes.late?.look() ?? [],
+    undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
   const parts = { decoder, enricher, pulse, source, spool, uplink }
   const http = await serve({
@@ -118,8 +118,8 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   opened.defer(() => source?.stop())
   const running = opened.move()
   return {
-    node_id: config.node_id, boot_id, metrics_port: http.port, get probeStates() { return pulse.probeStates },
-    stats: () => statsOf(parts), stop: () => running.disposeAsync(),
+    node_id: config.node_id, boot_id, metrics_port: http.port, stop: () => running.disposeAsync(),
+    get probeStates() { return pulse.probeStates }, stats: () => statsOf(parts),
   }
 }
 

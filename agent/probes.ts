@@ -5,10 +5,11 @@ import { KernelObject } from '../native/index.ts'
 import { AddonMissingError } from '../native/addon.ts'
 import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
-import { readKernelFacts } from './kernel-facts.ts'
+import { readKernelFacts, readModule } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { chooseWays, isChosen, iteratorsOf, programsOf } from './probes/choice.ts'
 import type { Choice, IteratorRun } from './probes/choice.ts'
+import { LateProbes } from './probes/late.ts'
 import { refusalOf, refusalWithoutCgroup, refusalWithoutKprobes } from './probes/refusal.ts'
 import type { Refusal } from './probes/refusal.ts'
 import { allMissing, probeStates } from './probes/states.ts'
@@ -28,6 +29,8 @@ export interface ProbeOptions {
   scope_cgroup_dir?: string
   /** Datagram flows that are counted at the same time. Default 65,536. */
   flows_max?: number
+  /** A type of file system (as in statfs) that counts as shared by nodes, too. Default 0: none. */
+  shared_fs_magic_extra?: number
   /** Records that a cgroup may make per second, of each class; 0 is no limit. Default 0. */
   cgroup_quota_per_s?: number
   /** Like connections of a process that are told per second; 0: all of them. Default 0. */
@@ -41,6 +44,8 @@ export interface OpenProbes {
   states: ProbeState[]
   /** Programs that source runs. */
   iterators: IteratorRun[]
+  /** Probes of kernel modules, some of which may come later; their states are among `states`. */
+  late?: LateProbes
   /** How often the object was loaded until it stayed. */
   tries: number
 }
@@ -58,19 +63,28 @@ export function openProbes(
     (options.scope_cgroup_id === 0n ? facts.cgroup2 : '')
   const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
   if (cgroupDir === '') refusals.push(refusalWithoutCgroup())
+  const ofModules = table.filter(({ module }) => module)
   for (let tries = 1; tries <= triesMax; tries++) {
-    const choices = chooseWays(table, refusals)
+    const choices = chooseWays(table.filter(({ module }) => !module), refusals)
     const programs = programsOf(choices)
     const states = probeStates(choices, refusals)
-    if (programs.length === 0) return { states, iterators: [], tries }
+    if (programs.length === 0) {
+      const none = probeStates(ofModules.map((probe) => ({ probe, way: -1 })), refusals)
+      return { states: [...states, ...none], iterators: [], tries }
+    }
     const { object, failure } = tryLoad(options, cgroupDir, choices)
     const refused = failure ?? attachAll(object!, choices)
-    if (!refused) return { object, states, iterators: iteratorsOf(choices), tries }
+    if (object && !refused) {
+      const late = new LateProbes({ kernel: object, probes: ofModules, refusals, readModule })
+      const all = [...states, ...late.states]
+      return { object, states: all, iterators: iteratorsOf(choices), late, tries }
+    }
     object?.close()
+    const { program = '' } = refused!
     const way = choices.map(({ probe, way }) => probe.ways[way])
-      .find((chosen) => refused.program && chosen?.programs.includes(refused.program))
-    if (!way) return nothing(table, tries, refused.errno, explainRefusal(refused, facts))
-    refusals.push(refusalOf(refused, refused.program!, way.attach_type))
+      .find((chosen) => program && chosen?.programs.includes(program))
+    if (!way) return nothing(table, tries, refused!.errno, explainRefusal(refused!, facts))
+    refusals.push(refusalOf(refused!, program, way.attach_type))
   }
   return nothing(table, triesMax, 0, `gave up after ${triesMax} tries; this is a defect of Vedette`)
 }
@@ -86,6 +100,7 @@ function tryLoad(
       scope_cgroup_level: options.scope_cgroup_level,
       flows_max: options.flows_max,
       cgroup_dir: cgroupDir,
+      shared_fs_magic_extra: options.shared_fs_magic_extra,
       programs: programsOf(choices),
       accept_visible: isChosen(choices, 'connection_accept'),
       connect_visible: isChosen(choices, 'connection_refused_locally'),

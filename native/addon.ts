@@ -21,6 +21,7 @@ export interface RawKernelObject {
     programs: string[], ringBytes: number, socketsMax: number, settings: (string | bigint)[],
     flowsMax: number, cgroupDir: string,
   ): RawFailure | undefined
+  extend(programs: string[]): RawFailure | undefined
   attach(program: string): RawFailure | undefined
   detach(program: string): void
   readRing(buffer: ArrayBuffer): number

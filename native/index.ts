@@ -38,6 +38,8 @@ export interface LoadOptions {
   flows_max?: number
   /** Folder of the cgroup v2 whose sockets are seen; '', the default: no cgroup programs. */
   cgroup_dir?: string
+  /** A type of file system (as in statfs) that counts as shared by nodes, too. Default 0: none. */
+  shared_fs_magic_extra?: number
   /** cgroup v2 id that limits what is seen; 0n is the whole node. */
   scope_cgroup_id: bigint
   /** Depth of that cgroup below the root; 0 is the root. */
@@ -117,6 +119,7 @@ export class KernelObject {
       'quota_cost_ns', BigInt(Math.round(1e9 / Math.max(1, quota))),
       'repeats_told', BigInt(told),
       'repeats_seed', BigInt(randomInt(2 ** 32)),
+      'shared_fs_magic_extra', BigInt(options.shared_fs_magic_extra ?? 0),
     ]
     const { flows_max: flowsMax = 65_536, cgroup_dir: cgroupDir = '' } = options
     const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings,
@@ -133,6 +136,16 @@ export class KernelObject {
     const fd = addon().enableStats()
     if (fd < 0) return failureOf('enable_stats', -fd)
     return () => addon().disableStats(fd)
+  }
+
+  /**
+   * Loads more programs beside those that run: they share its maps and settings. All or nothing;
+   * undefined is success. Programs that were loaded before stay as they are either way.
+   */
+  extend(programs: readonly string[]): NativeFailure | undefined {
+    this.#checkOpen('extend')
+    const failure = this.#raw.extend([...programs])
+    return failure && named(failure)
   }
 
   /** Attaches a loaded program; undefined is success, also when it was attached before. */

@@ -31,6 +31,13 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'connection_open',
     reason: 'the table of connections was locked: these are reported without their process',
   },
+  vsock_sockets_full: {
+    event_kind: 'vsock_connection', reason: 'too many vsock connections at once: not seen',
+  },
+  queue_pairs_full: {
+    event_kind: 'rdma_connection',
+    reason: 'too many queue pairs at once: their process or their end was not seen',
+  },
   ports_full: {
     event_kind: 'connection_open',
     reason: 'more listening ports at the start than fit: connections that stood then may have ' +

@@ -2,6 +2,8 @@
 
 import type { AttachType } from '../../native/index.ts'
 import { datagramProbes } from './datagrams.ts'
+import { fileProbes } from './files.ts'
+import { moduleProbes, unixProbe } from './modules.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
 export interface ProbeWay {
@@ -16,6 +18,11 @@ export interface ProbeWay {
 /** One probe. `probe_state` events and `vedette doctor` speak of it by `name`. */
 export interface Probe {
   name: string
+  /**
+   * The kernel module that it watches. Not loaded: the probe waits for it, and is attached then.
+   * As long as it is attached, the module cannot be unloaded.
+   */
+  module?: string
   /** Best first. */
   ways: readonly ProbeWay[]
   /** What nobody sees when no way is left. */
@@ -53,6 +60,8 @@ export const probeTable: readonly Probe[] = [
     lost: 'connect() calls that the node itself refuses, such as those without a route',
   },
   ...datagramProbes,
+  unixProbe,
+  ...fileProbes,
   {
     name: 'socket_received',
     ways: [
@@ -119,4 +128,5 @@ export const probeTable: readonly Probe[] = [
     ways: [{ programs: ['connection_iter'], attach_type: 'iterator', lost: '' }],
     lost: 'the connections and the listening ports that were there before the agent started',
   },
+  ...moduleProbes,
 ]

@@ -26,6 +26,8 @@ export interface PulseOptions {
   }
   /** Events that are stored here and will never be delivered. */
   undeliverable(): number
+  /** Looks for probes that can be attached by now; the states that changed. */
+  lateStates?(): readonly ProbeState[]
   /** Records of new programs were lost: what is known of processes may be old. */
   execsLost(): void
 }
@@ -72,7 +74,10 @@ export class Pulse {
     for (const state of this.#states) spool.add('probe_state', state)
     this.#timers = [
       setInterval(() => this.#lookForLosses(), lossIntervalMs),
-      setInterval(() => this.beat(), heartbeatIntervalMs),
+      setInterval(() => {
+        for (const state of this.#options.lateStates?.() ?? []) this.setProbe(state)
+        this.beat()
+      }, heartbeatIntervalMs),
     ]
     this.beat()
   }

@@ -67,14 +67,18 @@ enum fault {
 	FAULT_SOCKET_STALE,
 	/* A change of `sockets` was refused since its lock was held: as when it is full. */
 	FAULT_SOCKETS_BUSY,
-	/* `listening_ports` was full: connections of the start may have the wrong direction. */
-	FAULT_PORTS_FULL,
 	/* `flows` was full: the flow that was quiet for longest was forgotten. */
 	FAULT_FLOWS_EVICTED,
 	/* A flow could not be remembered: each of its packets is reported as a first one. */
 	FAULT_FLOWS_FULL,
 	/* The kernel had no memory to mark a datagram socket with its process. */
 	FAULT_DATAGRAM_SOCKET_UNMARKED,
+	/* `listening_ports` was full: connections of the start may have the wrong direction. */
+	FAULT_PORTS_FULL,
+	/* `vsock_sockets` was full: a vsock connection is not seen. */
+	FAULT_VSOCK_SOCKETS_FULL,
+	/* `queue_pairs` was full: of an RDMA connection the end is not seen, or the process. */
+	FAULT_QUEUE_PAIRS_FULL,
 	FAULTS_MAX,
 };
 

@@ -36,18 +36,22 @@ bool SettingsArgument(const Napi::Array& list, LoadOptions* options) {
   return true;
 }
 
+bool NamesArgument(const Napi::Array& list, std::vector<std::string>* names) {
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const Napi::Value name = list.Get(i);
+    if (!name.IsString()) return false;
+    names->push_back(name.As<Napi::String>().Utf8Value());
+  }
+  return true;
+}
+
 // False when an argument is not what index.ts promises.
 bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
   if (!info[0].IsArray() || !info[1].IsNumber() || !info[2].IsNumber() || !info[3].IsArray() ||
       !info[4].IsNumber() || !info[5].IsString()) {
     return false;
   }
-  const Napi::Array names = info[0].As<Napi::Array>();
-  for (uint32_t i = 0; i < names.Length(); i++) {
-    const Napi::Value name = names.Get(i);
-    if (!name.IsString()) return false;
-    options->programs.push_back(name.As<Napi::String>().Utf8Value());
-  }
+  if (!NamesArgument(info[0].As<Napi::Array>(), &options->programs)) return false;
   options->ring_bytes = info[1].As<Napi::Number>().Uint32Value();
   options->sockets_max = info[2].As<Napi::Number>().Uint32Value();
   options->flows_max = info[4].As<Napi::Number>().Uint32Value();
@@ -79,6 +83,7 @@ Napi::Function KernelObject::Define(Napi::Env env) {
   return DefineClass(env, "KernelObject",
                      {
                          InstanceMethod<&KernelObject::Load>("load"),
+                         InstanceMethod<&KernelObject::Extend>("extend"),
                          InstanceMethod<&KernelObject::Attach>("attach"),
                          InstanceMethod<&KernelObject::Detach>("detach"),
                          InstanceMethod<&KernelObject::ReadRing>("readRing"),
@@ -106,6 +111,14 @@ Napi::Value KernelObject::Load(const Napi::CallbackInfo& info) {
     if (!failure.ok()) loader_.Close();
   }
   return ToValue(info.Env(), failure);
+}
+
+Napi::Value KernelObject::Extend(const Napi::CallbackInfo& info) {
+  std::vector<std::string> names;
+  if (!info[0].IsArray() || !NamesArgument(info[0].As<Napi::Array>(), &names)) {
+    return ToValue(info.Env(), {"load", EINVAL, "", "wrong arguments"});
+  }
+  return ToValue(info.Env(), loader_.Extend(names));
 }
 
 Napi::Value KernelObject::Attach(const Napi::CallbackInfo& info) {

@@ -19,6 +19,7 @@ class KernelObject : public Napi::ObjectWrap<KernelObject> {
 
  private:
   Napi::Value Load(const Napi::CallbackInfo& info);
+  Napi::Value Extend(const Napi::CallbackInfo& info);
   Napi::Value Attach(const Napi::CallbackInfo& info);
   void Detach(const Napi::CallbackInfo& info);
   Napi::Value ReadRing(const Napi::CallbackInfo& info);

@@ -78,6 +78,22 @@ bool IsOfCgroup(const bpf_program* program) {
   return std::string_view(bpf_program__section_name(program)).substr(0, prefix.size()) == prefix;
 }
 
+// Only these programs of the object will be loaded; they are added to `chosen`.
+Failure Choose(bpf_object* object, const std::vector<std::string>& names,
+               std::vector<Loader::Program>* chosen) {
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, false);
+  for (const std::string& name : names) {
+    program = bpf_object__find_program_by_name(object, name.c_str());
+    if (program == nullptr) {
+      return {"load", ENOENT, name, "the BPF object has no program of this name"};
+    }
+    bpf_program__set_autoload(program, true);
+    chosen->push_back({program, nullptr, {}});
+  }
+  return {};
+}
+
 // The verifier gives up with EAGAIN when a signal waits for the thread, and libbpf tries only five
 // times: under a profiler, which signals a thousand times a second, nothing would ever load.
 class SignalsHeld {
@@ -119,16 +135,7 @@ std::vector<ProgramName> ListPrograms(Failure* failure) {
 }
 
 Failure Loader::Prepare(const LoadOptions& options) {
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, object_) bpf_program__set_autoload(program, false);
-  for (const std::string& name : options.programs) {
-    program = bpf_object__find_program_by_name(object_, name.c_str());
-    if (program == nullptr) {
-      return {"load", ENOENT, name, "the BPF object has no program of this name"};
-    }
-    bpf_program__set_autoload(program, true);
-    programs_.push_back({program, nullptr, {}});
-  }
+  if (Failure f = Choose(object_, options.programs, &programs_); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "sockets", options.sockets_max); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "flows", options.flows_max); !f.ok()) return f;
@@ -153,6 +160,41 @@ Failure Loader::Load(const LoadOptions& options) {
   }
   if (!failure.ok()) Close();
   // libbpf parsed the kernel's types (several MB) and freed them: give the pages back.
+  malloc_trim(0);
+  return failure;
+}
+
+Failure Loader::ShareMaps(bpf_object* extension) const {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, extension) {
+    const bpf_map* own = bpf_object__find_map_by_name(object_, bpf_map__name(map));
+    const int status = own == nullptr ? -ENOENT : bpf_map__reuse_fd(map, bpf_map__fd(own));
+    if (status == 0) continue;
+    return {"configure", -status, "", std::string("map ") + bpf_map__name(map) + ": not shared"};
+  }
+  return {};
+}
+
+Failure Loader::Extend(const std::vector<std::string>& names) {
+  if (!loaded()) return {"load", EBADF, "", "there is nothing to extend"};
+  Failure failure;
+  bpf_object* extension = OpenEmbedded(&failure);
+  if (extension == nullptr) return failure;
+  std::vector<Program> chosen;
+  failure = Choose(extension, names, &chosen);
+  if (failure.ok()) failure = ShareMaps(extension);
+  if (failure.ok()) {
+    Capture capture;
+    const SignalsHeld held;
+    const int status = bpf_object__load(extension);
+    if (status != 0) failure = Refused("load", -status, capture);
+  }
+  if (failure.ok()) {
+    extensions_.push_back(extension);
+    for (const Program& program : chosen) programs_.push_back(program);
+  } else {
+    bpf_object__close(extension);
+  }
   malloc_trim(0);
   return failure;
 }
@@ -196,6 +238,8 @@ void Loader::Close() {
     if (entry.link != nullptr) bpf_link__destroy(entry.link);
   }
   programs_.clear();
+  for (bpf_object* extension : extensions_) bpf_object__close(extension);
+  extensions_.clear();
   if (object_ != nullptr) bpf_object__close(object_);
   object_ = nullptr;
 }

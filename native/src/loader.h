@@ -50,6 +50,9 @@ class Loader {
 
   // Creates the maps and loads the named programs. On failure everything is closed again.
   Failure Load(const LoadOptions& options);
+  // Loads more programs, which share the maps and settings of those loaded before. On failure
+  // everything is as it was.
+  Failure Extend(const std::vector<std::string>& names);
   Failure Attach(const std::string& name);
   void Detach(const std::string& name);
   void Close();
@@ -66,9 +69,12 @@ class Loader {
 
  private:
   Failure Prepare(const LoadOptions& options);
+  Failure ShareMaps(bpf_object* extension) const;
   bpf_link* AttachCgroup(bpf_program* program) const;
 
   bpf_object* object_ = nullptr;
+  // Of Extend: the same object once more, with the maps of the first.
+  std::vector<bpf_object*> extensions_;
   std::string cgroup_dir_;
   std::vector<Program> programs_;
 };

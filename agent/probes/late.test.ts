@@ -1,0 +1,119 @@
+import { describe, expect, it } from 'vitest'
+import type { NativeFailure } from '../../native/index.ts'
+import { LateProbes } from './late.ts'
+import type { ExtensibleKernel } from './late.ts'
+import { refusalWithoutKprobes } from './refusal.ts'
+import { probeTable } from './table.ts'
+import type { Probe } from './table.ts'
+
+const vsock: Probe = {
+  name: 'vsock_connection', module: 'vsock', lost: 'vsock',
+  ways: [
+    { programs: ['connect_fentry', 'accept_fexit'], attach_type: 'fexit', lost: '' },
+    { programs: ['connect_kprobe'], attach_type: 'kretprobe', lost: '' },
+  ],
+}
+
+function failure(operation: string, program: string, code = 'ESRCH'): NativeFailure {
+  return { operation, errno: code === 'EPERM' ? 1 : 3, code, program, detail: 'not found' }
+}
+
+/** A kernel that refuses the programs named, and remembers what is attached. */
+class FakeKernel implements ExtensibleKernel {
+  readonly extended: string[][] = []
+  readonly attached = new Set<string>()
+  refused: { load?: string, attach?: string } = {}
+
+  extend(programs: readonly string[]): NativeFailure | undefined {
+    this.extended.push([...programs])
+    const { load } = this.refused
+    return load && programs.includes(load) ? failure('load', load) : undefined
+  }
+
+  attach(program: string): NativeFailure | undefined {
+    if (program === this.refused.attach) return failure('attach', program)
+    this.attached.add(program)
+    return undefined
+  }
+
+  detach(program: string): void {
+    this.attached.delete(program)
+  }
+}
+
+describe('the probes of kernel modules', () => {
+  it('wait for the module, say so once, and are attached when it is there', () => {
+    const kernel = new FakeKernel()
+    let found: 'absent' | 'loaded' = 'absent'
+    const late = new LateProbes({
+      kernel, probes: [vsock], refusals: [], readModule: () => found,
+    })
+    expect(late.states).toMatchObject([{
+      probe: 'vsock_connection', state: 'missing', error: 2, lost: 'vsock',
+      reason: 'the kernel module vsock is not loaded',
+    }])
+    expect(late.look()).toEqual([])
+    expect(kernel.extended).toEqual([])
+    found = 'loaded'
+    expect(late.look()).toMatchObject([{ state: 'attached', attach_type: 'fexit', reason: '' }])
+    expect([...kernel.attached]).toEqual(['connect_fentry', 'accept_fexit'])
+    expect(late.states[0].state).toBe('attached')
+    expect(late.look()).toEqual([])
+    expect(kernel.extended).toHaveLength(1)
+  })
+
+  it.each([{ load: 'accept_fexit' }, { attach: 'accept_fexit' }])(
+    'take the next way when one is refused, and leave nothing of the first (%o)', (refused) => {
+      const kernel = new FakeKernel()
+      kernel.refused = refused
+      const late = new LateProbes({
+        kernel, probes: [vsock], refusals: [], readModule: () => 'loaded',
+      })
+      expect(late.states).toMatchObject([{ state: 'attached', attach_type: 'kretprobe', error: 3 }])
+      expect(late.states[0].reason).toContain('accept_fexit')
+      expect([...kernel.attached]).toEqual(['connect_kprobe'])
+    })
+
+  it('do not try what the kernel refused of other probes', () => {
+    const kernel = new FakeKernel()
+    const fexit = {
+      program: 'x', attach_type: 'fexit', errno: 1, reason: 'no fexit here', family: true,
+    } as const
+    const late = new LateProbes({
+      kernel, probes: [vsock], refusals: [fexit, refusalWithoutKprobes()],
+      readModule: () => { throw new Error('nobody asks for the module') },
+    })
+    expect(late.states[0]).toMatchObject({ state: 'missing', error: 1 })
+    expect(late.states[0].reason).toContain('no fexit here; this kernel is built without kprobes')
+    expect(late.look()).toEqual([])
+    expect(kernel.extended).toEqual([])
+  })
+
+  it('give up after three tries', () => {
+    const kernel = new FakeKernel()
+    kernel.refused = { attach: 'connect_fentry' }
+    const probe = { ...vsock, ways: vsock.ways.slice(0, 1) }
+    const late = new LateProbes({
+      kernel, probes: [probe], refusals: [], readModule: () => 'loaded',
+    })
+    for (let i = 0; i < 10; i++) expect(late.look()).toEqual([])
+    expect(kernel.extended).toHaveLength(3)
+    expect(late.states[0]).toMatchObject({ state: 'missing', error: 3 })
+  })
+
+  it('are left alone when the module is not of this kernel: its types are not known', () => {
+    const kernel = new FakeKernel()
+    const late = new LateProbes({
+      kernel, probes: [vsock], refusals: [], readModule: () => 'foreign',
+    })
+    expect(late.states[0].state).toBe('missing')
+    expect(late.states[0].reason).toContain('was not built with this kernel')
+    expect(kernel.extended).toEqual([])
+  })
+
+  it('are those of the table with a module, each in two ways', () => {
+    const modules = probeTable.filter(({ module }) => module)
+    expect(modules.map(({ module }) => module).sort()).toEqual(['ib_core', 'rdma_cm', 'vsock'])
+    expect(modules.every(({ ways }) => ways.length === 2)).toBe(true)
+  })
+})

@@ -1,0 +1,105 @@
+// The probes of kernel modules. A module may come at any time: its probes are then loaded beside
+// those that run, which they cannot harm.
+
+import type { NativeFailure } from '../../native/index.ts'
+import type { ProbeState } from '../../proto/gen/events.ts'
+import { against, refusalOf } from './refusal.ts'
+import type { Refusal } from './refusal.ts'
+import { allMissing, probeStates } from './states.ts'
+import type { Probe, ProbeWay } from './table.ts'
+
+/** What is needed of the kernel; KernelObject of native/index.ts is it. */
+export interface ExtensibleKernel {
+  extend(programs: readonly string[]): NativeFailure | undefined
+  attach(program: string): NativeFailure | undefined
+  detach(program: string): void
+}
+
+export interface LateOptions {
+  kernel: ExtensibleKernel
+  /** Those of the table with a module. */
+  probes: readonly Probe[]
+  /** What the kernel refused of the other probes. */
+  refusals: readonly Refusal[]
+  /** As readModule of kernel-facts.ts. */
+  readModule(name: string): 'loaded' | 'absent' | 'foreign'
+}
+
+/** So often a probe is tried whose module is there: what is refused again stays refused. */
+const triesMax = 3
+
+/** Attaches each probe once its module is there. */
+export class LateProbes {
+  readonly #options: LateOptions
+  readonly #states = new Map<string, ProbeState>()
+  readonly #tries = new Map<string, number>()
+
+  constructor(options: LateOptions) {
+    this.#options = options
+    this.look()
+  }
+
+  /** One for each probe, in their order. */
+  get states(): ProbeState[] {
+    return this.#options.probes.map(({ name }) => this.#states.get(name)!)
+  }
+
+  /** Tries what is not attached and can be by now; the states that changed. */
+  look(): ProbeState[] {
+    return this.#options.probes.flatMap((probe) => {
+      const before = this.#states.get(probe.name)
+      if (before && before.state !== 'missing') return []
+      const state = this.#stateOf(probe)
+      if (before && before.reason === state.reason && before.state === state.state) return []
+      this.#states.set(probe.name, state)
+      return [state]
+    })
+  }
+
+  #stateOf(probe: Probe): ProbeState {
+    const { readModule, refusals } = this.#options
+    // What kind of program this kernel refuses is known from the others, module or not.
+    if (probe.ways.every((way) => against(way, refusals))) return missing(probe, refusals)
+    const found = readModule(probe.module!)
+    if (found === 'absent') {
+      return allMissing([probe], 2, `the kernel module ${probe.module} is not loaded`)[0]
+    }
+    if (found === 'foreign') {
+      return allMissing([probe], 0, `the kernel module ${probe.module} was not built with this ` +
+        'kernel (such as that of DOCA-OFED), which therefore does not know its types')[0]
+    }
+    const tries = this.#tries.get(probe.name) ?? 0
+    if (tries === triesMax) return this.#states.get(probe.name)!
+    this.#tries.set(probe.name, tries + 1)
+    return this.#attach(probe)
+  }
+
+  /** In the best way that is left. */
+  #attach(probe: Probe): ProbeState {
+    const refusals = [...this.#options.refusals]
+    for (const [index, way] of probe.ways.entries()) {
+      if (against(way, refusals)) continue
+      const failure = this.#tryWay(way)
+      if (!failure) return probeStates([{ probe, way: index }], refusals)[0]
+      refusals.push(refusalOf(failure, failure.program ?? way.programs[0], way.attach_type))
+    }
+    return missing(probe, refusals)
+  }
+
+  #tryWay(way: ProbeWay): NativeFailure | undefined {
+    const { kernel } = this.#options
+    const failure = kernel.extend(way.programs)
+    if (failure) return failure
+    for (const [index, program] of way.programs.entries()) {
+      const refused = kernel.attach(program)
+      if (!refused) continue
+      for (const attached of way.programs.slice(0, index)) kernel.detach(attached)
+      return refused
+    }
+    return undefined
+  }
+}
+
+function missing(probe: Probe, refusals: readonly Refusal[]): ProbeState {
+  return probeStates([{ probe, way: -1 }], refusals)[0]
+}
