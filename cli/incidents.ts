@@ -67,7 +67,8 @@ const show: CommandSpec = {
 
 export const children = [show]
 
-async function incidentById(values: Values, id: string): Promise<Incident> {
+/** One incident by the beginning of its id, from `--data` or `--server`. Throws CliError. */
+export async function incidentById(values: Values, id: string): Promise<Incident> {
   if (!/^[0-9a-f]{1,64}$/.test(id)) {
     throw new CliError('CLI_USAGE', `${JSON.stringify(id)} is no id of an incident; ` +
       'vedette incidents lists them')

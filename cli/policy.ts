@@ -7,12 +7,16 @@ import { CliError } from './errors.ts'
 import { printLines } from './output.ts'
 import { POLICY_FILE, readPolicyText } from './policy-file.ts'
 import { diff } from './policy-diff.ts'
+import { explain } from './policy-explain.ts'
 import { learn } from './policy-learn.ts'
 
 export const spec: CommandSpec = {
   name: 'policy',
   summary: 'the policy: zones and the flows between them',
-  examples: ['vedette policy check vedette.yaml', 'vedette policy learn --from 1d'],
+  examples: [
+    'vedette policy check vedette.yaml', 'vedette policy learn --from 1d',
+    'vedette policy explain --from 10.30.0.7 --to 10.20.0.9:22',
+  ],
   settings: [],
   run() {
     throw new CliError('CLI_USAGE', 'policy needs to be told what to do: vedette policy check FILE')
@@ -39,7 +43,7 @@ const check: CommandSpec = {
   },
 }
 
-export const children = [check, learn, diff]
+export const children = [check, learn, diff, explain]
 
 function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): string[] {
   return [

@@ -143,6 +143,7 @@ export class Lineage {
     if (workload !== '' && workload !== process.rowWorkload) {
       process.rowWorkload = workload
       process.subject = ''
+      process.zonePolicy = -1
     }
     const low = processes.cgroup_id[2 * row]
     const high = processes.cgroup_id[2 * row + 1]

@@ -6,7 +6,7 @@ import { drillEnd } from './match/drill-ranges.ts'
 import { FactRules } from './match/fact-rules.ts'
 import type { Rule } from './match/fact-rules.ts'
 import { FlowRules, NO_FLOW, SAME_ZONE } from './match/flow-rules.ts'
-import type { FlowIdentity, Verdict } from './match/flow-rules.ts'
+import type { FlowFit, FlowIdentity, Verdict } from './match/flow-rules.ts'
 import { missingFlow } from './match/missing-flow.ts'
 import type { DetectorSetting, Policy, Zone } from './policy.ts'
 import { ProcessRules } from './match/process-rules.ts'
@@ -96,8 +96,12 @@ export class CompiledPolicy {
     return this.#processes.find(facts)?.zone ?? NO_ZONE
   }
 
-  /** The pattern that decided for an address, null when no zone holds it. */
-  explainAddress(bytes: Uint8Array, offset: number, facts: AddressFacts = {}): Rule | null {
+  /**
+   * The pattern that decided for an address, null when no zone holds it.
+   *
+   * @param bytes null to ask of the facts alone
+   */
+  explainAddress(bytes: Uint8Array | null, offset: number, facts: AddressFacts = {}): Rule | null {
     return this.#addresses.find(bytes, offset, facts)
   }
 
@@ -172,6 +176,15 @@ export class CompiledPolicy {
   ): Verdict {
     if (from >= this.#drillSource) return from === to ? SAME_ZONE : NO_FLOW
     return this.#flows.judge(from, to, port, protocol, exe, identity)
+  }
+
+  /** The flows for these zones and, for those that do not fit, why. The closest ones first. */
+  explainFlows(
+    from: number, to: number, port: number, protocol: string, exe: string | null,
+    identity?: FlowIdentity,
+  ): FlowFit[] {
+    if (from >= this.#drillSource) return []
+    return this.#flows.explain(from, to, port, protocol, exe, identity)
   }
 
   /** The `flows:` entry, as YAML, that would allow this: the rule that was missing. */

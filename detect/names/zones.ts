@@ -1,6 +1,8 @@
 /** The zones of both ends of a connection, by the policy in force and by what is known of them. */
 import { NO_ZONE } from '../../policy/compile.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
+import { explainConnection } from '../../policy/explain.ts'
+import type { EndFacts, Explanation } from '../../policy/explain.ts'
 import type { AddressFacts } from '../../policy/match/address-rules.ts'
 import type { FlowIdentity, Verdict } from '../../policy/match/flow-rules.ts'
 import type { ProcessFacts } from '../../policy/match/process-rules.ts'
@@ -116,13 +118,56 @@ export class Zones {
     from: number, to: number, opener: LineageProcess | null, source: Uint8Array,
     target: Uint8Array, at: number, port: number, protocol: string,
   ): Verdict {
+    const identity = this.identityOf(opener, source, target, at, port)
+    const exe = opener?.exe || null
+    return this.inForce.policy.flowAllowed(from, to, port, protocol, exe, identity)
+  }
+
+  /**
+   * The connection of an event with all that decides about it, for `explainConnection`.
+   *
+   * @param peer the process at the other end, null when it is not known
+   */
+  explain(
+    event: ConnectionEvent, process: LineageProcess | null, peer: LineageProcess | null,
+    accepted: boolean,
+  ): Explanation {
+    const { columns, row, local_port, remote_port } = event
+    const { local_addr, remote_addr } = columns
+    const at = 16 * row
+    const near = this.endOf(process, local_addr, at, local_port)
+    const far = this.endOf(peer, remote_addr, at, remote_port)
+    near.zone = this.near(event, process)
+    far.zone = this.far(event, process, peer)
+    const [from, to] = accepted ? [far, near] : [near, far]
+    const port = accepted ? local_port : remote_port
+    const identity = accepted
+      ? this.identityOf(peer, remote_addr, local_addr, at, port)
+      : this.identityOf(process, local_addr, remote_addr, at, port)
+    return explainConnection(this.inForce.policy, from, to, port, event.protocol, identity)
+  }
+
+  private endOf(
+    process: LineageProcess | null, bytes: Uint8Array, at: number, port: number,
+  ): EndFacts {
+    const name = this.names.find(bytes, at, port, this.inForce.watermarkMs)
+    return {
+      process: process === null ? null : this.factsOfProcess(process),
+      address: bytes.slice(at, at + 16), named: name === null ? {} : this.factsOfName(name),
+    }
+  }
+
+  /** Always the same object: it holds until the next call. */
+  private identityOf(
+    opener: LineageProcess | null, source: Uint8Array, target: Uint8Array, at: number,
+    port: number,
+  ): FlowIdentity {
     const { identity, inForce } = this
     identity.serviceAccount = this.serviceAccountOf(opener, source, at)
     identity.from = source
     identity.fromOffset = at
     identity.toNames = this.believedNames(this.names.find(target, at, port, inForce.watermarkMs))
-    const exe = opener?.exe || null
-    return inForce.policy.flowAllowed(from, to, port, protocol, exe, identity)
+    return identity
   }
 
   /** `namespace/name`; '' for a process in no pod; null when it is not known. */

@@ -48,9 +48,14 @@ export class AddressRules {
     return Uint16Array.from(this.#cidrs, (rule) => rule.zone)
   }
 
-  /** The rule that decides, or null when no zone holds the address. Not for the hot path. */
-  find(bytes: Uint8Array, offset: number, facts: AddressFacts): Rule | null {
+  /**
+   * The rule that decides, or null when no zone holds the address. Not for the hot path.
+   *
+   * @param bytes null to ask of the facts alone
+   */
+  find(bytes: Uint8Array | null, offset: number, facts: AddressFacts): Rule | null {
     return this.#facts.ofWorkload(facts) ?? this.#facts.ofNode(facts) ??
-      this.rule(this.cidr(bytes, offset)) ?? this.#facts.ofAny('dns_names', facts.dns_names)
+      (bytes === null ? null : this.rule(this.cidr(bytes, offset))) ??
+      this.#facts.ofAny('dns_names', facts.dns_names)
   }
 }

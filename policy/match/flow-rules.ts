@@ -36,6 +36,12 @@ export type FlowIdentity = {
   toNames: readonly string[]
 }
 
+/** One flow, and what of it does not fit a connection; nothing: it allows it, or would. */
+export type FlowFit = {
+  flow: Flow
+  fails: ('ports' | 'executables' | 'service_accounts' | 'from_cidrs' | 'to_dns')[]
+}
+
 /** Of an end of which nothing is known. */
 export const NO_IDENTITY: FlowIdentity =
   { serviceAccount: null, from: null, fromOffset: 0, toNames: [] }
@@ -110,6 +116,28 @@ export class FlowRules {
       }
     }
     return unknown ?? NO_FLOW
+  }
+
+  /** Every flow for these zones, the closest ones first, with what does not fit. For people. */
+  explain(
+    from: number, to: number, port: number, protocol: string, exe: string | null,
+    identity: FlowIdentity = NO_IDENTITY,
+  ): FlowFit[] {
+    const pairs = [[from, to], [from, ANY], [ANY, to], [ANY, ANY]]
+    return pairs.flatMap(([source, target]) => this.#byPair.get(pairKey(source, target)) ?? [])
+      .map((rule) => {
+        const { executables, serviceAccounts, fromCidrs, toDns } = rule
+        const none = { ...rule, executables: [], serviceAccounts: [], fromCidrs: [], toDns: [] }
+        const fails: FlowFit['fails'] = portMatches(rule.flow, port, protocol) ? [] : ['ports']
+        const check = (name: FlowFit['fails'][number], part: Partial<Rule>): void => {
+          if (identityFits({ ...none, ...part }, exe, identity) === false) fails.push(name)
+        }
+        check('executables', { executables })
+        check('service_accounts', { serviceAccounts })
+        check('from_cidrs', { fromCidrs })
+        check('to_dns', { toDns })
+        return { flow: rule.flow, fails }
+      })
   }
 }
 

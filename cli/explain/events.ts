@@ -1,0 +1,132 @@
+/** Explanations of events of the log, with all that the log knew of both ends then. */
+import { ACCEPTED } from '../../detect/context.ts'
+import type { Context } from '../../detect/context.ts'
+import { defineDetector } from '../../detect/detector.ts'
+import type { Evidence } from '../../detect/finding.ts'
+import { Engine } from '../../detect/engine.ts'
+import { wordOf } from '../../detect/names/address-names.ts'
+import { endpoint } from '../../detect/words.ts'
+import type { Explanation } from '../../policy/explain.ts'
+import type { Policy } from '../../policy/policy.ts'
+import { BatchError, decodeBatch } from '../../proto/batch.ts'
+import { formatTime } from '../../proto/event-json.ts'
+import type { EventViews } from '../../proto/gen/events.ts'
+
+/** One explained event. `from` and `to` are the ends, as far as they are known. */
+export interface ExplainedEvent {
+  evidence: Evidence
+  kind: string
+  time: string
+  policy: string
+  from: ExplainedProcess
+  to: ExplainedProcess
+  explanation: Explanation
+}
+
+/** An end in words. */
+export interface ExplainedProcess {
+  endpoint: string
+  /** Whom the address stands for; '' when that is not known. */
+  name: string
+  exe?: string
+  pid?: number
+  node_id?: string
+  workload?: string
+}
+
+/** Which events; without a boot, those of any. */
+export interface Wanted { node_id: string, boot_id: string | null, seq: number }
+
+type Connection = EventViews[
+  'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
+  'datagram_flow' | 'rdma_connection']
+
+/** So long after the last one the other end of a connection is waited for. */
+const WAIT_MS = 15_000
+
+/**
+ * Reads the log from its beginning, as detectors do, until all are found and their other ends had
+ * time to come. Events that are no connections, or not in the log, are not in the result.
+ *
+ * @param policy in force whatever the log says; null: that of the log at that time
+ */
+export function explainEvents(
+  frames: Iterable<{ position: number, payload: Uint8Array }>, wanted: readonly Wanted[],
+  policy: Policy | null,
+): ExplainedEvent[] {
+  const found = new Map<Wanted, ExplainedEvent>()
+  /** By connection: whose other end has not come. */
+  const waiting = new Map<number, Wanted>()
+  let untilMs = Infinity
+  const look = (event: Connection, context: Context): void => {
+    const one = wanted.find((entry) => entry.seq === event.seq &&
+      entry.node_id === event.node_id && (entry.boot_id ?? event.boot_id) === event.boot_id)
+    const single = event.kind === 'connection_failed' || event.kind === 'connection_repeat'
+    const peer = single ? null : context.peer(event)
+    if (one !== undefined) {
+      found.set(one, explained(event, context, peer?.process ?? null))
+      if (!single && peer === null) waiting.set(context.connection(event), one)
+      if (found.size === wanted.length) untilMs = event.time_ms + WAIT_MS
+    } else if (!single && waiting.size > 0 && peer !== null) {
+      const earlier = waiting.get(context.connection(event))
+      if (earlier === undefined) return
+      waiting.delete(context.connection(event))
+      const { evidence, kind, time } = found.get(earlier)!
+      found.set(earlier, { ...explained(event, context, peer.process), evidence, kind, time })
+    }
+  }
+  const engine = new Engine({
+    detectors: [lookingWith(look)], ...(policy === null ? {} : { policyOverride: policy }),
+  })
+  for (const { position, payload } of frames) {
+    try {
+      engine.ingest(decodeBatch(payload), position)
+    } catch (error) {
+      if (!(error instanceof BatchError)) throw error
+    }
+    if (found.size === wanted.length && waiting.size === 0) break
+    if (engine.watermarkMs > untilMs) break
+  }
+  return wanted.flatMap((one) => found.get(one) ?? [])
+}
+
+/** A detector that reports nothing and shows every connection. */
+function lookingWith(look: (event: Connection, context: Context) => void) {
+  return defineDetector({
+    id: 'EXPLAIN-000', title: 'explains', severity: 'low', maturity: 'stable', attack: [],
+    atlas: [], blindSpots: [], runbook: '', settings: {}, examples: [],
+    needs: ['connection_open', 'connection_close', 'connection_failed', 'connection_repeat',
+      'datagram_flow', 'rdma_connection'],
+    state: { initial: () => null, keysMax: 1, idleMs: 1 },
+    key: () => 'all',
+    evaluate: (event, _, context) => look(event, context),
+  })
+}
+
+function explained(
+  event: Connection, context: Context, peer: Context['process'],
+): ExplainedEvent {
+  const accepted = event.kind !== 'connection_failed' &&
+    event.columns.direction[event.row] === ACCEPTED
+  const { columns, row } = event
+  const near = endOf(context, context.process, event.local_addr, event.local_port,
+    columns.local_addr, 16 * row)
+  const far = endOf(context, peer, event.remote_addr, event.remote_port,
+    columns.remote_addr, 16 * row)
+  return {
+    evidence: context.evidence, kind: event.kind, time: formatTime(event.wall_ns),
+    policy: context.policy.sha256,
+    from: accepted ? far : near, to: accepted ? near : far,
+    explanation: context.zones.explain(event, context.process, peer, accepted),
+  }
+}
+
+function endOf(
+  context: Context, process: Context['process'], address: string, port: number,
+  bytes: Uint8Array, at: number,
+): ExplainedProcess {
+  const place = { endpoint: endpoint(address, port), name: wordOf(context.nameOf(bytes, at, port)) }
+  if (process === null) return place
+  const { exe, pid, node_id } = process
+  return { ...place, exe, pid, node_id, workload: context.workloadOf(process) }
+}
