@@ -2,6 +2,7 @@
 import type { CompiledPolicy } from '../policy/compile.ts'
 import type { Verdict } from '../policy/match/flow-rules.ts'
 import type { EventView } from '../proto/event-view.ts'
+import { protocolNames } from '../proto/gen/events.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'
@@ -13,6 +14,8 @@ import { Zones } from './names/zones.ts'
 import { flag } from './graph/connection-columns.ts'
 import type { Graph } from './graph/graph.ts'
 import { sideOf } from './graph/sides.ts'
+import { pathsTo } from './graph/walk.ts'
+import type { Step } from './graph/walk.ts'
 import type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
 import type { SourceTable } from './source-table.ts'
 
@@ -49,7 +52,7 @@ export class Context {
   private event: EventView | null = null
   private running: RunningDetector | null = null
   private key: string | number = 0
-  private readonly zones: Zones
+  readonly zones: Zones
   private readonly names: AddressNames
   private readonly lineage: Lineage
   private readonly sources: SourceTable
@@ -173,6 +176,40 @@ export class Context {
     if (source === null) return null
     const { node_id, boot_id } = source
     return { node_id, boot_id, seq: (client ? columns.clientSeq : columns.serverSeq)[slot] }
+  }
+
+  /**
+   * The ways that lead to a connection of the graph, each from its beginning on, the likeliest
+   * first; the connection itself is the last step of all. `actor` is the process that connects.
+   */
+  pathsTo(connection: number, actor: LineageProcess | null): Step[][] {
+    return pathsTo(this.graph, (number) => this.lineage.get(number), connection, actor)
+  }
+
+  /** Zones of the two ends of a connection of the graph, the client's first. */
+  zonesOfConnection(slot: number, client: LineageProcess | null): [from: number, to: number] {
+    const { columns } = this.graph.connections
+    const { clientAddr, serverAddr, clientPort, serverPort } = columns
+    const server = this.lineage.get(columns.server[slot])
+    const at = 16 * slot
+    const [near, far] = [clientPort[slot], serverPort[slot]]
+    const { zones } = this
+    return [
+      client === null ? zones.farOf(server, null, serverAddr, clientAddr, at, far, near)
+        : zones.nearOf(client, clientAddr, serverAddr, at, near),
+      server === null ? zones.farOf(client, null, clientAddr, serverAddr, at, near, far)
+        : zones.nearOf(server, serverAddr, clientAddr, at, far),
+    ]
+  }
+
+  /** As `verdict`, of a connection of the graph. */
+  verdictOfConnection(
+    slot: number, from: number, to: number, client: LineageProcess | null,
+  ): Verdict {
+    const { clientAddr, serverAddr, serverPort, protocol } = this.graph.connections.columns
+    const name = protocolNames[protocol[slot]] ?? ''
+    return this.zones.verdictOf(
+      from, to, client, clientAddr, serverAddr, 16 * slot, serverPort[slot], name)
   }
 
   /** A process by its number; null when it is forgotten. */

@@ -1,4 +1,5 @@
 /** Words of findings: text from workloads made harmless, and amounts that people can read. */
+import type { Severity } from './finding.ts'
 
 /**
  * Text of a workload for a sentence: control, format and broken characters become their escape, and
@@ -30,4 +31,11 @@ export function bytesInWords(bytes: number): string {
 /** An address and its port: `10.0.0.1:80`, `[2001:db8::1]:80`. */
 export function endpoint(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
+}
+
+const severities: readonly Severity[] = ['low', 'medium', 'high', 'critical']
+
+/** The more severe one. */
+export function worseOf(one: Severity, other: Severity): Severity {
+  return severities.indexOf(one) >= severities.indexOf(other) ? one : other
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseAddress } from '../../proto/address.ts'
-import { connectionKey } from '../pairing.ts'
+import { connectionKey } from './keys.ts'
 import { flag } from './connection-columns.ts'
 import { Connections } from './connections.ts'
 import type { ConnectionOptions, EndEvent } from './connections.ts'
@@ -108,7 +108,7 @@ describe('connections', () => {
   })
 
   it('go on from a snapshot', () => {
-    const [first, second] = [table({ connectionsMax: 300, closedKeepMs: 50 }), table({ connectionsMax: 300, closedKeepMs: 50 })]
+    const [first, second] = [1, 2].map(() => table({ connectionsMax: 300, closedKeepMs: 50 }))
     const step = (connections: Connections, i: number): number => {
       connections.nowMs = i
       const slot = connections.open(end(i * 7 % 400, i % 3 === 0 ? serverSeen : clientSeen, { atMs: i }))

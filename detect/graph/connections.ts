@@ -80,7 +80,7 @@ export class Connections {
     return columns.reduce((sum, { byteLength }) => sum + byteLength, this.buckets.byteLength)
   }
 
-  /** The slot of the connection that an end belongs to, which begins here or meets its other end. */
+  /** Slot of the connection of an end: it begins here, or the end meets the other one. */
   open(end: EndEvent): number {
     const { low, high, flags } = this.columns
     const { side } = end

@@ -52,7 +52,8 @@ export class OriginRules {
     const { accepted } = origins
     origins.open++
     const place = accepted.length < ACCEPTED_MAX ? -1 : this.leastOf(accepted, slot)
-    const origin = place < 0 ? this.make(slot, 'same_process', 1) : this.renew(accepted[place], slot)
+    const origin = place < 0 ? this.make(slot, 'same_process', 1)
+      : this.renew(accepted[place], slot)
     // In order of time: the last one is the likeliest cause of what follows.
     if (place >= 0) accepted.splice(place, 1)
     accepted.push(origin)

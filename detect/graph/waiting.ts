@@ -38,6 +38,11 @@ export class Waiting {
     while (this.size > WAITING_MAX) this.forgetOldest()
   }
 
+  /** True when a path waits for the other end. */
+  has(slot: number, serial: number): boolean {
+    return this.bySlot.get(slot)?.serial === serial
+  }
+
   /** The other end came: slot and use of the last connection of each path, one after the other. */
   take(slot: number, serial: number): number[] {
     const entry = this.bySlot.get(slot)

@@ -6,7 +6,7 @@
 import { isLoopback } from '../../policy/match/cidr.ts'
 import { parseAddress } from '../../proto/address.ts'
 import type { AddressSeenView, DnsAnswerView, NodeSeenView } from '../../proto/gen/events.ts'
-import { addressKey } from '../pairing.ts'
+import { addressKey } from '../graph/keys.ts'
 import { NodeTable } from './node-table.ts'
 import type { NodeFacts, NodeTableSnapshot } from './node-table.ts'
 

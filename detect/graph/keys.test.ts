@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseAddress } from '../proto/address.ts'
-import { addressKey, connectionKey } from './pairing.ts'
+import { parseAddress } from '../../proto/address.ts'
+import { addressKey, connectionKey } from './keys.ts'
 
 function keyOf(client: string, clientPort: number, server: string, port: number, place = 0) {
   const key = { low: 0, high: 0 }

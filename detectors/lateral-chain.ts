@@ -1,0 +1,183 @@
+import { defineDetector } from '../detect/detector.ts'
+import type { Context } from '../detect/context.ts'
+import { flag } from '../detect/graph/connection-columns.ts'
+import type { LineageProcess } from '../detect/lineage.ts'
+import { EXTERNAL } from '../policy/compile.ts'
+import type { EventViews } from '../proto/gen/events.ts'
+import { Chains } from './lateral-chains.ts'
+import type { ChainState } from './lateral-chains.ts'
+import { judgePath } from './lateral-score.ts'
+import type { JudgedPath } from './lateral-score.ts'
+import { chainExamples } from './lateral-chain.examples.ts'
+
+type Opening = EventViews[
+  'connection_open' | 'datagram_flow' | 'rdma_connection' | 'socket_received']
+type Closing = EventViews['connection_close']
+
+/** Value of `report` in the columns. */
+const FLOW_FIRST = 1
+/** Paths that wait for the far end of their last connection. */
+const HELD_MAX = 1000
+
+const [chains, quiet] = chainExamples
+
+export default defineDetector({
+  id: 'NET-002',
+  title: 'Lateral movement over several hops into a protected zone',
+  severity: 'high',
+  maturity: 'stable',
+  attack: ['T1021', 'T1570', 'T1090', 'T1078'],
+  atlas: ['AML.TA0015'],
+  blindSpots: [
+    'Nodes without an agent: a path begins or ends there, and is known by the address alone.',
+    'A server that acts on its own more than five seconds after the connection that told it to was '
+      + 'closed, without starting a process.',
+    'A process that only forks, accepts nothing itself and starts no program is not in the tree.',
+    'A file that is run before the node that wrote it could report: only its own hops are seen.',
+    'Where addresses are translated between the ends (NAT) they cannot be joined.',
+    'A notebook or job server is a shell by design: where a flow allows the way from end to end, '
+      + 'nothing is raised.',
+  ],
+  runbook: 'Read the hops from first to last: each names the process that connected, how it came '
+    + 'to act (descendant, standard streams, handed connection, file) and what it reached. Cut the '
+    + 'path at the last hop first, then at the entry. Keep memory and disks, change the '
+    + 'credentials used on the way, and look at what was read at the end. If the path is part of '
+    + 'the design, allow it from end to end in the flows of the policy.',
+  needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
+    'socket_received'],
+  settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
+  key: (event, context) => {
+    const { graph } = context
+    const { current: slot, connections: { columns } } = graph
+    if (slot < 0) return null
+    if ((columns.flags[slot] & flag.inChain) !== 0) return 'chains'
+    if (!begins(event)) return null
+    if (graph.met && graph.waiting.has(slot, columns.serial[slot])) return 'chains'
+    return mayEnd(slot, actorOf(event, slot, context), context) ? 'chains' : null
+  },
+  state: {
+    initial: (): ChainState =>
+      ({ chains: new Map(), byConnection: new Map(), next: 1, held: new Map() }),
+    keysMax: 1,
+    idleMs: 365 * 24 * 3_600_000,
+  },
+  evaluate(event, state, context) {
+    const { graph } = context
+    const { current: slot, connections: { columns } } = graph
+    const known = new Chains(state, context)
+    if (!begins(event)) return known.closed(slot)
+    if ((columns.flags[slot] & flag.inChain) === 0) evaluateOpen(event, slot, state, context)
+    else if (graph.met) known.refresh(slot)
+    if (!graph.met) return
+    const heads = graph.waiting.take(slot, columns.serial[slot])
+    for (let i = 0; i < heads.length; i += 2) {
+      const [head, serial] = [heads[i], heads[i + 1]]
+      if (columns.serial[head] !== serial) continue
+      const actor = context.processOf(columns.client[head])
+      consider(head, actor, state.held.has(head) ? 'hold' : 'raise', state, context)
+    }
+  },
+  wake(state, context) {
+    const { columns } = context.graph.connections
+    for (const [slot, { serial, actor, dueMs }] of [...state.held]) {
+      if (dueMs > context.watermarkMs) continue
+      state.held.delete(slot)
+      if (columns.serial[slot] !== serial) continue
+      consider(slot, context.processOf(actor), 'raise', state, context)
+    }
+    wakeForHeld(state, context)
+  },
+  examples: [...chains, ...quiet],
+})
+
+/** It is about the beginning of a connection, not about its course and end. */
+function begins(event: Opening | Closing): event is Opening {
+  if (event.kind === 'connection_close') return false
+  return !('report' in event.columns) || event.columns.report[event.row] === FLOW_FIRST
+}
+
+/** The process that connects, or acts on the connection from now on. */
+function actorOf(event: Opening | Closing, slot: number, context: Context): LineageProcess | null {
+  if (event.kind === 'socket_received') return context.process
+  return context.processOf(context.graph.connections.columns.client[slot])
+}
+
+/** Most connections are the end of no path: nothing led to who connects, or it is not protected. */
+function mayEnd(slot: number, actor: LineageProcess | null, context: Context): boolean {
+  if (actor === null) return false
+  const { graph, policy } = context
+  const { clientAddr, serverAddr } = graph.connections.columns
+  if (!policy.mayCross(clientAddr, 16 * slot, serverAddr, 16 * slot)) return false
+  graph.settle(actor)
+  if (actor.origins === null) return false
+  return policy.exposures[context.zonesOfConnection(slot, actor)[1]] === 'protected'
+}
+
+function evaluateOpen(
+  event: Opening | Closing, slot: number, state: ChainState, context: Context,
+): void {
+  const actor = actorOf(event, slot, context)
+  const waited = state.held.delete(slot)
+  if (!mayEnd(slot, actor, context)) return
+  const { flags } = context.graph.connections.columns
+  const complete = waited || (flags[slot] & flag.serverSeen) !== 0
+  consider(slot, actor, complete ? 'raise' : 'hold', state, context)
+}
+
+/**
+ * Judges the ways to a connection. Its zone may become another one when its far end is known: so
+ * what would be raised is held for a moment until that comes.
+ */
+function consider(
+  slot: number, actor: LineageProcess | null, then: 'raise' | 'hold', state: ChainState,
+  context: Context,
+): void {
+  const paths = context.pathsTo(slot, actor)
+  let best: JudgedPath | null = null
+  for (const steps of paths) {
+    waitForMore(steps[0].connection, slot, context)
+    const judged = judgePath(steps, context)
+    if (judged === null || judged.score < context.setting('score_min')) continue
+    const better = best === null || judged.score > best.score ||
+      (judged.score === best.score && judged.steps.length > best.steps.length)
+    if (better) best = judged
+  }
+  if (best === null) return
+  if (then === 'raise') new Chains(state, context).raise(best)
+  else hold(slot, actor, state, context)
+}
+
+/** A path whose first connection has no known client yet may go on when that one comes. */
+function waitForMore(first: number, head: number, context: Context): void {
+  const { graph } = context
+  const { columns } = graph.connections
+  if (first === head || (columns.flags[first] & flag.clientSeen) !== 0) return
+  const [from] = context.zonesOfConnection(first, null)
+  if (from === EXTERNAL) return
+  graph.waiting.add(first, columns.serial[first], head, columns.serial[head])
+}
+
+function hold(
+  slot: number, actor: LineageProcess | null, state: ChainState, context: Context,
+): void {
+  const { serial } = context.graph.connections.columns
+  for (const [oldest, held] of state.held) {
+    if (state.held.size < HELD_MAX) break
+    // What was being held back is better said too early than never.
+    state.held.delete(oldest)
+    if (serial[oldest] !== held.serial) continue
+    consider(oldest, context.processOf(held.actor), 'raise', state, context)
+  }
+  const holdMs = context.setting('hold_ms')
+  state.held.set(slot, {
+    serial: serial[slot], actor: actor?.number ?? 0, dueMs: context.watermarkMs + holdMs,
+  })
+  if (state.held.size === 1) wakeForHeld(state, context)
+}
+
+function wakeForHeld(state: ChainState, context: Context): void {
+  for (const { dueMs } of state.held.values()) {
+    context.wakeIn(Math.max(0, dueMs - context.watermarkMs))
+    return
+  }
+}
