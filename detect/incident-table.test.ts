@@ -6,7 +6,8 @@ import { IncidentTable } from './incident-table.ts'
 import type { CompleteFinding, IncidentOptions } from './incident-table.ts'
 import { canonicalJson } from './incident.ts'
 
-const [detector, otherDetector] = detectors
+const detector = detectors[0]
+const otherDetector = detectors.find(({ id }) => id === 'NET-003')!
 let seq = 0
 
 function finding(subject: string, key = 'k', severity: Severity = 'medium', s = 1): CompleteFinding {

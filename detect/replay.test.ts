@@ -36,7 +36,7 @@ describe('replay', () => {
   it('tells byte for byte what was told live, restarts or not', () => {
     const told: IncidentUpdate[] = []
     const result = replay(frames, { detectors, onUpdate: (update) => told.push(update) })
-    const { updates } = live(3)
+    const { updates } = live(29)
     expect(told.length).toBeGreaterThan(10)
     expect(told.map(canonicalJson)).toEqual(updates.map(canonicalJson))
     const diff = diffIncidents(lastOf(updates), result.incidents)
