@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileActor, impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
@@ -13,10 +13,10 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   beforeAll(() => {
     cgroup = new ScopeCgroup()
     actor = compileActor()
+    watch = new Watch(cgroup, impatientTable)
   })
-  beforeEach(() => { watch = new Watch(cgroup, impatientTable) })
-  afterEach(() => watch.close())
   afterAll(async () => {
+    watch.close()
     actor.remove()
     await cgroup.remove()
   })
@@ -169,10 +169,10 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     await outside.ask('receive x 0 0 1')
     await outside.ask('send 127.0.0.1 5001 10 1')
     await inside.ask('close')
-    await watch.first('datagram_flow', { pid: inside.pid, report: 'last' })
-    const others = watch.seen('datagram_flow').filter(({ pid }) => pid !== inside.pid)
-    expect(others).toEqual([])
-    expect(watch.seen('listen')).toEqual([])
+    const { netns } = await watch.first('datagram_flow', { pid: inside.pid, report: 'last' })
+    const here = watch.events.filter((event) => event['netns'] === netns)
+    expect(new Set(here.map((event) => event['kind']))).toEqual(new Set(['datagram_flow']))
+    expect(here.filter(({ pid }) => pid !== inside.pid)).toEqual([])
     await inside.ended()
     await outside.ended()
   })

@@ -18,9 +18,9 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
   beforeAll(() => {
     cgroup = new ScopeCgroup()
     actor = compileActor()
+    watch = new Watch(cgroup)
   })
   beforeEach(async () => {
-    watch = new Watch(cgroup)
     client = await startDatagrams(cgroup, actor.path)
     server = await joinDatagrams(cgroup, actor.path, client, true)
     await client.ask('open udp4')
@@ -31,9 +31,9 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
   afterEach(async () => {
     await client.ended()
     await server.ended()
-    watch.close()
   })
   afterAll(async () => {
+    watch.close()
     actor.remove()
     await cgroup.remove()
   })
@@ -65,7 +65,7 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
       await answer(message)
     }
     await answer(messageOf({ name: 'a.example', addresses: ['10.0.0.2'] }))
-    await watch.atLeast(2, 'dns_answer')
+    await watch.atLeast(2, 'dns_answer', { name: 'a.example' })
     await watch.settle(cgroup)
     const told = watch.seen('dns_answer', { name: 'a.example' }).map((event) => event['addresses'])
     expect(told).toEqual([['10.0.0.1'], ['10.0.0.2']])
@@ -90,12 +90,12 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
     await server.ask('bind 127.0.0.1 54')
     await answer(messageOf({ name: 'other.example' }))
     await watch.settle(cgroup)
-    expect(watch.seen('dns_answer')).toEqual([])
+    expect(watch.seen('dns_answer', { pid: client.pid })).toEqual([])
   })
 
   it('that are nonsense come as an event that says so', async () => {
     await answer(Buffer.from('000081800001000100000000c00c00010001', 'hex'))
-    const event = await watch.first('dns_answer')
+    const event = await watch.first('dns_answer', { pid: client.pid })
     expect(event).toMatchObject({ addresses_cut: true, addresses: [] })
     expect(event).not.toHaveProperty('name')
   })

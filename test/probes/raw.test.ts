@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { probeTable } from '../../agent/probes/table.ts'
 import { compileActor, impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
@@ -14,10 +14,10 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
   beforeAll(() => {
     cgroup = new ScopeCgroup()
     actor = compileActor()
+    watch = new Watch(cgroup, impatientTable)
   })
-  beforeEach(() => { watch = new Watch(cgroup, impatientTable) })
-  afterEach(() => watch.close())
   afterAll(async () => {
+    watch.close()
     actor.remove()
     await cgroup.remove()
   })
@@ -111,8 +111,8 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
     await expect(other.ask('bind 127.0.0.1 5071')).rejects.toThrow('error 98')
     await other.ask('bind 127.0.0.1 0')
     await other.ask('send 127.0.0.1 5071 1 1')
-    await watch.first('datagram_flow', { pid: other.pid })
-    expect(watch.seen('listen').map(({ pid }) => pid)).toEqual([program.pid])
+    const { netns } = await watch.first('datagram_flow', { pid: other.pid })
+    expect(watch.seen('listen', { netns: netns! }).map(({ pid }) => pid)).toEqual([program.pid])
     await program.ended()
     await other.ended()
   })
