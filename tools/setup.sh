@@ -38,13 +38,20 @@ gcc                      compiles what makes their clocks wrong
 '
 # The kernel rig boots x86-64 guests on the machine's own root file system.
 PACKAGES_TEST_X86='
-qemu-system-x86  runs the kernels of the rig
-kmod             depmod for them
-xz-utils         unpacks their modules for the initrd
+qemu-system-x86    runs the kernels of the rig
+kmod               depmod for them
+xz-utils           unpacks their modules for the initrd
+rdma-core          soft-RoCE in them
+ibverbs-providers  its driver in user space
+ibverbs-utils      queue pairs that agree over TCP
+rdmacm-utils       queue pairs that agree through the connection manager
+nfs-kernel-server  a file system that nodes share
+rpcbind            its clients ask it for ports
 '
 # Services among these must not run: not during the install and not after the next boot. Package,
 # and after a colon the unit, when it has another name.
-SERVICES='prometheus prometheus-alertmanager redis-server openssh-server:ssh'
+SERVICES='prometheus prometheus-alertmanager redis-server openssh-server:ssh
+  nfs-kernel-server:nfs-server rpcbind'
 NODE_MAJOR_MIN=20          # to run npm; everything else runs on the pinned Node
 NODE_MAJOR_PINNED_MIN=24
 RIG_KERNELS='6.1 6.12'     # test/vm/kernel.ts

@@ -32,6 +32,8 @@ export function whyNot(): string {
 export class Watch {
   readonly object: KernelObject
   readonly states: OpenProbes['states']
+  /** The probes of kernel modules. */
+  readonly late: NonNullable<OpenProbes['late']>
   /** Everything seen so far, in order. */
   readonly events: EventJson[] = []
   /** What the probes could not do; known after close(). */
@@ -51,13 +53,14 @@ export class Watch {
   constructor(
     cgroup: ScopeCgroup, table?: readonly Probe[], limits: Partial<ProbeOptions> = {},
   ) {
-    const { object, states, iterators } = openProbes({
+    const { object, states, iterators, late } = openProbes({
       ring_bytes: ringBytes, sockets_max: 1024,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
       scope_cgroup_dir: cgroup.path, ...limits,
     }, undefined, table)
     if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
     this.object = object
+    this.late = late!
     this.states = states
     this.#source = new Source({
       kernel: object, ring_bytes: ringBytes, iterators,
@@ -127,4 +130,19 @@ export class Watch {
     }))
     new BatchCursor().forEach(batch, (event) => void this.events.push(eventJson(event)))
   }
+}
+
+/** Why a probe sees nothing on this kernel, from its own state; '' when it does. */
+export function whyBlind(probe: string): string {
+  const { object, states } = openProbes({
+    ring_bytes: ringBytes, sockets_max: 1, scope_cgroup_id: 1n, scope_cgroup_level: 0,
+  })
+  object?.close()
+  const state = states.find((one) => one.probe === probe)
+  if (!state) throw new Error(`there is no probe ${probe}`)
+  if (state.state !== 'missing') return ''
+  if (state.lost === '' || state.reason === '') throw new Error(`${probe} does not say why`)
+  // A refusal of one program and not of its kind is a defect of the program.
+  if (/: load failed/.test(state.reason)) throw new Error(`${probe}: ${state.reason}`)
+  return `here nobody sees ${state.lost}: ${state.reason}`
 }
