@@ -83,7 +83,9 @@ function keyAndValue(flag: string, part: string, policy: CompiledPolicy): [Key, 
     suggest(part, policy.zones), policy.zones)
 }
 
-function wrong(flag: string, what: string, near: string | null, known: readonly string[]): CliError {
+function wrong(
+  flag: string, what: string, near: string | null, known: readonly string[],
+): CliError {
   return new CliError('CLI_USAGE', `${flag}: ${what}; ` +
     (near === null ? `known: ${known.join(', ')}` : `did you mean ${near}?`))
 }

@@ -4,7 +4,7 @@ import type { EventViews } from '../../proto/gen/events.ts'
 import { newViews } from '../../proto/gen/events.ts'
 import type { ExampleEvent } from '../detector.ts'
 import { batchesOf } from '../example.ts'
-import { AddressNames, wordOf } from './address-names.ts'
+import { AddressNames, NOT_KEPT, wordOf } from './address-names.ts'
 
 /** Tells the table what the events say; each at its own time. */
 function tell(names: AddressNames, events: ExampleEvent[]): void {
@@ -61,7 +61,8 @@ describe('names of addresses', () => {
 
   it('are those of the new pod when the end of the old one is told late', () => {
     const names = new AddressNames()
-    tell(names, [pod('10.0.0.1', 'a/old'), pod('10.0.0.1', 'a/new', {}, 10), pod('10.0.0.1', 'a/old', { gone: true }, 20)])
+    tell(names, [pod('10.0.0.1', 'a/old'), pod('10.0.0.1', 'a/new', {}, 10),
+      pod('10.0.0.1', 'a/old', { gone: true }, 20)])
     expect(word(names, '10.0.0.1', 1e9)).toBe('pod:a/new')
   })
 
@@ -144,6 +145,34 @@ describe('names of addresses', () => {
     expect(word(names, '10.0.0.1', 0, 100)).toBe('service:s/99')
     expect(find(names, '10.0.0.1', 0, 1)).toBeNull()
     expect(names.evictions).toBe(36)
+  })
+
+  it('are all found while the table grows', () => {
+    const names = new AddressNames()
+    tell(names, Array.from({ length: 3000 }, (_, i) => pod(`10.1.${i >> 8}.${i & 255}`, `a/${i}`)))
+    expect([names.size, names.evictions]).toEqual([3000, 0])
+    for (let i = 0; i < 3000; i += 7) expect(word(names, `10.1.${i >> 8}.${i & 255}`)).toBe(`pod:a/${i}`)
+  })
+
+  it('keep a zone until it is stale: by the policy, by what is known, by time, and never per port', () => {
+    const names = new AddressNames()
+    let asked = 0
+    const bytes = parseAddress('10.0.0.1')
+    const zone = (policyNumber: number, nowMs = 0, port = 0): number => {
+      const kept = names.keptZone(bytes, 0, nowMs, policyNumber, -1)
+      if (kept !== NOT_KEPT) return kept
+      const name = names.find(bytes, 0, port, nowMs)
+      const found = name === null ? -1 : ++asked
+      names.keepZone(bytes, 0, name, policyNumber, found)
+      return found
+    }
+    expect(zone(0)).toBe(-1)
+    tell(names, [pod('10.0.0.1', 'a/b')])
+    expect([zone(0), zone(0), zone(1), zone(1)]).toEqual([1, 1, 2, 2])
+    tell(names, [pod('10.0.0.1', 'a/b', { gone: true })])
+    expect([zone(1), zone(1, 120_000), zone(1, 120_001)]).toEqual([3, 3, -1])
+    tell(names, [pod('10.0.0.1', 's', { port: 80 })])
+    expect([zone(1, 0, 80), zone(1, 0, 80)]).toEqual([4, 5])
   })
 
   it('go through a snapshot unchanged', () => {

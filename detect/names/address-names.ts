@@ -6,7 +6,7 @@
 import { isLoopback } from '../../policy/match/cidr.ts'
 import { parseAddress } from '../../proto/address.ts'
 import type { AddressSeenView, DnsAnswerView, NodeSeenView } from '../../proto/gen/events.ts'
-import { addressKey } from '../graph/keys.ts'
+import { AddressSlots } from './address-slots.ts'
 import { NodeTable } from './node-table.ts'
 import type { NodeFacts, NodeTableSnapshot } from './node-table.ts'
 
@@ -35,9 +35,6 @@ export interface AddressName {
   translated: boolean
   /** Names from DNS answers, the newest first. */
   dns: readonly DnsName[]
-  /** For the engine: zone by the policy numbered `zonePolicy`. */
-  zone: number
-  zonePolicy: number
   /** For the engine: watermark until which all of this holds. */
   untilMs: number
 }
@@ -68,17 +65,23 @@ interface Entry {
 
 /** An entry with what was derived from it, which is no part of snapshots. */
 interface Known extends Entry {
+  slot: number
+  /** What `find` gives, by port. */
   names: Map<number, AddressName>
-  /** Another address with the same key. */
-  next: Known | null
 }
 
 export type AddressNamesSnapshot = {
-  entries: Entry[]
+  /** With its slot each, so that what makes room for what stays the same. */
+  entries: (Entry & { slot: number })[]
+  /** Addresses that fit without growing. */
+  room: number
   nextNumber: number
   evictions: number
   nodes: NodeTableSnapshot
 }
+
+/** Instead of a zone: it has to be found. */
+export const NOT_KEPT = -2
 
 /** Facts that are gone still count so long: events of other nodes may lag behind. */
 const LAG_MS = 120_000
@@ -94,7 +97,9 @@ export class AddressNames {
   /** Addresses that were forgotten to make room. */
   evictions = 0
   readonly nodes = new NodeTable()
-  private readonly byKey = new Map<number, Known>()
+  private readonly slots = new AddressSlots()
+  /** By slot. */
+  private known: (Known | undefined)[] = []
   private readonly addressesMax: number
   private count = 0
   private nextNumber = 1
@@ -112,8 +117,7 @@ export class AddressNames {
    * @param nowMs the watermark
    */
   find(bytes: Uint8Array, at: number, port: number, nowMs: number): AddressName | null {
-    if (this.count === 0) return null
-    const known = this.known(bytes, at)
+    const known = this.knownOf(bytes, at)
     if (known === null) return null
     const place = known.facts.has(port) ? port : 0
     let name = known.names.get(place)
@@ -124,10 +128,40 @@ export class AddressNames {
     return name.kind === '' && name.dns.length === 0 ? null : name
   }
 
+  /**
+   * The zone that `keepZone` kept, `NOT_KEPT` when there is none that holds.
+   *
+   * @param policyNumber another one makes the zones that were kept stale
+   * @param none for an address of which nothing is known
+   */
+  keptZone(
+    bytes: Uint8Array, at: number, nowMs: number, policyNumber: number, none: number,
+  ): number {
+    if (this.count === 0) return none
+    const { slots } = this
+    const slot = slots.find(bytes, at)
+    if (slot < 0) return none
+    return slots.zonePolicy[slot] === policyNumber && nowMs <= slots.zoneUntilMs[slot]
+      ? slots.zone[slot] : NOT_KEPT
+  }
+
+  /** Keeps a zone that goes by `name`, which `find` gave, where the port makes no difference. */
+  keepZone(
+    bytes: Uint8Array, at: number, name: AddressName | null, policyNumber: number, zone: number,
+  ): void {
+    const { slots } = this
+    const slot = slots.find(bytes, at)
+    const { facts } = this.known[slot]!
+    if (facts.size > 1 || (facts.size === 1 && !facts.has(0))) return
+    slots.zone[slot] = zone
+    slots.zonePolicy[slot] = policyNumber
+    slots.zoneUntilMs[slot] = name?.untilMs ?? Infinity
+  }
+
   /** Takes over an `address_seen` event. */
   addressSeen(event: AddressSeenView, nowMs: number): void {
     const { columns, row, port, workload } = event
-    const known = event.gone ? this.known(columns.seen_addr, 16 * row)
+    const known = event.gone ? this.knownOf(columns.seen_addr, 16 * row)
       : this.use(columns.seen_addr, 16 * row, nowMs)
     if (known === null) return
     const before = known.facts.get(port)
@@ -143,7 +177,7 @@ export class AddressNames {
         on_node: event.on_node, translated: event.translated, untilMs: Infinity,
       })
     }
-    known.names.clear()
+    this.changed(known)
   }
 
   private makeRoom(facts: Map<number, Fact>, nowMs: number): void {
@@ -169,7 +203,7 @@ export class AddressNames {
       if (bytes === null) continue
       const known = this.use(bytes, 0, nowMs)
       if (!known.nodes.includes(now.node_id)) known.nodes.push(now.node_id)
-      known.names.clear()
+      this.changed(known)
     }
     return true
   }
@@ -177,10 +211,10 @@ export class AddressNames {
   private disown({ node_id, addresses }: NodeFacts): void {
     for (const text of addresses) {
       const bytes = bytesOf(text)
-      const known = bytes === null ? null : this.known(bytes, 0)
+      const known = bytes === null ? null : this.knownOf(bytes, 0)
       if (known === null) continue
       known.nodes = known.nodes.filter((one) => one !== node_id)
-      known.names.clear()
+      this.changed(known)
     }
   }
 
@@ -196,23 +230,29 @@ export class AddressNames {
       const known = this.use(bytes, 0, nowMs)
       const others = known.dns.filter((one) => one.name !== name && one.untilMs >= nowMs)
       known.dns = [{ name, untilMs, server }, ...others].slice(0, DNS_NAMES_MAX)
-      known.names.clear()
+      this.changed(known)
     }
   }
 
-  private known(bytes: Uint8Array, at: number): Known | null {
-    let known = this.byKey.get(addressKey(bytes, at)) ?? null
-    while (known !== null && !same(known.bytes, bytes, at)) known = known.next
-    return known
+  private knownOf(bytes: Uint8Array, at: number): Known | null {
+    if (this.count === 0) return null
+    const slot = this.slots.find(bytes, at)
+    return slot < 0 ? null : this.known[slot]!
+  }
+
+  private changed(known: Known): void {
+    known.names.clear()
+    this.slots.zonePolicy[known.slot] = -1
   }
 
   private use(bytes: Uint8Array, at: number, nowMs: number): Known {
-    const found = this.known(bytes, at)
+    const found = this.knownOf(bytes, at)
     if (found !== null) {
       found.touchedMs = nowMs
       return found
     }
     if (this.count >= this.addressesMax) this.evict(nowMs)
+    else if (this.count >= this.slots.comfortable) this.rebuild(this.all(), 2 * this.count)
     return this.insert({
       number: this.nextNumber++, bytes: bytes.slice(at, at + 16), facts: new Map(), nodes: [],
       dns: [], touchedMs: nowMs,
@@ -220,48 +260,52 @@ export class AddressNames {
   }
 
   private insert(entry: Entry): Known {
-    const key = addressKey(entry.bytes, 0)
-    const known: Known = { ...entry, names: new Map(), next: this.byKey.get(key) ?? null }
-    this.byKey.set(key, known)
+    const { touchedMs: nowMs } = entry
+    const slot = this.slots.insert(entry.bytes, (slots) => {
+      this.count--
+      this.evictions++
+      return slots.toSorted((a, b) => byWorth(this.known[a]!, this.known[b]!, nowMs))[0]
+    })
     this.count++
-    return known
+    return this.known[slot] = { ...entry, slot, names: new Map() }
   }
 
   /** Forgets a sixteenth: what counts no more, then what only name servers said, then the rest. */
   private evict(nowMs: number): void {
-    const rank = ({ facts, nodes, dns }: Entry): number => {
-      if (nodes.length > 0 || [...facts.values()].some((one) => one.untilMs >= nowMs)) return 2
-      return dns.some((one) => one.untilMs >= nowMs) ? 1 : 0
-    }
-    const order = this.all().sort((a, b) =>
-      rank(a) - rank(b) || a.touchedMs - b.touchedMs || a.number - b.number)
+    const order = this.all().sort((a, b) => byWorth(a, b, nowMs))
     const staying = order.slice(Math.max(1, this.addressesMax >> 4))
     this.evictions += order.length - staying.length
-    this.byKey.clear()
+    this.rebuild(staying, this.count)
+  }
+
+  private rebuild(entries: Entry[], addresses: number): void {
+    this.slots.reset(addresses)
+    this.known = []
     this.count = 0
-    for (const known of staying.sort((a, b) => a.number - b.number)) this.insert(known)
+    for (const entry of entries.sort((a, b) => a.number - b.number)) this.insert(entry)
   }
 
   private all(): Known[] {
-    const all: Known[] = []
-    for (const first of this.byKey.values()) {
-      for (let known: Known | null = first; known !== null; known = known.next) all.push(known)
-    }
-    return all
+    return this.known.filter((known) => known !== undefined)
   }
 
   snapshot(): AddressNamesSnapshot {
     const entries = this.all().sort((a, b) => a.number - b.number)
-      .map(({ number, bytes, facts, nodes, dns, touchedMs }): Entry => {
-        return { number, bytes, facts, nodes, dns, touchedMs }
+      .map(({ number, bytes, facts, nodes, dns, touchedMs, slot }) => {
+        return { number, bytes, facts, nodes, dns, touchedMs, slot }
       })
-    const { nextNumber, evictions } = this
-    return { entries, nextNumber, evictions, nodes: this.nodes.snapshot() }
+    const { nextNumber, evictions, slots: { comfortable: room } } = this
+    return { entries, room, nextNumber, evictions, nodes: this.nodes.snapshot() }
   }
 
   /** Takes over what `snapshot` gave, which must not be used again; this one must be empty. */
   restore(from: AddressNamesSnapshot): void {
-    for (const entry of from.entries) this.insert(entry)
+    this.slots.reset(from.room)
+    for (const entry of from.entries) {
+      this.slots.place(entry.slot, entry.bytes)
+      this.known[entry.slot] = { ...entry, names: new Map() }
+      this.count++
+    }
     this.nextNumber = from.nextNumber
     this.evictions = from.evictions
     this.nodes.restore(from.nodes)
@@ -283,7 +327,7 @@ function nameAt(known: Entry, port: number, nowMs: number): AddressName {
   const own = known.nodes.length === 1 ? known.nodes[0] : ''
   const dns = known.dns.filter((one) => one.untilMs >= nowMs)
   const untilMs = Math.min(fact?.untilMs ?? Infinity, ...dns.map((one) => one.untilMs))
-  const rest = { dns, untilMs, zone: -1, zonePolicy: -1 }
+  const rest = { dns, untilMs }
   if (own !== '' && fact?.kind !== 'pod' && fact?.kind !== 'service') {
     return {
       kind: 'node', workload: `node:${own}`, namespace: '', service_account: '',
@@ -300,6 +344,16 @@ function nameAt(known: Entry, port: number, nowMs: number): AddressName {
   return { kind, workload, namespace, service_account, labels, on_node, translated, ...rest }
 }
 
+/** Sorts what is worth least first. */
+function byWorth(a: Entry, b: Entry, nowMs: number): number {
+  return worth(a, nowMs) - worth(b, nowMs) || a.touchedMs - b.touchedMs || a.number - b.number
+}
+
+function worth({ facts, nodes, dns }: Entry, nowMs: number): number {
+  if (nodes.length > 0 || [...facts.values()].some((one) => one.untilMs >= nowMs)) return 2
+  return dns.some((one) => one.untilMs >= nowMs) ? 1 : 0
+}
+
 /** The bytes of an address that can be that of one end: neither loopback nor unspecified. */
 function bytesOf(text: string): Uint8Array | null {
   try {
@@ -308,9 +362,4 @@ function bytesOf(text: string): Uint8Array | null {
   } catch {
     return null
   }
-}
-
-function same(own: Uint8Array, bytes: Uint8Array, at: number): boolean {
-  for (let i = 15; i >= 0; i--) if (own[i] !== bytes[at + i]) return false
-  return true
 }

@@ -8,6 +8,7 @@ import type { FlowIdentity, Verdict } from '../../policy/match/flow-rules.ts'
 import type { ProcessFacts } from '../../policy/match/process-rules.ts'
 import type { ConnectionEvent } from '../context.ts'
 import type { LineageProcess } from '../lineage.ts'
+import { NOT_KEPT } from './address-names.ts'
 import type { AddressName, AddressNames } from './address-names.ts'
 import { unitOf } from './cgroup-table.ts'
 
@@ -50,13 +51,12 @@ export class Zones {
   /** Zone of an address of which more is known than its bytes, `NO_ZONE` otherwise. */
   ofNamed(bytes: Uint8Array, at: number, port: number): number {
     const { policy, policyNumber, watermarkMs } = this.inForce
+    const kept = this.names.keptZone(bytes, at, watermarkMs, policyNumber, NO_ZONE)
+    if (kept !== NOT_KEPT) return kept
     const name = this.names.find(bytes, at, port, watermarkMs)
-    if (name === null) return NO_ZONE
-    if (name.zonePolicy !== policyNumber) {
-      name.zone = policy.zoneOfNamed(bytes, at, this.factsOfName(name))
-      name.zonePolicy = policyNumber
-    }
-    return name.zone
+    const zone = name === null ? NO_ZONE : policy.zoneOfNamed(bytes, at, this.factsOfName(name))
+    this.names.keepZone(bytes, at, name, policyNumber, zone)
+    return zone
   }
 
   /** Zone of the end that the event is about; `process` is the one there. */
