@@ -8,6 +8,8 @@ import { LogReader } from '../../log/cursor.ts'
 import { decodeBatch } from '../../proto/batch.ts'
 import { BatchCursor } from '../../proto/batch-cursor.ts'
 import type { Event } from '../../proto/batch-cursor.ts'
+import { eventJson } from '../../proto/event-json.ts'
+import type { EventJson } from '../../proto/event-json.ts'
 
 import { Cluster } from './cluster/cluster.ts'
 import { judge, judgeStory } from './judge.ts'
@@ -124,11 +126,16 @@ async function lookBack(scenario: Scenario, cluster: Cluster, verdict: Verdict):
   verdict.incidents = halves.incidents()
   verdict.problems.push(...judge(verdict.incidents, scenario.expect))
   const cursor = new BatchCursor()
+  const events: EventJson[] = []
   for (const { payload } of new LogReader(join(halves.data, 'log')).read()) {
     const batch = decodeBatch(payload)
     verdict.events += batch.envelope.count
-    cursor.forEach(batch, (event) => { verdict.connections += opensConnection(event) })
+    cursor.forEach(batch, (event) => {
+      verdict.connections += opensConnection(event)
+      if (scenario.check) events.push(eventJson(event))
+    })
   }
+  if (scenario.check) verdict.problems.push(...scenario.check(events))
   for (const command of ['replay', 'verify']) {
     const done = halves.vedette(command, '--data', halves.data)
     if ((await done.ended).code === 0) continue

@@ -1,6 +1,7 @@
 // What a scenario is: what runs, what must be raised, what must stay quiet.
 
 import type { Load } from './cluster/benign.ts'
+import type { EventJson } from '../../proto/event-json.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { WatchedName } from './cluster/layout.ts'
 
@@ -57,5 +58,7 @@ export interface Scenario {
   work?: Load
   clockShiftS?: Partial<Record<WatchedName, number>>
   act?(stage: Stage): Promise<void>
+  /** What else the events must show: problems in plain words. Called when all has ended. */
+  check?(events: readonly EventJson[]): string[]
   expect: Expectation
 }

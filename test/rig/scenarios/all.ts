@@ -2,7 +2,8 @@
 
 import type { Scenario } from '../scenario.ts'
 import { benign, benignByHand, benignShort } from './benign.ts'
-import { doubleFork, proxy, scan } from './evasion.ts'
+import { doubleFork, passedConnection, proxy, scan } from './evasion.ts'
+import { flood } from './flood.ts'
 import {
   correlatorKilled, cutOff, duplicates, intrusion, reverseOrder, skewedClocks,
 } from './intrusion.ts'
@@ -10,7 +11,7 @@ import {
 export const scenarios: readonly Scenario[] = [
   benignByHand, benignShort, benign,
   intrusion, reverseOrder, skewedClocks, cutOff, duplicates, correlatorKilled,
-  doubleFork, proxy, scan,
+  doubleFork, proxy, passedConnection, flood, scan,
 ]
 
 /** What CI leaves out: it takes minutes and shows more of what another one shows. */

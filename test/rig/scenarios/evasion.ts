@@ -1,7 +1,7 @@
 // The intrusion by those who do not want to be followed, and what they do on the way.
 
-import { throughHole } from '../attack/foothold.ts'
-import { ENTRY, FETCH, intrude, SSHD, THEFT } from '../attack/intrusion.ts'
+import { Foothold, LISTENER, throughHole } from '../attack/foothold.ts'
+import { ENTRY, FETCH, GO_ON, intrude, SSHD, THEFT } from '../attack/intrusion.ts'
 import { addressOf, ATTACKER_ADDRESS } from '../cluster/layout.ts'
 import { USERS } from '../cluster/users.ts'
 import type { Scenario } from '../scenario.ts'
@@ -54,6 +54,25 @@ export const proxy: Scenario = {
       THEFT,
     ],
   },
+}
+
+export const passedConnection: Scenario = {
+  name: 'passed-connection',
+  title: 'the intruder hands the connection to a service that is no child of the model server',
+  work: BESIDE,
+  async act(stage) {
+    const { cluster } = stage
+    const program = cluster.compiled('test/rig/programs/passed_shell.c')
+    const socket = '/srv/infer/batch.sock'
+    const service = cluster.node('inference').start([program, 'take', socket],
+      { unit: 'batch.service', user: 'infer' })
+    await service.says(/ready/)
+    const shell = await Foothold.by(cluster,
+      `exec ${program} give ${socket} ${LISTENER.replace('/', ' ')}`)
+    await shell.type(GO_ON, { word: 'last-hop', said: () => stage.lastStep() })
+    await shell.leave()
+  },
+  expect: INTRUSION,
 }
 
 export const scan: Scenario = {
