@@ -8,7 +8,6 @@ import type { Interface } from 'node:readline'
 import { DrillError } from './drill.ts'
 import type { DrillContext } from './drill.ts'
 import { joinedNamespaces } from './namespaces.ts'
-import type { NamespacePair } from './namespaces.ts'
 
 const PEER = join(import.meta.dirname, 'peer.ts')
 
@@ -27,24 +26,26 @@ export interface Actors {
 }
 
 /**
- * Runs a drill between two namespaces that are joined to nothing else, and removes them and every
- * process in the end. Needs root. Rejects with DrillError.
+ * Runs a drill in a row of namespaces, one for each address, that are joined to nothing else, and
+ * removes them and every process in the end. Needs root. Rejects with DrillError.
  */
-export async function between<T>(
-  addressA: string, addressB: string, { signal }: DrillContext,
-  act: (pair: NamespacePair, actors: Actors) => Promise<T>,
+export async function among<T>(
+  addresses: readonly string[], { say, signal }: DrillContext,
+  act: (actors: Actors, ...namespaces: string[]) => Promise<T>,
 ): Promise<T> {
   if (process.getuid?.() !== 0) {
     throw new DrillError('the drill makes network namespaces and needs root: run it with sudo')
   }
-  const pair = await joinedNamespaces(addressA, addressB)
+  say(`making ${addresses.length} network namespaces that are joined to nothing else`)
+  const row = await joinedNamespaces(...addresses)
   const children: ChildProcess[] = []
   try {
     signal.throwIfAborted()
-    return await act(pair, { start: (...words) => actorOf(startIn(children, signal, words)) })
+    const start = (...words: string[]): Actor => actorOf(startIn(children, signal, words))
+    return await act({ start }, ...row.names)
   } finally {
     for (const child of children) child.kill('SIGKILL')
-    await pair.remove()
+    await row.remove()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Drill } from './drill.ts'
+import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
 import { reverseShell } from './reverse-shell.ts'
 import { scan } from './scan.ts'
@@ -7,6 +8,7 @@ import { zoneViolation } from './zone-violation.ts'
 /** Every drill, in the order in which `vedette drill` lists them. */
 export const drills: readonly Drill[] = [
   zoneViolation,
+  lateralChain,
   scan,
   reverseShell,
   metadataAccess,

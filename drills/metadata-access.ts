@@ -1,4 +1,4 @@
-import { between } from './actors.ts'
+import { among } from './actors.ts'
 import type { Drill } from './drill.ts'
 
 const SOURCE = '192.0.2.1'
@@ -16,11 +16,10 @@ export const metadataAccess: Drill = {
   needs: ['root', 'ip'],
   async run(context) {
     const { say } = context
-    say('making two network namespaces that are joined to nothing else')
-    return between(SOURCE, METADATA, context, async (pair, actors) => {
-      const server = actors.start(pair.b, 'listen', METADATA, '80')
+    return among([SOURCE, METADATA], context, async (actors, source, target) => {
+      const server = actors.start(target, 'listen', METADATA, '80')
       await server.line('the server of the drill did not start')
-      const client = actors.start(pair.a, 'connect', SOURCE, METADATA, '80', '64')
+      const client = actors.start(source, 'connect', SOURCE, METADATA, '80', '64')
       say(`process ${client.pid} connects from ${SOURCE} to ${METADATA}:80`)
       await client.ended('the connection of the drill failed')
       return { zones: [], done: { from: SOURCE, to: `${METADATA}:80`, client_pid: client.pid } }

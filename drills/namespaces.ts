@@ -1,45 +1,52 @@
-/** Two network namespaces joined by a cable, for one drill. Needs root and `ip`. */
+/** Network namespaces in a row, joined by cables, for one drill. Needs root and `ip`. */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
 import { DrillError } from './drill.ts'
 
 const run = promisify(execFile)
-const NAME = /^vedette-drill-(\d+)-[0-9a-f]{6}-[ab]$/
+const NAME = /^vedette-drill-(\d+)-[0-9a-f]{6}-[a-c]$/
 
-/** Two namespaces whose only network is the cable between them. Names are their own. */
-export interface NamespacePair {
-  /** Names for `ip netns exec`. */
-  a: string
-  b: string
-  /** Removes both; the cable goes with them. Never throws. */
+/** Namespaces whose only network are the cables from each to the next. Names are their own. */
+export interface NamespaceRow {
+  /** For `ip netns exec`, in the order of the addresses. */
+  names: string[]
+  /** Removes all; the cables go with them. Never throws. */
   remove(): Promise<void>
 }
 
 /**
- * Makes the pair: `addressA` in one, `addressB` in the other, nothing else reachable. What a drill
- * that was killed left behind is removed first. Rejects with DrillError, then nothing is left.
+ * Makes two or three namespaces with an address each; every one reaches its neighbours only. What a
+ * drill that was killed left behind is removed first. Rejects with DrillError, then nothing is
+ * left.
  */
-export async function joinedNamespaces(addressA: string, addressB: string): Promise<NamespacePair> {
+export async function joinedNamespaces(...addresses: string[]): Promise<NamespaceRow> {
   await removeStale()
   const id = randomBytes(3).toString('hex')
-  const names = (['a', 'b'] as const).map((end) => `vedette-drill-${process.pid}-${id}-${end}`)
-  // Names of interfaces have at most 15 characters.
-  const cables = ['a', 'b'].map((end) => `vd-${id}-${end}`)
-  const [a, b] = names
-  const pair = { a, b, remove: () => removeAll(names) }
+  const names = addresses.map((_, i) => `vedette-drill-${process.pid}-${id}-${'abc'[i]}`)
+  const row = { names, remove: () => removeAll(names) }
   try {
     for (const name of names) await ip('netns', 'add', name)
-    await ip('link', 'add', cables[0], 'netns', a, 'type', 'veth', 'peer', 'name', cables[1],
-      'netns', b)
-    await ip('-n', a, 'address', 'add', addressA, 'peer', `${addressB}/32`, 'dev', cables[0])
-    await ip('-n', b, 'address', 'add', addressB, 'peer', `${addressA}/32`, 'dev', cables[1])
-    for (const [i, name] of names.entries()) await ip('-n', name, 'link', 'set', cables[i], 'up')
-    return pair
+    for (let i = 0; i + 1 < names.length; i++) await join(names, addresses, i, id)
+    return row
   } catch (error) {
-    await pair.remove()
+    await row.remove()
     throw error
   }
+}
+
+/** A cable from one namespace to the next, with the addresses of both at its ends. */
+async function join(
+  names: readonly string[], addresses: readonly string[], i: number, id: string,
+): Promise<void> {
+  // Names of interfaces have at most 15 characters.
+  const [left, right] = [`vd-${id}-${i}a`, `vd-${id}-${i}b`]
+  const [a, b] = [names[i], names[i + 1]]
+  await ip('link', 'add', left, 'netns', a, 'type', 'veth', 'peer', 'name', right, 'netns', b)
+  await ip('-n', a, 'address', 'add', addresses[i], 'peer', `${addresses[i + 1]}/32`, 'dev', left)
+  await ip('-n', b, 'address', 'add', addresses[i + 1], 'peer', `${addresses[i]}/32`, 'dev', right)
+  await ip('-n', a, 'link', 'set', left, 'up')
+  await ip('-n', b, 'link', 'set', right, 'up')
 }
 
 async function ip(...words: string[]): Promise<string> {

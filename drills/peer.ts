@@ -5,6 +5,8 @@
 //   node peer.ts scan FROM ADDRESS PORTS           tries the ports from 1 on, one after the other
 //   node peer.ts command ADDRESS COMMAND...        prints its port; types the commands to who comes
 //   node peer.ts shell FROM ADDRESS PORT           a shell that is led by who listens there
+//   node peer.ts service ADDRESS                   prints its port; a shell for who comes
+//   node peer.ts type FROM ADDRESS PORT COMMAND... connects, and types the commands
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'
@@ -31,6 +33,7 @@ function count(socket: Socket): void {
   socket.on('end', () => socket.end(`${bytes} bytes received\n`))
 }
 
+/** Types the commands, and reads until the other end has done them. */
 function command(socket: Socket, commands: string[]): void {
   socket.resume()
   socket.write(commands.map((one) => `${one}\n`).join(''))
@@ -42,11 +45,9 @@ function failed(error: Error): void {
   process.exitCode = 1
 }
 
-function send(localAddress: string, host: string, port: number, bytes: number): void {
-  const socket = connect({ host, port, localAddress })
+function send(socket: Socket, bytes: number): void {
   socket.resume()
-  socket.once('connect', () => socket.end(Buffer.alloc(bytes, 'drill ')))
-  socket.once('error', failed)
+  socket.end(Buffer.alloc(bytes, 'drill '))
 }
 
 async function scan(localAddress: string, host: string, ports: number): Promise<void> {
@@ -57,23 +58,36 @@ async function scan(localAddress: string, host: string, ports: number): Promise<
   }
 }
 
-function shell(localAddress: string, host: string, port: number): void {
+/** A shell with the connection as its standard streams; its pid is printed. */
+function lead(socket: Socket): void {
+  const child = spawn('/bin/sh', [], { stdio: [socket, socket, socket] })
+  child.once('error', failed)
+  child.once('spawn', () => process.stdout.write(`${child.pid}\n`))
+  child.once('exit', () => socket.destroy())
+}
+
+function call(localAddress: string, host: string, port: number, then: (socket: Socket) => void): void {
   const socket = connect({ host, port, localAddress })
   socket.once('error', failed)
-  socket.once('connect', () => {
-    const child = spawn('/bin/sh', [], { stdio: [socket, socket, socket] })
-    child.once('error', failed)
-    child.once('spawn', () => process.stdout.write(`${child.pid}\n`))
-    child.once('exit', () => socket.destroy())
-  })
+  socket.once('connect', () => then(socket))
+}
+
+function act(role: string, address: string, words: string[]): void {
+  const [host, port] = [words[0], Number(words[1])]
+  switch (role) {
+    case 'listen': return listen(address, Number(words[0] ?? 0), count)
+    case 'command': return listen(address, 0, (socket) => command(socket, words))
+    case 'service': return listen(address, 0, lead)
+    case 'scan': return void scan(address, host, port)
+    case 'shell': return call(address, host, port, lead)
+    case 'type': return call(address, host, port, (socket) => command(socket, words.slice(2)))
+    case 'connect': return call(address, host, port, (socket) => send(socket, Number(words[2])))
+    default: throw new TypeError(`no such role: ${role}`)
+  }
 }
 
 if (import.meta.main) {
   const [role, address, ...words] = process.argv.slice(2)
   setTimeout(() => process.exit(1), LIFE_MS).unref()
-  if (role === 'listen') listen(address, Number(words[0] ?? 0), count)
-  else if (role === 'command') listen(address, 0, (socket) => command(socket, words))
-  else if (role === 'scan') await scan(address, words[0], Number(words[1]))
-  else if (role === 'shell') shell(address, words[0], Number(words[1]))
-  else send(address, words[0], Number(words[1]), Number(words[2]))
+  act(role, address, words)
 }

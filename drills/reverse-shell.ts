@@ -1,5 +1,5 @@
 import { DRILL_ZONES } from '../policy/zone-names.ts'
-import { between } from './actors.ts'
+import { among } from './actors.ts'
 import type { Drill } from './drill.ts'
 
 const SOURCE = '192.0.2.1'
@@ -16,12 +16,11 @@ export const reverseShell: Drill = {
   needs: ['root', 'ip'],
   async run(context) {
     const { say } = context
-    say('making two network namespaces that are joined to nothing else')
-    return between(SOURCE, TARGET, context, async (pair, actors) => {
-      const master = actors.start(pair.b, 'command', TARGET, 'true', 'exit')
+    return among([SOURCE, TARGET], context, async (actors, source, target) => {
+      const master = actors.start(target, 'command', TARGET, 'true', 'exit')
       const port = await master.line('the listener of the drill did not start')
       say(`process ${master.pid} waits for the shell on ${TARGET}:${port}`)
-      const parent = actors.start(pair.a, 'shell', SOURCE, TARGET, port)
+      const parent = actors.start(source, 'shell', SOURCE, TARGET, port)
       const shell = await parent.line('the shell of the drill did not start')
       say(`process ${shell} is a shell that is led from there`)
       await parent.ended('the shell of the drill failed')

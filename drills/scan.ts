@@ -1,4 +1,4 @@
-import { between } from './actors.ts'
+import { among } from './actors.ts'
 import type { Drill } from './drill.ts'
 
 const SOURCE = '192.0.2.1'
@@ -17,9 +17,8 @@ export const scan: Drill = {
   needs: ['root', 'ip'],
   async run(context) {
     const { say } = context
-    say('making two network namespaces that are joined to nothing else')
-    return between(SOURCE, TARGET, context, async (pair, actors) => {
-      const scanner = actors.start(pair.a, 'scan', SOURCE, TARGET, `${PORTS}`)
+    return among([SOURCE, TARGET], context, async (actors, source) => {
+      const scanner = actors.start(source, 'scan', SOURCE, TARGET, `${PORTS}`)
       say(`process ${scanner.pid} tries ${PORTS} ports of ${TARGET}`)
       await scanner.ended('the scan of the drill failed')
       return { zones: [], done: { from: SOURCE, to: TARGET, ports: PORTS, pid: scanner.pid } }

@@ -1,5 +1,5 @@
 import { DRILL_ZONES } from '../policy/zone-names.ts'
-import { between } from './actors.ts'
+import { among } from './actors.ts'
 import type { Drill } from './drill.ts'
 
 /** One address of each of the two drill ranges of the policy (policy/match/drill-ranges.ts). */
@@ -22,12 +22,11 @@ export const zoneViolation: Drill = {
   needs: ['root', 'ip'],
   async run(context) {
     const { say } = context
-    say('making two network namespaces that are joined to nothing else')
-    return between(SOURCE, TARGET, context, async (pair, actors) => {
-      const server = actors.start(pair.b, 'listen', TARGET)
+    return among([SOURCE, TARGET], context, async (actors, source, target) => {
+      const server = actors.start(target, 'listen', TARGET)
       const port = await server.line('the server of the drill did not start')
       say(`process ${server.pid} listens on ${TARGET}:${port}`)
-      const client = actors.start(pair.a, 'connect', SOURCE, TARGET, port, `${BYTES}`)
+      const client = actors.start(source, 'connect', SOURCE, TARGET, port, `${BYTES}`)
       say(`process ${client.pid} connects from ${SOURCE} and sends ${BYTES} bytes`)
       await client.ended('the connection of the drill failed')
       await server.ended('the server of the drill failed')
