@@ -98,7 +98,7 @@ const firesOpen: Example[] = [
     policy: learning,
     events: [...usualWork(scanner),
       ...times(14, (i) => reached(late + i * 100, `10.20.0.${i}`, 22))],
-    fires: ['talked to 12 hosts on port 22/tcp within 60 seconds, such as 10.20.0.1:22/tcp'],
+    fires: ['talked to 12 hosts on port 22/tcp within 60 seconds, such as 10.20.0.5:22/tcp'],
   },
   {
     name: 'a process that finds many ports of one host open',

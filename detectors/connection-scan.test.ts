@@ -71,7 +71,7 @@ it('learns for a class, and judges each of it alone', () => {
   const [incident] = run([...lived, ...one, reached(8 * day + 70_000, 1, 1)]).incidents()
   expect([incident.subject, incident.findings.length]).toEqual(['job:2', 1])
   expect(incident.findings[0]).toMatchObject({
-    totals: { contacts: 100 }, details: { hosts_distinct: 100, usual: 1, baseline: { thin: true } },
+    totals: { contacts: 100 }, details: { hosts_distinct: 100, usual: 0, baseline: { thin: true } },
   })
   expect(incident.findings[0].details['targets']).toHaveLength(10)
 })

@@ -7,10 +7,10 @@ import { classOf, isMature, learnSettings } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
 import { scanExamples } from './connection-scan.examples.ts'
 import { EPHEMERAL_PORT, farInWords, isHere, isMulticast } from './far-end.ts'
+import { learn, newReach, note, PAIRS_MAX, SAMPLES_MAX } from './reach.ts'
+import type { Sample, Usual } from './reach.ts'
 import { dropOlder, finish, newActor, noteFailure, report } from './scan-actor.ts'
 import type { Actor, What } from './scan-actor.ts'
-import { meet, SAMPLES_MAX, usual } from './sweep.ts'
-import type { Group, Peak } from './sweep.ts'
 
 type Kind = 'connection_failed' | 'connection_open' | 'connection_repeat' | 'datagram_flow'
 type Event = EventViews[Kind]
@@ -20,10 +20,7 @@ interface State extends Baseline {
   /** By subject; those of the last windows. */
   actors: Map<string, Actor>
   sweptMs: number
-  /** The most hosts that one subject reached on a port (and protocol) within a window. */
-  hostPeaks: Map<number, Peak>
-  /** The most ports of one host; one entry. */
-  portPeaks: Map<number, Peak>
+  usual: Usual
 }
 
 const ACTORS_MAX = 256
@@ -71,14 +68,15 @@ export default defineDetector({
       if (event.columns.direction[row] !== OUTGOING || isHere(event)) return null
       if (isMulticast(columns.remote_addr, 16 * row)) return null
       if (event.kind === 'datagram_flow' && !isNews(event)) return null
-      if (event.kind === 'connection_open' && event.columns.at_start[row] !== 0) return null
+      if (event.kind === 'connection_open' && (event.columns.at_start[row] !== 0 ||
+        columns.remote_port[row] >= EPHEMERAL_PORT)) return null
     }
     return classOf(context.process)
   },
   state: {
     initial: (event): State => ({
       sinceMs: event.time_ms, events: 0, actors: new Map(), sweptMs: event.time_ms,
-      hostPeaks: new Map(), portPeaks: new Map(),
+      usual: { hosts: new Map(), services: 0 },
     }),
     keysMax: 4000,
     idleMs: 30 * 86_400_000,
@@ -90,6 +88,9 @@ export default defineDetector({
       finish(actor, context)
     }
     const failures = failuresOf(event)
+    if (event.time_ms - actor.reach.sinceMs >= context.setting('window_ms')) {
+      begin(actor, event.time_ms, state, context)
+    }
     if (failures > 0) onFailure(event, actor, failures, context)
     else onContact(event, actor, state, context)
   },
@@ -130,21 +131,30 @@ function actorOf(subject: string, nowMs: number, state: State, context: Context)
   if (nowMs - state.sweptMs >= context.setting('window_ms')) {
     state.sweptMs = nowMs
     for (const [name, { lastMs }] of actors) {
-      if (nowMs - lastMs >= context.setting('window_ms')) leave(name, actors, context)
+      if (nowMs - lastMs >= context.setting('window_ms')) leave(name, state, context)
     }
   }
   let actor = actors.get(subject)
   if (actor === undefined) {
-    if (actors.size >= ACTORS_MAX) leave(idlestOf(actors), actors, context)
-    actors.set(subject, actor = newActor())
+    if (actors.size >= ACTORS_MAX) leave(idlestOf(actors), state, context)
+    actors.set(subject, actor = newActor(nowMs))
   }
   actor.lastMs = nowMs
   return actor
 }
 
-function leave(name: string, actors: Map<string, Actor>, context: Context): void {
-  finish(actors.get(name)!, context)
-  actors.delete(name)
+function leave(name: string, state: State, context: Context): void {
+  const actor = state.actors.get(name)!
+  finish(actor, context)
+  begin(actor, actor.lastMs, state, context)
+  state.actors.delete(name)
+}
+
+/** Another window. */
+function begin(actor: Actor, nowMs: number, state: State, context: Context): void {
+  const hostsMin = context.setting('fanout_hosts') / Math.max(1, context.setting('fanout_times'))
+  learn(state.usual, actor.reach, hostsMin)
+  actor.reach = newReach(nowMs)
 }
 
 function idlestOf(actors: Map<string, Actor>): string {
@@ -168,7 +178,7 @@ function onFailure(event: Event, actor: Actor, failures: number, context: Contex
   const hosts = manyHosts ? [...actor.hosts.values()] : [host]
   const failuresAll = hosts.reduce((sum, one) => sum + one.failures, 0)
   report(event, actor, context, {
-    what: 'failed', group: null, manyHosts, amount: failuresAll,
+    what: 'failed', member: 0, manyHosts, amount: failuresAll,
     hosts: hosts.length, ports: Math.max(...hosts.map(({ ports }) => ports.size)),
     samples: hosts.flatMap(({ sample }) => sample === null ? [] : [sample]).slice(0, SAMPLES_MAX),
   })
@@ -177,43 +187,46 @@ function onFailure(event: Event, actor: Actor, failures: number, context: Contex
 /** It reached someone, or said something to someone: is that more than is usual? */
 function onContact(event: Event, actor: Actor, state: State, context: Context): void {
   const { columns, row } = event
-  const nowMs = event.time_ms
-  const windowMs = context.setting('window_ms')
+  const { reach, fired } = actor
   const port = columns.remote_port[row]
   if (port >= EPHEMERAL_PORT) return
-  const service = port * 256 + columns.protocol[row]
+  if (fired?.what === 'reached') fired.after++
+  if (reach.pairs.size >= PAIRS_MAX) return
+  // Of the protocols that there are, the lower three bits differ where ports are the same.
+  const service = port * 8 + (columns.protocol[row] & 7)
   const host = addressKey(columns.remote_addr, 16 * row)
-  const hosts = meet(actor.hostsOfPort, service, host, nowMs, windowMs)
-  noteSample(event, hosts, context)
-  const usualHosts = usual(state.hostPeaks, service, hosts.members.size, nowMs, windowMs)
-  const ports = meet(actor.portsOfHost, host, service, nowMs, windowMs)
-  noteSample(event, ports, context)
-  const usualPorts = usual(state.portPeaks, 0, ports.members.size, nowMs, windowMs)
-  if (actor.fired !== null) {
-    if (actor.fired.what === 'reached') actor.fired.after++
-    return
-  }
+  if (!note(reach, host, service) || fired !== null) return
+  const hosts = reach.hostsOf.get(service)!
+  const services = reach.servicesOf.get(host)!
   const times = context.setting('fanout_times')
-  const manyHosts = hosts.members.size >= Math.max(context.setting('fanout_hosts'),
-    times * usualHosts)
-  const manyPorts = ports.members.size >= Math.max(context.setting('fanout_ports'),
-    times * usualPorts)
-  if (!manyHosts && !manyPorts) return
-  if (!isMature(state, nowMs, context) || isNamed(event, context)) return
-  const group = manyHosts ? hosts : ports
+  const [hostsMax, servicesMax] = [context.setting('fanout_hosts'), context.setting('fanout_ports')]
+  // Most have few: nothing below is asked for them.
+  const manyHosts = hosts >= hostsMax / 2
+  if (!manyHosts && services < servicesMax / 2) return
+  const samples = takeSample(event, actor, manyHosts ? service : host, context)
+  const usual = manyHosts ? state.usual.hosts.get(service) ?? 0 : state.usual.services
+  const amount = manyHosts ? hosts : services
+  if (amount < Math.max(manyHosts ? hostsMax : servicesMax, times * usual)) return
+  if (!isMature(state, event.time_ms, context) || isNamed(event, context)) return
   report(event, actor, context, {
-    what: 'reached', group, manyHosts, amount: group.members.size, samples: group.samples,
-    hosts: manyHosts ? group.members.size : 1, ports: manyHosts ? 1 : group.members.size,
-    usual: manyHosts ? usualHosts : usualPorts, baseline: state,
+    what: 'reached', amount, samples, usual, baseline: state, manyHosts,
+    hosts: manyHosts ? amount : 1, ports: manyHosts ? 1 : amount,
+    member: manyHosts ? service : host,
   } satisfies What)
+  reach.sinceMs = event.time_ms
 }
 
-function noteSample(event: Event, group: Group, context: Context): void {
-  if (group.samples.length >= SAMPLES_MAX || group.members.size < 2) return
-  group.samples.push({
-    target: farInWords(event, context), evidence: context.evidence,
-    zone: context.zoneName(context.farZone(event, null)),
-  })
+/** The latest ones; `of` is the service or host of which there are many. */
+function takeSample(event: Event, { reach }: Actor, of: number, context: Context): Sample[] {
+  const samples = reach.samples.get(of) ?? []
+  reach.samples.set(of, samples)
+  if (samples.length < SAMPLES_MAX) {
+    samples.push({
+      target: farInWords(event, context), evidence: context.evidence,
+      zone: context.zoneName(context.farZone(event, null)),
+    })
+  }
+  return samples
 }
 
 /** A flow of the policy names the port, or the program: it is meant to go there. */

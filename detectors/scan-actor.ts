@@ -8,8 +8,8 @@ import { actorInWords } from './actor.ts'
 import { baselineInWords, tellBaseline } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
 import { farInWords } from './far-end.ts'
-import { MEMBERS_MAX, SAMPLES_MAX } from './sweep.ts'
-import type { Group, Sample } from './sweep.ts'
+import { newReach, PAIRS_MAX, SAMPLES_MAX } from './reach.ts'
+import type { Reach, Sample } from './reach.ts'
 
 type Event =
   EventViews['connection_failed' | 'connection_open' | 'connection_repeat' | 'datagram_flow']
@@ -28,8 +28,7 @@ export interface Actor {
   lastMs: number
   /** Those it failed to reach. */
   hosts: Map<number, Host>
-  hostsOfPort: Map<number, Group>
-  portsOfHost: Map<number, Group>
+  reach: Reach
   /** The finding of this window; null before. */
   fired: {
     ms: number
@@ -38,14 +37,17 @@ export interface Actor {
     key: string
     /** What happened since: failures, or contacts. */
     after: number
-    group: Group | null
+    /** The service whose hosts, or the host whose services are told. */
+    member: number
+    manyHosts: boolean
   } | null
 }
 
 /** What is told. */
 export interface What {
   what: 'failed' | 'reached'
-  group: Group | null
+  /** The service whose hosts, or the host whose services are told. */
+  member: number
   /** Else it is about many ports of one host. */
   manyHosts: boolean
   hosts: number
@@ -58,10 +60,11 @@ export interface What {
   baseline?: Baseline
 }
 
-export function newActor(): Actor {
-  return {
-    lastMs: 0, hosts: new Map(), hostsOfPort: new Map(), portsOfHost: new Map(), fired: null,
-  }
+/** Counting failed hosts ends here: then it says "at least". */
+const HOSTS_MAX = 1024
+
+export function newActor(nowMs: number): Actor {
+  return { lastMs: nowMs, hosts: new Map(), reach: newReach(nowMs), fired: null }
 }
 
 /** Null when only the amount counts any more. */
@@ -71,7 +74,7 @@ export function noteFailure(
   const { hosts, fired } = actor
   if (fired !== null) {
     fired.after += failures
-    if (hosts.size >= MEMBERS_MAX) return null
+    if (hosts.size >= HOSTS_MAX) return null
   }
   const key = addressKey(event.columns.remote_addr, 16 * event.row)
   let host = hosts.get(key)
@@ -116,7 +119,8 @@ export function report(event: Event, actor: Actor, context: Context, what: What)
     tell: () => tell(event, context, what),
   })
   actor.fired = {
-    ms: event.time_ms, what: what.what, incident, key, after: 0, group: what.group,
+    ms: event.time_ms, what: what.what, incident, key, after: 0,
+    member: what.member, manyHosts: what.manyHosts,
   }
   context.wakeIn(context.setting('window_ms'))
 }
@@ -157,15 +161,17 @@ export function finish(actor: Actor, context: Context): void {
   const { fired } = actor
   if (fired === null) return
   if (fired.incident !== null) {
-    const distinct = fired.group === null ? actor.hosts.size : fired.group.members.size
-    const name = fired.key.startsWith('reached ports') ? 'ports_distinct' : 'hosts_distinct'
+    const failed = fired.what === 'failed'
+    const { hostsOf, servicesOf, pairs } = actor.reach
+    const distinct = failed ? actor.hosts.size
+      : (fired.manyHosts ? hostsOf : servicesOf).get(fired.member) ?? 0
+    const atLeast = failed ? distinct >= HOSTS_MAX : pairs.size >= PAIRS_MAX
+    const name = failed || fired.manyHosts ? 'hosts_distinct' : 'ports_distinct'
     context.amend(fired.incident, fired.key, {
-      totals: fired.what === 'failed' ? { failures: fired.after } : { contacts: fired.after },
-      details: { [name]: distinct, [`${name}_at_least`]: distinct >= MEMBERS_MAX },
+      totals: failed ? { failures: fired.after } : { contacts: fired.after },
+      details: { [name]: distinct, [`${name}_at_least`]: atLeast },
     })
   }
   actor.hosts.clear()
-  actor.hostsOfPort.clear()
-  actor.portsOfHost.clear()
   actor.fired = null
 }
