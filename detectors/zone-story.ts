@@ -94,6 +94,8 @@ function hopEnd(end: CrossingEnd, zone: string, context: Context): HopEnd {
   const process = context.processOf(end.process)
   const place = { zone, address: end.address, port: end.port }
   if (process === null) return place
-  const { node_id, pid, exe, uid } = process
+  const { node_id, pid, uid } = process
+  // The program that it was then: by now it may run another one.
+  const exe = end.exe || process.exe
   return { ...place, node_id, workload: context.workloadOf(process), pid, exe, uid }
 }

@@ -6,14 +6,19 @@
 import { detectors } from '../../detectors/index.ts'
 import type { Context } from '../../detect/context.ts'
 import type { Detector } from '../../detect/detector.ts'
-import type { Finding, HopEnd } from '../../detect/finding.ts'
+import type { Evidence, Finding, Hop, HopEnd } from '../../detect/finding.ts'
 import type { Amendment } from '../../detect/incident-table.ts'
+import type { Event } from '../../proto/batch-cursor.ts'
 import { SLICES } from '../../policy/learn/edges.ts'
 import type { Edge } from '../../policy/learn/edges.ts'
 
 const ZONE_VIOLATION = 'NET-001'
 /** Kinds of connections that are told apart; see `unlisted`. */
 const EDGES_MAX = 50_000
+/** Connections whose end is awaited; as many as the detector keeps. Others count when they open. */
+const STANDING_MAX = 50_000
+/** Value of `report` in the columns. */
+const LAST = 3
 
 export interface CrossingOptions {
   /** Connections outside of it are not counted, wall clock milliseconds. */
@@ -37,6 +42,14 @@ export class Crossings {
   readonly #seen = new WeakSet<Context>()
   /** The violation detector is being asked: what is reported comes from it. */
   #listening = false
+  /** What it keeps of the connection that it is asked about. */
+  #state: object | null = null
+  /** When connections ended that are not reported yet, by what is kept of them. */
+  readonly #ended = new WeakMap<object, number>()
+  /** The edge that a connection is in, by what is kept of it. */
+  readonly #edgeOf = new WeakMap<object, Edge>()
+  /** Reported and not ended; the oldest first. */
+  readonly #standing = new Map<object, { edge: Edge, fromMs: number }>()
 
   constructor(options: CrossingOptions) {
     this.#options = options
@@ -50,28 +63,45 @@ export class Crossings {
     })
   }
 
-  /** In an order that the log alone decides. */
+  /** What was seen, in an order that the log alone decides. Call it once, at the end. */
   edges(): Edge[] {
+    // What nobody saw end stands until the end.
+    for (const { edge, fromMs } of this.#standing.values()) this.#mark(edge, fromMs, Infinity)
+    this.#standing.clear()
     return [...this.#edges.entries()].sort(([a], [b]) => a < b ? -1 : 1).map(([, edge]) => edge)
+      .filter(({ connections }) => connections > 0)
   }
 
   #overheard(detector: Detector): Detector {
     return {
       ...detector,
-      evaluate: (event, state, context) =>
-        this.#during(context, () => detector.evaluate(event, state, context)),
+      evaluate: (event, state, context) => this.#during(context, state, () => {
+        if (endsWith(event)) this.#end(context)
+        detector.evaluate(event, state, context)
+      }),
       ...detector.wake === undefined ? {} : {
         wake: (state: unknown, context: Context) =>
-          this.#during(context, () => detector.wake!(state, context)),
+          this.#during(context, state, () => detector.wake!(state, context)),
       },
     }
   }
 
-  #during(context: Context, act: () => void): void {
+  #during(context: Context, state: unknown, act: () => void): void {
     if (!this.#seen.has(context)) this.#attach(context)
+    this.#state = typeof state === 'object' ? state : null
     this.#listening = true
     act()
     this.#listening = false
+  }
+
+  /** The connection that the detector is asked about has ended, at one of its ends. */
+  #end({ watermarkMs }: Context): void {
+    const state = this.#state
+    if (state === null) return
+    const stood = this.#standing.get(state)
+    if (stood === undefined) this.#ended.set(state, watermarkMs)
+    else this.#mark(stood.edge, stood.fromMs, watermarkMs)
+    this.#standing.delete(state)
   }
 
   /** Puts itself between the detectors and the incidents of one engine. */
@@ -79,7 +109,7 @@ export class Crossings {
     this.#seen.add(context)
     const { report, amend } = context
     const { raise = false } = this.#options
-    // What is amended later must find its edge again: by the key of the finding.
+    // What is amended later must find its edge again: the id of the incident is the edge's key.
     context.report = (finding) => {
       if (!this.#listening) return report.call(context, finding)
       const token = this.#count(finding, context)
@@ -87,11 +117,11 @@ export class Crossings {
     }
     context.amend = (incident, key, amendment) => {
       if (!this.#listening || raise) amend.call(context, incident, key, amendment)
-      else this.#amend(incident, amendment, context)
+      else this.#amend(incident, amendment)
     }
   }
 
-  /** The key of the edge, with the time; null when it is not counted. */
+  /** The key of the edge; null when it is not counted. */
   #count(finding: Finding, context: Context): string | null {
     const wallMs = finding.wallNs === undefined ? context.watermarkMs
       : Number(finding.wallNs / 1_000_000n)
@@ -101,37 +131,87 @@ export class Crossings {
     const incident = (finding.evidence ?? [example]).map((one) => incidentOf?.(one) ?? '')
       .find((id) => id !== '') ?? ''
     const key = `${finding.key}\n${incident}`
-    let edge = this.#edges.get(key)
-    if (edge === undefined) {
-      const fresh = this.#edges.size < (this.#options.edgesMax ?? EDGES_MAX)
-        ? this.#edgeOf(finding) : null
-      if (fresh === null) {
-        this.unlisted++
-        return null
-      }
-      edge = { ...fresh, first_ms: wallMs, last_ms: wallMs, example, incident }
-      this.#edges.set(key, edge)
-    }
+    // To tell costs much more than to count: once for each kind.
+    const edge = this.#edges.get(key) ??
+      this.#add(key, finding.tell().hop, { wallMs, example, incident })
+    if (edge === null) return null
     const { totals = {} } = finding
     edge.connections += countOf(totals, edge.established)
     edge.bytes_sent += totals['bytes_sent'] ?? 0
     edge.bytes_received += totals['bytes_received'] ?? 0
     edge.first_ms = Math.min(edge.first_ms, wallMs)
-    edge.last_ms = Math.max(edge.last_ms, wallMs)
-    edge.slices |= 1 << this.#sliceOf(wallMs)
-    return `${wallMs}\n${key}`
+    if (this.#state !== null) this.#edgeOf.set(this.#state, edge)
+    this.#stand(edge, wallMs)
+    return key
   }
 
-  #amend(token: string, { totals = {}, wallNs }: Amendment, context: Context): void {
-    const at = token.indexOf('\n')
-    const edge = this.#edges.get(token.slice(at + 1))
+  #add(
+    key: string, hop: Hop | undefined,
+    { wallMs, example, incident }: { wallMs: number, example: Evidence, incident: string },
+  ): Edge | null {
+    if (hop === undefined || this.#edges.size >= (this.#options.edgesMax ?? EDGES_MAX)) {
+      this.unlisted++
+      return null
+    }
+    const { address: server, port = 0 } = hop.to
+    const edge: Edge = {
+      from: hop.from.zone, to: hop.to.zone, protocol: hop.protocol, port,
+      exe: hop.from.exe ?? '', opener: nameOf(hop.from), server,
+      server_names: this.#options.namesOf?.(server) ?? [], established: hop.established,
+      connections: 0, bytes_sent: 0, bytes_received: 0, slices: 0,
+      first_ms: wallMs, last_ms: wallMs, example, incident,
+    }
+    this.#edges.set(key, edge)
+    return edge
+  }
+
+  #amend(key: string, { totals = {}, hop }: Amendment): void {
+    const state = this.#state
+    let edge = (state === null ? undefined : this.#edgeOf.get(state)) ?? this.#edges.get(key)
     if (edge === undefined) return
+    if (hop !== undefined && state !== null) edge = this.#move(edge, hop, state)
     edge.bytes_sent += totals['bytes_sent'] ?? 0
     edge.bytes_received += totals['bytes_received'] ?? 0
-    // It stood from then until now.
-    const untilMs = wallNs === undefined ? context.watermarkMs : Number(wallNs / 1_000_000n)
+  }
+
+  /** The other end came late: now it is known who, and perhaps that it is another kind. */
+  #move(edge: Edge, hop: Hop, state: object): Edge {
+    const { zone, exe = '' } = hop.from
+    if (exe === edge.exe && zone === edge.from && hop.to.zone === edge.to) return edge
+    const { server, port, protocol, incident, example, established } = edge
+    const key = JSON.stringify(
+      [zone, hop.to.zone, exe, nameOf(hop.from), server, port, protocol, established, incident])
+    const wallMs = this.#standing.get(state)?.fromMs ?? edge.first_ms
+    const better = this.#edges.get(key) ?? this.#add(key, hop, { wallMs, example, incident })
+    if (better === null) return edge
+    edge.connections--
+    better.connections++
+    better.first_ms = Math.min(better.first_ms, wallMs)
+    this.#mark(better, wallMs, wallMs)
+    const stood = this.#standing.get(state)
+    if (stood !== undefined) stood.edge = better
+    this.#edgeOf.set(state, better)
+    return better
+  }
+
+  /** It is there from then on, until it is seen to end, or was seen already. */
+  #stand(edge: Edge, fromMs: number): void {
+    const state = this.#state
+    const endedMs = state === null ? fromMs : this.#ended.get(state)
+    this.#mark(edge, fromMs, endedMs ?? fromMs)
+    if (state === null) return
+    this.#ended.delete(state)
+    this.#standing.delete(state)
+    if (endedMs !== undefined) return
+    this.#standing.set(state, { edge, fromMs })
+    if (this.#standing.size <= STANDING_MAX) return
+    const [oldest] = this.#standing.keys()
+    this.#standing.delete(oldest)
+  }
+
+  #mark(edge: Edge, fromMs: number, untilMs: number): void {
     const last = this.#sliceOf(untilMs)
-    for (let i = this.#sliceOf(Number(token.slice(0, at))); i <= last; i++) edge.slices |= 1 << i
+    for (let i = this.#sliceOf(fromMs); i <= last; i++) edge.slices |= 1 << i
     edge.last_ms = Math.max(edge.last_ms, Math.min(untilMs, this.#options.toMs))
   }
 
@@ -140,17 +220,14 @@ export class Crossings {
     const part = (ms - fromMs) / Math.max(1, toMs - fromMs)
     return Math.max(0, Math.min(SLICES - 1, Math.floor(part * SLICES)))
   }
+}
 
-  #edgeOf(finding: Finding): Omit<Edge, 'first_ms' | 'last_ms' | 'example' | 'incident'> | null {
-    const { hop } = finding.tell()
-    const [from, to] = finding.zones ?? []
-    if (hop === undefined || from === undefined || to === undefined) return null
-    const { address: server, port = 0 } = hop.to
-    return {
-      from, to, protocol: hop.protocol, port, exe: hop.from.exe ?? '', opener: nameOf(hop.from),
-      server, server_names: this.#options.namesOf?.(server) ?? [],
-      established: hop.established, connections: 0, bytes_sent: 0, bytes_received: 0, slices: 0,
-    }
+function endsWith(event: Event): boolean {
+  switch (event.kind) {
+    case 'connection_close': return true
+    case 'datagram_flow':
+    case 'rdma_connection': return event.columns.report[event.row] === LAST
+    default: return false
   }
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ExampleEvent } from '../../detect/detector.ts'
+import { encodeEvents } from '../../detect/example.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { Crossings } from './crossings.ts'
 import { learnPolicy } from './learn.ts'
@@ -135,6 +136,60 @@ describe('what is not told one by one', () => {
       .toEqual(['storage any/icmp 9009/tcp 123/udp'])
     expect(from[0].connections).toBeGreaterThanOrEqual(2000)
     expect(learned.violations).toBe(0)
+  })
+})
+
+describe('the opening program', () => {
+  const minutes = [5, 25, 45]
+
+  it('is the one that it was then, though the process runs another one soon after', () => {
+    const events = minutes.flatMap((minute): ExampleEvent[] => {
+      const at_ms = minute * 60_000
+      const process = { pid: 77, start_time: BigInt(minute) }
+      const opened = call({ from: inference, to: training1, port: 8080, exe: '/usr/bin/first', at_ms,
+        lasts_ms: 60_000, process })
+      return [...opened, { kind: 'process_exec', at_ms: at_ms + 1, node_id: inference.node_id,
+        process: { ...process, exe: '/usr/bin/second', comm: 'second' },
+        values: { exe: '/usr/bin/second' } }]
+    })
+    const learned = learn([...benignHour(), ...events])
+    expect(learned.flows.find(({ ports }) => ports.includes('8080/tcp')))
+      .toMatchObject({ executables: ['/usr/bin/first'], connections: 3 })
+  })
+
+  it('is learned when the opening end is told long after the accepting one', () => {
+    const events = minutes.flatMap((minute) =>
+      call({ from: inference, to: training1, port: 8080, exe: '/usr/bin/app', at_ms: minute * 60_000 }))
+    const late = events.filter(({ node_id }) => node_id === inference.node_id)
+    const early = [...benignHour(), ...events.filter((one) => !late.includes(one))]
+    const ordered = early.toSorted((a, b) => a.at_ms - b.at_ms)
+    // The opening end arrives twenty seconds later, with the times at which it happened.
+    const arrivals = ordered.map((event) => ({ event, at: event.at_ms }))
+      .concat(late.map((event) => ({ event, at: event.at_ms + 20_000 })))
+      .toSorted((a, b) => a.at - b.at).map(({ event }) => event)
+    const frames = encodeEvents(arrivals).map((payload, i) => ({ position: i + 1, payload }))
+    const learned = learnPolicy(() => frames,
+      { fromMs: -Infinity, toMs: Infinity, connectionsMin: 2 })
+    expect(learned.flows.find(({ ports }) => ports.includes('8080/tcp')))
+      .toMatchObject({ executables: ['/usr/bin/app'], connections: 3 })
+    expect(learned.violations).toBe(0)
+  })
+})
+
+describe('connections that stand', () => {
+  const uplinks = (lasts_ms: number): ExampleEvent[] => [training1, NODES.training2].flatMap((from) =>
+    call({ from, to: control, port: 7411, exe: '/usr/bin/agent', at_ms: 1000, lasts_ms }))
+  const refusals = (events: ExampleEvent[]): string[] =>
+    learn([...benignHour(), ...events]).refused.map(({ refusal }) => refusal)
+
+  it('are there all the time, not only when they are opened', () => {
+    expect(refusals(uplinks(1000))).toEqual(['one_moment'])
+    expect(refusals(uplinks(3_000_000))).toEqual([])
+    expect(refusals(uplinks(0).filter(({ kind }) => kind === 'connection_open'))).toEqual([])
+  })
+
+  it('are left to a person when there was only one', () => {
+    expect(refusals(uplinks(3_000_000).slice(0, 4))).toEqual(['rare'])
   })
 })
 

@@ -45,7 +45,7 @@ export function call(one: SampleCall): ExampleEvent[] {
   ]
   return ends.flatMap(({ node, near, far, direction, path, mine }): ExampleEvent[] => {
     if (typeof node === 'string') return []
-    const pid = 1000 + [...path].reduce((sum, char) => sum + char.charCodeAt(0), 0)
+    const pid = [...path].reduce((sum, char) => (sum * 31 + char.charCodeAt(0)) % 4_000_000, 7)
     const process = {
       pid, start_time: BigInt(pid), exe: path, comm: path.split('/').at(-1)!,
       ...direction === 'outgoing' ? one.process : {},

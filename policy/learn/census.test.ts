@@ -68,6 +68,12 @@ describe('the census', () => {
       values: { cgroup_id: 5n, slurm_partition: 'gpu', facts_source } })
     expect(taken([open({}), seen('environment')]).members[0].slurm_partition).toBe('')
     expect(taken([open({}), seen('slurm')]).members[0].slurm_partition).toBe('gpu')
+    const node = (slurm_partitions: string[]): ExampleEvent =>
+      ({ kind: 'node_seen', at_ms: 6, values: { slurm_partitions } })
+    const partitionOn = (partitions: string[]): string =>
+      taken([open({}), seen('environment'), node(partitions)]).members[0].slurm_partition
+    expect(partitionOn(['a100'])).toBe('a100')
+    expect(partitionOn(['a100', 'debug'])).toBe('')
   })
 
   it('passes over loopback and drills', () => {

@@ -14,6 +14,7 @@ export interface Member {
   /** Each "key=value". */
   labels: string[]
   service_account: string
+  /** Of the job or, failing that, the only one that the node is in; '' where there is none. */
   slurm_partition: string
   cgroup_path: string
   workload: string
@@ -41,12 +42,19 @@ export interface Census {
   remotes: Map<string, Remote>
   /** DNS names that were given for an address. */
   names: Map<string, string[]>
-  /** Nodes that were watched, with their group; '' where none is known. */
-  nodes: Map<string, string>
+  /** Nodes that were watched. */
+  nodes: Map<string, NodeFacts>
   /** Events about connections. */
   ends: number
   /** Times that something new did not fit. */
   unlisted: number
+}
+
+/** What is known of a node. */
+export interface NodeFacts {
+  /** '' where none is known. */
+  group: string
+  partitions: readonly string[]
 }
 
 export interface CensusOptions {
@@ -98,7 +106,7 @@ export class CensusTaker {
         }
         return
       case 'node_seen':
-        this.#node(event.node_id, event.node_group)
+        this.#node(event.node_id, event.node_group, event.slurm_partitions)
         for (const address of event.addresses) {
           this.#keep(this.#census.own, address, this.#addressesMax)
         }
@@ -141,10 +149,16 @@ export class CensusTaker {
     }
   }
 
-  #node(nodeId: string, group: string): void {
+  #node(nodeId: string, group = '', partitions?: readonly string[]): void {
     const { nodes } = this.#census
-    if (nodes.size >= NODES_MAX && !nodes.has(nodeId)) this.#census.unlisted++
-    else if (group !== '' || !nodes.has(nodeId)) nodes.set(nodeId, group)
+    const known = nodes.get(nodeId)
+    if (known === undefined && nodes.size >= NODES_MAX) this.#census.unlisted++
+    else if (known === undefined) nodes.set(nodeId, { group, partitions: partitions ?? [] })
+    else if (group !== '' || partitions !== undefined) {
+      nodes.set(nodeId, {
+        group: group || known.group, partitions: partitions ?? known.partitions,
+      })
+    }
   }
 
   #end(event: EndEvent): void {
@@ -152,7 +166,7 @@ export class CensusTaker {
     const at = 16 * event.row
     if (isLoopback(far, at) || drillEnd(near, at, far, at) !== null) return
     this.#census.ends++
-    this.#node(event.node_id, '')
+    this.#node(event.node_id)
     const { local_addr: local, remote_addr: remote } = event
     if (event.pid !== 0) {
       const member = this.#member(event)
@@ -213,7 +227,9 @@ export class CensusTaker {
     const { nodes } = this.#census
     for (const member of this.#members.values()) {
       Object.assign(member, this.#facts.get(this.#cgroupOf.get(member)!))
-      member.node_group = nodes.get(member.node_id) ?? ''
+      const { group = '', partitions = [] } = nodes.get(member.node_id) ?? {}
+      member.node_group = group
+      if (partitions.length === 1) member.slurm_partition ||= partitions[0]
     }
     this.#census.members = [...this.#members.entries()]
       .sort(([a], [b]) => a < b ? -1 : 1).map(([, member]) => member)

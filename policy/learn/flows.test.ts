@@ -23,8 +23,8 @@ const propose = (edges: Partial<Edge>[], options: Partial<FlowOptions> = {}) => 
 
 describe('a flow', () => {
   it('is narrowed to the executables that were seen, and holds all their services', () => {
-    expect(propose([{}, { port: 80 }, { protocol: 'udp', port: 53 }, { to: 'c' }]).flows).toEqual([
-      'a b 80/tcp 443/tcp 53/udp /usr/bin/app', 'a c 443/tcp /usr/bin/app'])
+    expect(propose([{}, { port: 80 }, { protocol: 'udp', port: 123 }, { to: 'c' }]).flows).toEqual([
+      'a b 80/tcp 443/tcp 123/udp /usr/bin/app', 'a c 443/tcp /usr/bin/app'])
     expect(propose([{}, { exe: '/usr/bin/other', port: 80 }]).flows).toEqual([
       'a b 443/tcp /usr/bin/app', 'a b 80/tcp /usr/bin/other'])
   })
@@ -35,6 +35,15 @@ describe('a flow', () => {
     expect(propose(many).flows).toEqual(['a b 443/tcp'])
     // The accepting end does not see the executable: that widens nothing.
     expect(propose([{}, { exe: '' }]).flows).toEqual(['a b 443/tcp /usr/bin/app'])
+  })
+
+  it('to name servers is for every executable, and so is one with many: a rare one may too', () => {
+    const rare = { exe: '/usr/bin/rare', connections: 1 }
+    expect(propose([{ protocol: 'udp', port: 53 }, { protocol: 'udp', port: 53, ...rare }]))
+      .toMatchObject({ flows: ['a b 53/udp'], refused: [] })
+    const many = Array.from({ length: 7 }, (_, i) => ({ exe: `/usr/bin/app${i}` }))
+    expect(propose([...many, rare])).toMatchObject({ flows: ['a b 443/tcp'], refused: [] })
+    expect(propose([{ protocol: 'udp', port: 53, ...rare }]).refused).toEqual(['rare b 53/udp'])
   })
 
   it('adds up what several clients and servers did', () => {

@@ -3,7 +3,7 @@ import { parsePorts } from '../match/ports.ts'
 import { ANY_ZONE, DRILL_ZONES, EXTERNAL_ZONE } from '../zone-names.ts'
 import { linesOf, slicesSeen, sumOf } from './edges.ts'
 import type { Amounts, Edge, Line } from './edges.ts'
-import { portEntries, protocolWord } from './port-list.ts'
+import { COMMAND_PORTS, portEntries, protocolWord } from './port-list.ts'
 import { isPlainPath } from './traits.ts'
 
 /** Why something that was seen is left to a person. */
@@ -43,10 +43,10 @@ export interface FlowOptions {
 const EXECUTABLES_MAX = 6
 /** Zones that a source asks for the same service, to be one that asks everybody. */
 const FAN_OUT_MIN = 3
-/** Ways to command another machine: each zone that is reached by one is said. */
-const COMMAND_PORTS: readonly number[] = [22, 23, 3389, 5900, 5985, 5986]
 /** From here on ports are chosen by the kernel. */
 const DYNAMIC_PORT = 32_768
+/** Of name servers. */
+const NAME_PORT = 53
 const DYNAMIC_PORTS_MAX = 4
 const NAMES_MAX = 8
 /** `ports:` of one flow takes so many. */
@@ -59,12 +59,16 @@ export function proposeFlows(
   const asked = edges.filter(({ from }) => !DRILL_ZONES.includes(from))
   const clean = asked.filter(({ incident, established }) => incident === '' && established)
   const refused = [...refusedByIncident(asked), ...refusedAttempts(asked, clean)]
-  const habits: Line[] = []
   const { few, dynamic } = apart(linesOf(clean))
+  const judged = few.map((line) => ({ line, refusal: refusalOf(line, options) }))
+  const open = openServices(
+    judged.filter(({ refusal }) => refusal === null).map(({ line }) => line))
+  const habits: Line[] = []
   refused.push(...dynamic)
-  for (const line of few) {
-    const refusal = refusalOf(line, options)
-    if (refusal === null) habits.push(line)
+  for (const { line, refusal } of judged) {
+    // Where every executable may, a rare one may too.
+    const covered = (refusal === 'rare' || refusal === 'one_moment') && open.has(serviceOf(line))
+    if (refusal === null || covered) habits.push(line)
     else refused.push({ ...toldOf([line]), refusal, incident: '' })
   }
   const { everywhere, rest } = fanOut(habits, options.zones)
@@ -80,6 +84,16 @@ function refusalOf(line: Line, { connectionsMin }: FlowOptions): Refusal | null 
   if (line.exe !== '' && !isPlainPath(line.exe)) return 'odd_executable'
   if (line.connections < connectionsMin) return 'rare'
   return connectionsMin > 1 && slicesSeen(line) < 2 ? 'one_moment' : null
+}
+
+function serviceOf({ from, to, port, protocol }: Line): string {
+  return JSON.stringify([from, to, port, protocol])
+}
+
+/** Services that are not narrowed to executables. */
+function openServices(habits: readonly Line[]): Set<string> {
+  return new Set(grouped(habits, serviceOf)
+    .filter((lines) => executablesOf(lines).length === 0).map(([line]) => serviceOf(line)))
 }
 
 function refusedByIncident(edges: readonly Edge[]): Refused[] {
@@ -118,7 +132,8 @@ function apart(lines: readonly Line[]): { few: Line[], dynamic: Refused[] } {
 
 /**
  * A program that asks many zones for the same service (a scraper, a health check) is one flow to
- * any zone. Only a known program: it is what keeps such a flow narrow.
+ * any zone. Only a known program: it is what keeps such a flow narrow. And no way to command
+ * machines: which zones it reaches is said one by one.
  */
 function fanOut(
   lines: readonly Line[], zones: readonly string[],
@@ -131,7 +146,8 @@ function fanOut(
       .filter((service) => {
         const reached = service.filter(({ to }) => zones.includes(to)).length
         const inside = service.every(({ to }) => to !== EXTERNAL_ZONE)
-        return inside && !COMMAND_PORTS.includes(service[0].port) && reached >= FAN_OUT_MIN && 2 * reached >= zones.length - 1
+        return inside && !COMMAND_PORTS.includes(service[0].port) &&
+          reached >= FAN_OUT_MIN && 2 * reached >= zones.length - 1
       })
     const all = services.flat()
     if (all.length === 0) continue
@@ -143,14 +159,15 @@ function fanOut(
 
 /** One flow for all services between two zones that the same executables ask for. */
 function narrowed(lines: readonly Line[]): Told[] {
-  const services = grouped(lines, ({ from, to, port, protocol }) =>
-    JSON.stringify([from, to, port, protocol]))
+  const services = grouped(lines, serviceOf)
   const byClients = grouped(services, (service) =>
     JSON.stringify([service[0].from, service[0].to, executablesOf(service), namesOf(service)]))
   return byClients.map((group) => toldOf(group.flat()))
 }
 
 function executablesOf(lines: readonly Line[]): string[] {
+  // Whatever asks for a host asks for its name first.
+  if (lines.some(({ port }) => port === NAME_PORT)) return []
   const known = [...new Set(lines.map(({ exe }) => exe))].filter((exe) => exe !== '').sort()
   return known.length > EXECUTABLES_MAX ? [] : known
 }

@@ -5,6 +5,9 @@ import type { PortRange } from '../match/ports.ts'
 /** A service: port and protocol. Port 0: the protocol has none. */
 export interface Service { port: number, protocol: string }
 
+/** Ways to command another machine: ssh, telnet, RDP, VNC, WinRM. */
+export const COMMAND_PORTS: readonly number[] = [22, 23, 3389, 5900, 5985, 5986]
+
 /** A run of ports becomes a range when it has so many, and so many of its hundred were seen. */
 const RANGE_PORTS_MIN = 3
 const RANGE_PERCENT_MIN = 75

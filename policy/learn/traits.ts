@@ -42,17 +42,17 @@ export function keyOfTrait({ matcher, pattern, name }: Trait): string {
 }
 
 function wideTrait(member: Member): Trait {
-  const { namespace, slurm_partition: partition, node_group: group, workload, node_id } = member
+  const { namespace, slurm_partition: partition, node_group: group, node_id } = member
   if (NAME.test(namespace)) {
     return { matcher: 'namespaces', pattern: namespace, name: namespace,
       why: `pods of namespace ${namespace}` }
   }
   if (NAME.test(partition)) {
     return { matcher: 'slurm_partitions', pattern: partition, name: partition,
-      why: `jobs of Slurm partition ${partition}` }
+      why: `jobs and nodes of Slurm partition ${partition}` }
   }
-  const managed = managedTrait(member, workload)
-  if (managed !== null) return managed
+  const pod = podTrait(member)
+  if (pod !== null) return pod
   if (NAME.test(group)) {
     return { matcher: 'node_groups', pattern: group, name: group, why: `nodes of group ${group}` }
   }
@@ -60,17 +60,18 @@ function wideTrait(member: Member): Trait {
   return { matcher: 'cidrs', pattern: '', name: stem, why: `nodes named ${stem}` }
 }
 
-/** Pods and jobs of which nothing but the cgroup is known. */
-function managedTrait({ cgroup_path: path }: Member, workload: string): Trait | null {
-  const kind = workload.startsWith('pod:') ? 'pods' : workload.startsWith('job:') ? 'jobs' : null
-  if (kind === null || path === '') return null
+/**
+ * Pods of which nothing but the cgroup is known. Jobs of which no more is known belong to their
+ * nodes, whose addresses they use.
+ */
+function podTrait({ cgroup_path: path, workload }: Member): Trait | null {
+  if (!workload.startsWith('pod:')) return null
   const segments = path.split('/')
-  const at = segments.findIndex((one) => kind === 'pods' ? /^kubepods|^kubelet/.test(one)
-    : /slurmstepd\.scope$/.test(one) || one === 'slurm')
+  const at = segments.findIndex((one) => /^kube(pods|let)/.test(one))
   const tree = segments.slice(0, at + 1).join('/')
   if (at < 0 || !TREE.test(tree)) return null
-  return { matcher: 'cgroup_paths', pattern: `${tree}/**`,
-    name: kind, why: `${kind} whose facts were not known` }
+  return { matcher: 'cgroup_paths', pattern: `${tree}/**`, name: 'pods',
+    why: 'pods whose facts were not known' }
 }
 
 function narrowTrait(member: Member, wide: Trait): Trait {

@@ -58,13 +58,14 @@ describe('a zone holds what workloads have in common', () => {
     })
   })
 
-  it('pods and jobs of which only the cgroup is known', () => {
+  it('pods of which only the cgroup is known; jobs belong to their nodes then', () => {
     const members = [
       member({ workload: 'pod:x', cgroup_path: '/kubepods.slice/pod1/c1' }),
-      member({ workload: 'job:7', cgroup_path: '/system.slice/slurmstepd.scope/job_7/step_0' }),
+      member({ node_group: 'gpu', workload: 'job:7', cgroup_path: '/system.slice/slurmstepd.scope/job_7/step_0' }),
+      member({ node_group: 'gpu', cgroup_path: '/a' }),
     ]
     expect(matches(census(members))).toEqual({
-      jobs: { cgroup_paths: ['/system.slice/slurmstepd.scope/**'] },
+      gpu: { node_groups: ['gpu'] },
       pods: { cgroup_paths: ['/kubepods.slice/**'] },
     })
   })

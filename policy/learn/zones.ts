@@ -1,5 +1,6 @@
 /** Zones proposed from who was seen to talk. */
 import type { Census, Member, Remote } from './census.ts'
+import { COMMAND_PORTS } from './port-list.ts'
 import { isPrivate, tightCidrs } from './prefixes.ts'
 import { keyOfTrait, traitsOf } from './traits.ts'
 import type { Trait } from './traits.ts'
@@ -152,12 +153,23 @@ function unwatchedZones(census: Census, options: ZoneOptions): ProposedZone[] {
     const key = roleName(remote)
     role.set(key, [...role.get(key) ?? [], address])
   }
-  const few = clients.size <= CLIENT_ZONES_MAX ? clients
-    : new Map([['', [...clients.values()].flat()]])
+  const few = clients.size <= CLIENT_ZONES_MAX ? clients : twoKinds(clients)
   return [
     ...[...servers].map(([key, addresses]) => unwatchedZone(key, addresses, 'serve', census)),
     ...[...few].map(([key, addresses]) => unwatchedZone(key, addresses, 'ask for', census)),
   ]
+}
+
+/** Clients of too many kinds: those who command machines stay apart from the others. */
+function twoKinds(clients: ReadonlyMap<string, string[]>): Map<string, string[]> {
+  const commands = ([key]: [string, string[]]): boolean =>
+    key.split(' ').some((one) => COMMAND_PORTS.includes(parseInt(one, 10)))
+  const all = [...clients]
+  const addresses = (list: [string, string[]][]): string[] => list.flatMap(([, some]) => some)
+  return new Map([
+    ['22/tcp', addresses(all.filter(commands))],
+    ['', addresses(all.filter((one) => !commands(one)))],
+  ].filter(([, some]) => some.length > 0) as [string, string[]][])
 }
 
 function unwatchedZone(
