@@ -110,6 +110,7 @@ async function start(
 
   const inForce = new PolicyInForce(policy, {
     settings, log, sequences, metrics, report, loggedSha256: incidents.policySha256,
+    known: () => incidents.engine.known,
   })
   const watch = watchPolicy(settings.policy, inForce.reload)
   const names = startClusterNames(settings, { log, sequences }, report)
@@ -123,10 +124,7 @@ async function start(
   })
   const server = newServer(settings)
   server.addService(ingestService, { Uplink: ingest.uplink })
-  server.addService(queryService, {
-    Events: query.events, Incidents: query.incidents, Batches: query.batches,
-    Status: query.status,
-  })
+  server.addService(queryService, query.handlers)
   opened.push(() => { ingest.stop(); query.stop(); return shutDown(server) })
   const grpc_port = await listenGrpc(server, settings)
   observeParts(metrics, { log, incidents, ingest, query, sequences, alerts, incidentLog })

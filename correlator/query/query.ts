@@ -37,6 +37,12 @@ export class Query {
   /** Answers that are being written or followed. */
   get open(): number { return this.#calls.size }
 
+  /** Who answers what, as `queryService` names it. */
+  get handlers() {
+    const { events, incidents, batches, status } = this
+    return { Events: events, Incidents: incidents, Batches: batches, Status: status }
+  }
+
   events = (call: Stream<EventsRequest>): void => {
     const problem = eventsRequestProblem(call.request)
     if (problem !== null) return fail(call, status.INVALID_ARGUMENT, problem)
