@@ -121,14 +121,6 @@ const staysQuiet: Example[] = [
       open(122_000, '10.77.0.9', 22)],
     fires: [],
   },
-  {
-    name: 'a crawler that talks to every network is not judged',
-    policy: learning,
-    events: [...usual(), ...Array.from({ length: 300 }, (_, i) =>
-      open(i, `10.${100 + (i >> 7)}.${i & 127}.1`, 443)), open(121_000, '10.77.0.9', 22)]
-      .sort((a, b) => a.at_ms - b.at_ms),
-    fires: [],
-  },
 ]
 
 export const firstSeenExamples = [fires, staysQuiet] as const

@@ -50,6 +50,11 @@ const fires: Example[] = [
       + '10.20.0.7:4444/tcp. No service is made of this program.'],
   },
   {
+    name: 'a netcat of busybox',
+    events: [listen(5, 4444, { ...server, comm: 'nc', exe: '/bin/busybox' })],
+    fires: ['/bin/busybox'],
+  },
+  {
     name: 'a relay that was there already, in a protected zone',
     policy: zoned,
     events: [listen(5, 40_001, socat, { at_start: true })],
@@ -88,6 +93,11 @@ const staysQuiet: Example[] = [
     events: [...served, listen(70_000, 8000, { ...server, pid: 900 }),
       listen(70_001, 6006, implant, { local_addr: '127.0.0.1' }),
       listen(70_002, 4444, { ...server, comm: 'nc', exe: '/usr/bin/nc' }, { local_addr: '::1' })],
+    fires: [],
+  },
+  {
+    name: 'a web server of busybox, before anything was learned',
+    events: [listen(5, 8080, { ...server, comm: 'httpd', exe: '/bin/busybox' })],
     fires: [],
   },
   {

@@ -1,6 +1,7 @@
 import type { Context } from '../detect/context.ts'
 import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
+import type { LineageProcess } from '../detect/lineage.ts'
 import { endpoint } from '../detect/words.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { actorInWords, programOf } from './actor.ts'
@@ -24,8 +25,8 @@ interface State extends Baseline {
 const PLACES_MAX = 128
 const UNPRIVILEGED_PORT = 1024
 /** No service is made of these: they give a shell, or a way around a border. */
-const TOOLS = new Set(['nc', 'nc.openbsd', 'nc.traditional', 'ncat', 'netcat', 'socat', 'busybox',
-  'ssh', 'sh', 'bash', 'zsh', 'ksh', 'dash', 'chisel', 'gost', 'frps', 'iodined', 'telnetd',
+const TOOLS = new Set(['nc', 'nc.openbsd', 'nc.traditional', 'ncat', 'netcat', 'socat', 'ssh',
+  'sh', 'ash', 'bash', 'zsh', 'ksh', 'dash', 'chisel', 'gost', 'frps', 'iodined', 'telnetd',
   'in.telnetd', 'pwncat', 'powercat', 'pwsh', 'ptunnel', 'rinetd', 'cryptcat'])
 
 const [fires, quiet] = listenerExamples
@@ -70,7 +71,7 @@ export default defineDetector({
     const program = job ? programOf(exe || comm) : exe || comm
     const knownProgram = state.programs.has(program)
     const knownPlace = note(event, state, program, context)
-    if (TOOLS.has(programOf(exe || comm)) || TOOLS.has(comm)) {
+    if (isTool(context.process!)) {
       return report(event, state, context, 'tool', toolSeverity(event, context))
     }
     if (knownPlace || event.at_start || state.wide || !isMature(state, event.time_ms, context)) {
@@ -83,6 +84,12 @@ export default defineDetector({
   },
   examples: [...fires, ...quiet],
 })
+
+/** A box of many tools is the one that it is called as. */
+function isTool({ exe, comm }: LineageProcess): boolean {
+  const program = programOf(exe || comm)
+  return TOOLS.has(program === 'busybox' || program === 'toybox' ? comm : program)
+}
 
 /** True when the class listened there before; the place is known from here on. */
 function note(
