@@ -17,6 +17,7 @@ const benches: Record<string, Bench> = {
   'engine': () => import('./engine.ts'),
   'log': () => import('./log.ts'),
   'end-to-end': () => import('./end-to-end.ts'),
+  'connection-flood': () => import('./connection-flood.ts'),
   'quiet': () => import('./quiet.ts'),
 }
 const names = Object.keys(benches)

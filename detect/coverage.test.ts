@@ -66,6 +66,20 @@ describe('coverage of an incident', () => {
     })
   })
 
+  it('names the cgroup that alone lost events, and keeps it apart from others', () => {
+    const flood = (at_ms: number, cgroup_id: bigint) =>
+      gap(at_ms, 2, 3, { stage: 'quota', reason: 'over its quota', cgroup_id })
+    const seen = { kind: 'workload_seen', at_ms: 1, node_id: 'gpu-1', values: {
+      cgroup_id: 77n, cgroup_path: '/jobs/loud', workload: 'loud',
+    } } as const
+    const { node } = run([
+      beat(0), seen, flood(3000, 77n), flood(3500, 78n), flood(4000, 77n), violation(10_000),
+    ])
+    expect(node.gaps.map(({ stage, cgroup, count }) => [stage, cgroup, count])).toEqual([
+      ['quota', '/jobs/loud', 24], ['quota', 'cgroup 78', 12],
+    ])
+  })
+
   it('names a gap before it, with kind, count, range, stage and reason', () => {
     const { incident, node } = run([beat(0), gap(9000, 3, 8), violation(10_000)])
     expect(incident.coverage.complete).toBe(false)

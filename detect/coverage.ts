@@ -10,7 +10,11 @@ export type Fault = {
   from: string
   to?: string
 } & (
-  | { fault: 'gap'; event_kind: string; stage: string; reason: string; count: number }
+  | {
+    fault: 'gap'; event_kind: string; stage: string; reason: string; count: number
+    /** Only events of this cgroup were lost: its path, or its id. Absent: of any. */
+    cgroup?: string
+  }
   | { fault: 'probe'; probe: string; state: string; reason: string; lost: string }
   | { fault: 'hole'; boot_id: string; after_seq: number; before_seq: number; reason: string }
   | { fault: 'silence' }
@@ -106,18 +110,25 @@ export class CoverageTable {
     }
   }
 
-  /** @param clockOffsetMs wall clock minus time since boot */
-  gap(node: CoveredNode, event: GapView, clockOffsetMs: number): void {
+  /**
+   * @param clockOffsetMs wall clock minus time since boot
+   * @param cgroup the only one that lost events; '' when any may have
+   */
+  gap(node: CoveredNode, event: GapView, clockOffsetMs: number, cgroup = ''): void {
     const fromMs = Number(event.from_time) / 1e6 + clockOffsetMs
     const toMs = Number(event.to_time) / 1e6 + clockOffsetMs
     const { event_kind, stage, reason, count } = event
     const near = node.faults.find((kept) => {
       const { fault } = kept
       return fault.fault === 'gap' && fault.event_kind === event_kind && fault.stage === stage &&
-        fault.reason === reason && fromMs - kept.toMs <= MERGE_MS && kept.fromMs - toMs <= MERGE_MS
+        fault.reason === reason && (fault.cgroup ?? '') === cgroup &&
+        fromMs - kept.toMs <= MERGE_MS && kept.fromMs - toMs <= MERGE_MS
     })
     if (near?.fault.fault !== 'gap') {
-      const gap: Fault = { fault: 'gap', from: '', event_kind, stage, reason, count }
+      const gap: Fault = {
+        fault: 'gap', from: '', event_kind, stage, reason, count,
+        ...(cgroup === '' ? {} : { cgroup }),
+      }
       this.addFault(node, fromMs, toMs, gap)
       return
     }

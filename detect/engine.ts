@@ -234,7 +234,8 @@ export class Engine {
         if (this.names.nodeSeen(view, this.context.watermarkMs)) this.context.policyNumber++
         break
       case 'gap':
-        this.coverage.gap(node, view, view.batch.clockOffsetMs)
+        this.coverage.gap(node, view, view.batch.clockOffsetMs, view.cgroup_id === 0n ? ''
+          : this.lineage.cgroups.nameOf(source.number, view.cgroup_id))
         break
       case 'probe_state':
         this.coverage.probe(node, view, timeMs)

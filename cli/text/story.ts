@@ -106,7 +106,8 @@ function coverageLines(coverage: Coverage, width: number): string[] {
     const name = printable(node.node_id)
     const lines = [
       ...node.gaps.map((gap) => `${name}: ${formatCount(gap.count)} ${gap.event_kind} lost at ` +
-        `${gap.stage} from ${rangeText(gap)}: ${printable(gap.reason)}`),
+        `${gap.stage} from ${rangeText(gap)}: ${printable(gap.reason)}` +
+        (gap.cgroup ? ` (${printable(gap.cgroup)})` : '')),
       ...node.probes_degraded.map((probe) => `${name}: probe ${printable(probe.probe)} was ` +
         `${probe.state} from ${rangeText(probe)}; not seen: ${printable(probe.lost)}`),
       ...node.holes.map((hole) => `${name}: events ${hole.after_seq + 1} to ` +

@@ -72,6 +72,12 @@ export class CgroupTable {
     return cgroup
   }
 
+  /** How a cgroup of this id is called: its path, or its id when that is not known. */
+  nameOf(source: number, id: bigint): string {
+    const path = this.byKey.get(idKey(source, Number(id & 0xffffffffn), Number(id >> 32n)))?.path
+    return path || `cgroup ${id}`
+  }
+
   /** Takes over the facts of a `workload_seen` event. */
   learn(source: number, event: WorkloadSeenView): void {
     const id = event.cgroup_id

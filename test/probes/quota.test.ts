@@ -9,8 +9,8 @@ import { Watch, whyNot } from './watch.ts'
 const reason = whyNot()
 if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
 
-const quota = 50
-const attempts = 2000
+const quota = 20
+const attempts = 600
 const calm = 5
 
 /** In the cgroup of the first word: as many attempts, each to another port that nobody listens on. */
@@ -70,16 +70,16 @@ describe.skipIf(reason)(`the quota of a cgroup ${reason}`, () => {
   it('is one of connections and another of programs: a flood of one does not hide the other',
     async () => {
       const loud = start('loud', attempts)
+      await loud.ended()
       const exit = await watch.first('process_exit', { pid: loud.pid })
       expect(exit['cgroup_id']).toBe(below['loud'].id)
-      await loud.ended()
     })
 
   it('is there again soon after the flood: the next event is told', async () => {
     const before = start('loud', attempts)
     await before.ended()
-    // A record costs 20 ms of this quota.
-    await sleep(100)
+    // A record costs 50 ms of this quota.
+    await sleep(200)
     const after = start('loud', 1)
     await watch.first('connection_failed', { pid: after.pid })
   })
