@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EventZoner } from '../correlator/query/event-zones.ts'
+import { FACT_KINDS, KnownFacts } from '../detect/names/known.ts'
 import { LogReader } from '../log/cursor.ts'
 import { compilePolicy } from '../policy/compile.ts'
 import { learningPolicy } from '../policy/learning.ts'
@@ -25,7 +26,9 @@ const LINES_PER_POLL_MAX = 25
 const QUIET_KINDS = ['heartbeat', 'ledger']
 const quietNumbers = new Set(kindInfos.filter(({ kind }) => QUIET_KINDS.includes(kind))
   .map(({ number }) => number))
-const policyNumber = kindInfos.find(({ kind }) => kind === 'policy_applied')!.number
+const factNumbers = new Set(kindInfos
+  .filter(({ kind }) => kind === 'policy_applied' || FACT_KINDS.includes(kind))
+  .map(({ number }) => number))
 
 /** Pages of new events from `dir`, from position `next` on, until `signal` is aborted. */
 export async function* liveFeed(
@@ -33,7 +36,8 @@ export async function* liveFeed(
 ): AsyncGenerator<FeedPage, void, undefined> {
   const reader = new LogReader(dir)
   const cursor = new BatchCursor()
-  let zoner = new EventZoner(compilePolicy(learningPolicy()))
+  const known = new KnownFacts()
+  let zoner = zonerOf('', known)!
   while (!signal.aborted) {
     const page: FeedPage = { lines: [], leftOut: 0 }
     for (const { position, payload } of reader.read({ from: next, onProblem: () => undefined })) {
@@ -42,12 +46,13 @@ export async function* liveFeed(
       const shown = envelope.count - countOf(quietNumbers, envelope)
       const full = page.lines.length >= LINES_PER_POLL_MAX
       // Nothing is decompressed for events that are not shown.
-      if ((shown === 0 || full) && !envelope.kinds.includes(policyNumber)) {
+      if ((shown === 0 || full) && !envelope.kinds.some((kind) => factNumbers.has(kind))) {
         page.leftOut += shown
         continue
       }
       cursor.forEach(openBatch(envelope), (event) => {
-        if (event.kind === 'policy_applied') zoner = zonerOf(event.text) ?? zoner
+        known.learn(event)
+        if (event.kind === 'policy_applied') zoner = zonerOf(event.text, known) ?? zoner
         if (isQuiet(event)) return
         if (page.lines.length >= LINES_PER_POLL_MAX) page.leftOut++
         else page.lines.push(JSON.stringify(zoner.json(event)))
@@ -70,7 +75,7 @@ function countOf(
   return kind_counts.reduce((sum, count, i) => sum + (numbers.has(kinds[i]) ? count : 0), 0)
 }
 
-function zonerOf(text: string): EventZoner | null {
+function zonerOf(text: string, known: KnownFacts): EventZoner | null {
   const { policy } = text === '' ? { policy: learningPolicy() } : parsePolicy(text)
-  return policy === null ? null : new EventZoner(compilePolicy(policy))
+  return policy === null ? null : new EventZoner(compilePolicy(policy), () => known)
 }

@@ -104,7 +104,7 @@ describe('policy explain', () => {
   })
 
   it('says what it needs, and what it did not find', async () => {
-    const told = async (...words: string[]): Promise<[number, string]> => {
+    const told = async (...words: string[]): Promise<[number | null, string]> => {
       const { code, stderr } = await explain(...words)
       return [code, stderr]
     }

@@ -22,6 +22,8 @@ import { KeyedState } from './keyed-state.ts'
 import { Lineage } from './lineage.ts'
 import type { LineageOptions, LineageProcess } from './lineage.ts'
 import { AddressNames } from './names/address-names.ts'
+import { cgroupIn } from './names/known.ts'
+import type { Known } from './names/known.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
 import { packState, unpackState } from './snapshot.ts'
@@ -108,7 +110,16 @@ export class Engine {
   /** Highest event time so far, wall clock milliseconds; 0 before the first event. */
   get watermarkMs(): number { return this.context.watermarkMs }
 
+  /** Who is who by now, for whoever shows events. */
+  get known(): Known {
+    const { names, lineage, sources, watermarkMs } = this
+    return { names, watermarkMs, cgroupOf: (event) => cgroupIn(lineage.cgroups, sources, event) }
+  }
+
   get openIncidents(): number { return this.table.openCount }
+
+  /** Bytes of the table of connections, the largest one. */
+  get connectionBytes(): number { return this.graph.connections.bytes }
 
   /** SHA-256 of the policy in force. */
   get policySha256(): string { return this.context.policy.sha256 }

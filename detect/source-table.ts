@@ -42,6 +42,10 @@ export class SourceTable {
     return source
   }
 
+  find(nodeId: string, bootId: string): Source | null {
+    return this.byName.get(nameOf({ node_id: nodeId, boot_id: bootId })) ?? null
+  }
+
   get(number: number): Source | null {
     return this.byNumber.get(number) ?? null
   }

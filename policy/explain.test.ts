@@ -13,7 +13,7 @@ zones:
   - { name: hub, exposure: public, match: { dns_names: ["*.hub.example"] } }
 flows:
   - { from: a, to: b, ports: [443], executables: [/opt/x], service_accounts: [a/good], reason: r }
-  - { from: any, to: b, ports: [9100], from_cidrs: [10.99.0.0/16], reason: scrape }
+  - { from: "any", to: b, ports: [9100], from_cidrs: [10.99.0.0/16], reason: scrape }
 `
 const policy = compilePolicy(parsePolicy(TEXT).policy!)
 

@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EventZoner } from '../../correlator/query/event-zones.ts'
+import { FACT_KINDS, KnownFacts } from '../../detect/names/known.ts'
 import { LogReader } from '../../log/cursor.ts'
 import type { Entry } from '../../log/cursor.ts'
 import type { LogProblem } from '../../log/errors.ts'
@@ -70,7 +71,8 @@ export async function* offlineEvents(
   const reader = openReader(data, 'log')
   const numbers = numbersOf(filter.kinds)
   const cursor = new BatchCursor()
-  let zoner = new EventZoner(compilePolicy(learningPolicy()))
+  const known = new KnownFacts()
+  let zoner = zonerOf('', known)!
   let next = 0
   let left = filter.limit === 0 ? Infinity : filter.limit
   for (;;) {
@@ -78,10 +80,11 @@ export async function* offlineEvents(
       next = position + 1
       const envelope = decodeEnvelope(payload)
       const wanted = mayHold(envelope, filter, numbers)
-      if (!wanted && !holdsPolicy(envelope)) continue
+      if (!wanted && !holdsFacts(envelope)) continue
       const lines: string[] = []
       cursor.forEach(openBatch(envelope), (event) => {
-        if (event.kind === 'policy_applied') zoner = zonerOf(event.text) ?? zoner
+        known.learn(event)
+        if (event.kind === 'policy_applied') zoner = zonerOf(event.text, known) ?? zoner
         if (!wanted || lines.length >= left) return
         if (event.time_ms < filter.fromMs || event.time_ms > filter.toMs) return
         if (filter.kinds.length > 0 && !filter.kinds.includes(event.kind)) return
@@ -111,13 +114,15 @@ function mayHold(envelope: BatchEnvelope, filter: EventFilter, numbers: Set<numb
   return numbers.size === 0 || kinds.some((number) => numbers.has(number))
 }
 
-const POLICY_NUMBER = kindInfos.find(({ kind }) => kind === 'policy_applied')!.number
+const factNumbers = new Set(kindInfos
+  .filter(({ kind }) => kind === 'policy_applied' || FACT_KINDS.includes(kind))
+  .map(({ number }) => number))
 
-function holdsPolicy(envelope: BatchEnvelope): boolean {
-  return envelope.kinds.includes(POLICY_NUMBER)
+function holdsFacts(envelope: BatchEnvelope): boolean {
+  return envelope.kinds.some((number) => factNumbers.has(number))
 }
 
-function zonerOf(text: string): EventZoner | null {
+function zonerOf(text: string, known: KnownFacts): EventZoner | null {
   const { policy } = text === '' ? { policy: learningPolicy() } : parsePolicy(text)
-  return policy === null ? null : new EventZoner(compilePolicy(policy))
+  return policy === null ? null : new EventZoner(compilePolicy(policy), () => known)
 }

@@ -1,4 +1,5 @@
 /** The policy in force: what zones are named by, and what the event log says was in force when. */
+import type { Known } from '../../detect/names/known.ts'
 import { compilePolicy } from '../../policy/compile.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
 import type { Policy } from '../../policy/policy.ts'
@@ -17,6 +18,8 @@ export interface PolicyInForceOptions {
   sequences: SequenceTable
   metrics: Metrics
   report(line: string): void
+  /** Who is who, to name zones by. */
+  known(): Known
   /** SHA-256 of the last policy_applied in the log, hex; empty for none. */
   loggedSha256: string
 }
@@ -32,7 +35,7 @@ export class PolicyInForce {
     this.#options = options
     this.#loggedSha256 = options.loggedSha256
     this.#compiled = compilePolicy(policy)
-    this.#zoner = new EventZoner(this.#compiled)
+    this.#zoner = new EventZoner(this.#compiled, () => this.#options.known())
     this.#log(policy)
   }
 
@@ -52,7 +55,7 @@ export class PolicyInForce {
     }
     if (policy.sha256 === this.#compiled.sha256) return
     this.#compiled = compilePolicy(policy)
-    this.#zoner = new EventZoner(this.#compiled)
+    this.#zoner = new EventZoner(this.#compiled, () => this.#options.known())
     this.#log(policy)
   }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '../../policy/compile.ts'
 import { learningPolicy } from '../../policy/learning.ts'
+import { KnownFacts } from '../../detect/names/known.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import { decodeBatch } from '../../proto/batch.ts'
 import { BatchCursor } from '../../proto/batch-cursor.ts'
@@ -46,4 +47,44 @@ describe('the zones of an event', () => {
   it('are none at all while the policy has no zones', () => {
     expect(zones([connection(1, '10.0.0.9', 80)], new EventZoner(compilePolicy(learningPolicy())))).toEqual([{}])
   })
+
+  it('follow what is known of pods and nodes, as those of incidents do, and name the far end', () => {
+    const { policy: named } = parsePolicy(`version: 1
+zones:
+  - { name: serving, exposure: public, match: { namespaces: [serving] } }
+  - { name: training, exposure: protected, match: { node_groups: [gpu] } }
+`)
+    const known = new KnownFacts()
+    const zoner = new EventZoner(compilePolicy(named!), () => known)
+    const process = { pid: 1, exe: '/bin/ssh', cgroup_id: 7n }
+    const call = { ...connection(1, '10.7.0.9', 22), process } as SampleEvent
+    expect(zones([call], zoner)).toEqual([{ zone: 'unzoned', remote_zone: 'external' }])
+    learn(known, [
+      { kind: 'workload_seen', values: { cgroup_id: 7n, namespace: 'serving', facts_source: 'kubernetes' } },
+      { kind: 'address_seen',
+        values: { seen_addr: '10.7.0.9', address_kind: 'node', workload: 'node:n9', on_node: 'n9' } },
+    ])
+    expect(zones([call], zoner))
+      .toEqual([{ zone: 'serving', remote_zone: 'unzoned', remote_workload: 'node:n9' }])
+    learn(known, [{ kind: 'node_seen', values: { node_group: 'gpu', addresses: ['10.7.0.9'] } }])
+    expect(zones([call], zoner)).toMatchObject([{ zone: 'serving', remote_zone: 'training' }])
+    const other = { ...call, process: { pid: 2, exe: '/bin/ssh', cgroup_id: 8n } } as SampleEvent
+    expect(zones([other], zoner)).toMatchObject([{ zone: 'training', remote_zone: 'training' }])
+  })
+
+  it('name no far end that got the address after the event', () => {
+    const known = new KnownFacts()
+    const zoner = new EventZoner(compilePolicy(learningPolicy()), () => known)
+    const pod = (at_ms: number): SampleEvent => ({
+      kind: 'address_seen', at_ms,
+      values: { seen_addr: '10.7.0.9', address_kind: 'pod', workload: `pod:a/${at_ms}` } })
+    learn(known, [pod(1000)])
+    expect(zones([connection(1, '10.7.0.9', 22)], zoner)).toEqual([{ remote_workload: 'pod:a/1000' }])
+    learn(known, [pod(100_000)])
+    expect(zones([connection(1, '10.7.0.9', 22)], zoner)).toEqual([{}])
+  })
 })
+
+function learn(known: KnownFacts, events: SampleEvent[]): void {
+  new BatchCursor().forEach(decodeBatch(sampleBatch(1, events)), (event) => known.learn(event))
+}

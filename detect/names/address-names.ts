@@ -35,6 +35,8 @@ export interface AddressName {
   translated: boolean
   /** Names from DNS answers, the newest first. */
   dns: readonly DnsName[]
+  /** Watermark since which the workload is this one; 0 when that is not known. */
+  sinceMs: number
   /** For the engine: watermark until which all of this holds. */
   untilMs: number
 }
@@ -48,6 +50,8 @@ interface Fact {
   labels: string[]
   on_node: string
   translated: boolean
+  /** Watermark when this workload was first told to have the address. */
+  sinceMs: number
   /** Watermark until which it counts; Infinity while it is not gone. */
   untilMs: number
 }
@@ -174,7 +178,8 @@ export class AddressNames {
       known.facts.set(port, {
         kind: event.address_kind || 'external', workload, namespace: event.namespace,
         service_account: event.service_account, labels: event.labels.slice(0, LABELS_MAX),
-        on_node: event.on_node, translated: event.translated, untilMs: Infinity,
+        on_node: event.on_node, translated: event.translated,
+        sinceMs: before?.workload === workload ? before.sinceMs : nowMs, untilMs: Infinity,
       })
     }
     this.changed(known)
@@ -331,17 +336,17 @@ function nameAt(known: Entry, port: number, nowMs: number): AddressName {
   if (own !== '' && fact?.kind !== 'pod' && fact?.kind !== 'service') {
     return {
       kind: 'node', workload: `node:${own}`, namespace: '', service_account: '',
-      labels: fact?.labels ?? [], on_node: own, translated: false, ...rest,
+      labels: fact?.labels ?? [], on_node: own, translated: false, sinceMs: 0, ...rest,
     }
   }
   if (fact === null) {
     return {
       kind: '', workload: '', namespace: '', service_account: '', labels: [], on_node: '',
-      translated: false, ...rest,
+      translated: false, sinceMs: 0, ...rest,
     }
   }
-  const { kind, workload, namespace, service_account, labels, on_node, translated } = fact
-  return { kind, workload, namespace, service_account, labels, on_node, translated, ...rest }
+  const { untilMs: _, ...facts } = fact
+  return { ...facts, ...rest }
 }
 
 /** Sorts what is worth least first. */

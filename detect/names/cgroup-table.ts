@@ -72,6 +72,13 @@ export class CgroupTable {
     return cgroup
   }
 
+  /** The cgroup of an id and, for one without, a path; null when nothing is known of it. */
+  find(source: number, id: bigint, path: string): Cgroup | null {
+    const key = id === 0n ? `${source}:${path}`
+      : idKey(source, Number(id & 0xffffffffn), Number(id >> 32n))
+    return this.byKey.get(key) ?? null
+  }
+
   /** How a cgroup of this id is called: its path, or its id when that is not known. */
   nameOf(source: number, id: bigint): string {
     const path = this.byKey.get(idKey(source, Number(id & 0xffffffffn), Number(id >> 32n)))?.path

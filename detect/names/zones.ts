@@ -11,6 +11,8 @@ import type { LineageProcess } from '../lineage.ts'
 import { NOT_KEPT } from './address-names.ts'
 import type { AddressName, AddressNames } from './address-names.ts'
 import { unitOf } from './cgroup-table.ts'
+import type { Cgroup } from './cgroup-table.ts'
+import type { NodeFacts, NodeTable } from './node-table.ts'
 
 /** What is in force; the context. */
 interface InForce {
@@ -166,7 +168,8 @@ export class Zones {
     identity.serviceAccount = this.serviceAccountOf(opener, source, at)
     identity.from = source
     identity.fromOffset = at
-    identity.toNames = this.believedNames(this.names.find(target, at, port, inForce.watermarkMs))
+    const name = this.names.find(target, at, port, inForce.watermarkMs)
+    identity.toNames = believedNames(name, inForce.policy)
     return identity
   }
 
@@ -187,43 +190,53 @@ export class Zones {
     return name !== null && name.service_account !== '' ? accountOf(name) : null
   }
 
-  private believedNames(name: AddressName | null): readonly string[] {
-    if (name === null || name.dns.length === 0) return NO_NAMES
-    const { policy } = this.inForce
-    return name.dns.filter((one) => policy.believes(one.server, 0)).map((one) => one.name)
+  private factsOfProcess({ exe, rowWorkload, cgroup, node_id }: LineageProcess): ProcessFacts {
+    return processFacts(exe, rowWorkload, cgroup, this.names.nodes.get(node_id))
   }
 
-  /** All that the policy can ask of a process. */
-  factsOfProcess(process: LineageProcess): ProcessFacts {
-    const { path, facts, workload } = process.cgroup
-    const node = this.names.nodes.get(process.node_id)
-    return {
-      workload: workload || process.rowWorkload,
-      namespace: facts?.namespace,
-      service_account: facts?.service_account ? `${facts.namespace}/${facts.service_account}` : '',
-      labels: facts?.labels,
-      slurm_partition: facts?.slurm_partition, slurm_user: facts?.slurm_user,
-      slurm_self_told: facts?.slurm_self_told ?? false,
-      exe: process.exe, cgroup_path: path, systemd_unit: unitOf(path),
-      node_group: node?.group, node_labels: node?.labels, node_partitions: node?.partitions,
-    }
+  private factsOfName(name: AddressName): AddressFacts {
+    return addressFacts(name, this.names.nodes, this.inForce.policy)
   }
+}
 
-  /** All that the policy can ask of an address. */
-  factsOfName(name: AddressName): AddressFacts {
-    const node = name.on_node === '' ? null : this.names.nodes.get(name.on_node)
-    const isNode = name.kind === 'node'
-    return {
-      workload: name.workload, namespace: name.namespace,
-      service_account: name.service_account === '' ? '' : accountOf(name),
-      // The labels of a node are no labels of a pod: whoever labels nodes does not place pods.
-      labels: isNode ? [] : name.labels,
-      node_group: node?.group, node_partitions: node?.partitions,
-      node_labels: node?.labels ?? (isNode ? name.labels : []),
-      dns_names: this.believedNames(name),
-      inside: isNode || name.kind === 'pod' || name.kind === 'service',
-    }
+/** All that the policy can ask of a process in a cgroup on a node. */
+export function processFacts(
+  exe: string, workload: string, cgroup: Cgroup, node: NodeFacts | null,
+): ProcessFacts {
+  const { path, facts } = cgroup
+  return {
+    workload: cgroup.workload || workload,
+    namespace: facts?.namespace,
+    service_account: facts?.service_account ? `${facts.namespace}/${facts.service_account}` : '',
+    labels: facts?.labels,
+    slurm_partition: facts?.slurm_partition, slurm_user: facts?.slurm_user,
+    slurm_self_told: facts?.slurm_self_told ?? false,
+    exe, cgroup_path: path, systemd_unit: unitOf(path),
+    node_group: node?.group, node_labels: node?.labels, node_partitions: node?.partitions,
   }
+}
+
+/** All that the policy can ask of an address. */
+export function addressFacts(
+  name: AddressName, nodes: NodeTable, policy: CompiledPolicy,
+): AddressFacts {
+  const node = name.on_node === '' ? null : nodes.get(name.on_node)
+  const isNode = name.kind === 'node'
+  return {
+    workload: name.workload, namespace: name.namespace,
+    service_account: name.service_account === '' ? '' : accountOf(name),
+    // The labels of a node are no labels of a pod: whoever labels nodes does not place pods.
+    labels: isNode ? [] : name.labels,
+    node_group: node?.group, node_partitions: node?.partitions,
+    node_labels: node?.labels ?? (isNode ? name.labels : []),
+    dns_names: believedNames(name, policy),
+    inside: isNode || name.kind === 'pod' || name.kind === 'service',
+  }
+}
+
+function believedNames(name: AddressName | null, policy: CompiledPolicy): readonly string[] {
+  if (name === null || name.dns.length === 0) return NO_NAMES
+  return name.dns.filter((one) => policy.believes(one.server, 0)).map((one) => one.name)
 }
 
 function accountOf({ namespace, service_account }: AddressName): string {
