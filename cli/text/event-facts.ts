@@ -114,13 +114,15 @@ function arrowOf(event: EventJson): string {
   return event['direction'] === 'accepted' ? ARROW.accepted : ARROW.outgoing
 }
 
-/** `10.0.0.1:4242 → 10.0.0.2:80 (training → storage)` */
+/** `10.0.0.1:4242 → 10.0.0.2:80 pod:data/store-0 (training → storage)` */
 function ends(event: EventJson): string {
   const arrow = arrowOf(event)
   const zone = text(event, 'zone')
   const remoteZone = text(event, 'remote_zone')
   const zones = zone === '' || zone === remoteZone ? '' : ` (${zone} ${arrow} ${remoteZone})`
-  return `${endOf(event, 'local')} ${arrow} ${endOf(event, 'remote')}${zones}`
+  const name = text(event, 'remote_workload')
+  const far = `${endOf(event, 'remote')}${name === '' ? '' : ` ${name}`}`
+  return `${endOf(event, 'local')} ${arrow} ${far}${zones}`
 }
 
 function endOf(event: EventJson, side: 'local' | 'remote'): string {

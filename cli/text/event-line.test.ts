@@ -19,6 +19,12 @@ describe('an event on one line', () => {
     expect(line).toContain('10.0.0.1:4242 → [2001:db8::1]:80 (training → storage)')
   })
 
+  it('names the far end where it is known', () => {
+    expect(eventLine({ ...base, kind: 'connection_open', local_addr: '10.0.0.1', local_port: 1,
+      remote_addr: '10.0.0.2', remote_port: 80, remote_workload: 'pod:data/store-0' }))
+      .toContain('10.0.0.1:1 → 10.0.0.2:80 pod:data/store-0')
+  })
+
   it('shows an accepted connection the other way round', () => {
     const line = eventLine({ ...base, kind: 'connection_close', direction: 'accepted',
       local_addr: '10.0.0.1', local_port: 80, remote_addr: '10.0.0.2', remote_port: 4242,
