@@ -66,7 +66,9 @@ function lead(socket: Socket): void {
   child.once('exit', () => socket.destroy())
 }
 
-function call(localAddress: string, host: string, port: number, then: (socket: Socket) => void): void {
+function call(
+  localAddress: string, host: string, port: number, then: (socket: Socket) => void,
+): void {
   const socket = connect({ host, port, localAddress })
   socket.once('error', failed)
   socket.once('connect', () => then(socket))

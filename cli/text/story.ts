@@ -108,8 +108,7 @@ function coverageLines(coverage: Coverage, width: number): string[] {
       ...node.gaps.map((gap) => `${name}: ${formatCount(gap.count)} ${gap.event_kind} lost at ` +
         `${gap.stage} from ${rangeText(gap)}: ${printable(gap.reason)}` +
         (gap.cgroup ? ` (${printable(gap.cgroup)})` : '')),
-      ...node.probes_degraded.map((probe) => `${name}: probe ${printable(probe.probe)} was ` +
-        `${probe.state} from ${rangeText(probe)}; not seen: ${printable(probe.lost)}`),
+      ...probeLines(name, node.probes_degraded),
       ...node.holes.map((hole) => `${name}: events ${hole.after_seq + 1} to ` +
         `${hole.before_seq - 1} never came, from ${rangeText(hole)}`),
       ...node.silences.map((silence) => `${name}: said nothing from ${rangeText(silence)}`),
@@ -118,6 +117,17 @@ function coverageLines(coverage: Coverage, width: number): string[] {
       ...(node.unlisted > 0 ? [`${name}: ${formatCount(node.unlisted)} more`] : []),
     ]
     return lines.flatMap((line) => hanging('- ', line, width))
+  })
+}
+
+/** What was lost in the same time on one line: most of it is what a kernel never shows. */
+function probeLines(name: string, probes: Coverage['nodes'][number]['probes_degraded']): string[] {
+  const secondOf = (time: string): string => time.slice(0, 'yyyy-mm-ddThh:mm:ss'.length)
+  const together = Map.groupBy(probes, ({ from, to }) => `${secondOf(from)} ${to ?? ''}`)
+  return [...together.values()].map((group) => {
+    const lost = group.map((probe) =>
+      `${printable(probe.lost)} (${printable(probe.probe)} ${probe.state})`)
+    return `${name}: not seen from ${rangeText(group[0])}: ${lost.join('; ')}`
   })
 }
 
