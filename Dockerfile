@@ -29,8 +29,8 @@ COPY --from=build /image/ /
 # Node reads no other files of the system, and writes nothing but what --data names.
 ENV PATH=/usr/bin NODE_ENV=production
 WORKDIR /var/lib/vedette
-# The correlator needs no right at all. The agent needs CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE,
-# which a runtime gives only to user 0: deploy/kubernetes says runAsUser: 0 for it, and no more.
+# The correlator needs no right at all. The agent needs CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and
+# CAP_NET_ADMIN, which a runtime gives only to user 0: deploy/kubernetes says runAsUser: 0 for it, and no more.
 USER 65532:65532
 ENTRYPOINT ["/usr/bin/node", "/opt/vedette/cli/main.ts"]
 CMD ["--help"]

@@ -20,6 +20,8 @@ export interface AgentConfig {
   ring_bytes: number
   /** Open connections of which the identity is kept. */
   sockets_max: number
+  /** Datagram flows that are counted at the same time. */
+  flows_max: number
   /** Records that a cgroup may make per second: of connections, of processes, and of the rest. */
   cgroup_quota_per_s: number
   /** Like connections of a process to one peer that are told per second; the rest are counted. */
@@ -46,6 +48,7 @@ export const defaults = {
   spool_bytes_max: 256 * MIB,
   ring_bytes: 16 * MIB,
   sockets_max: 65_536,
+  flows_max: 65_536,
   cgroup_quota_per_s: 20_000,
   connection_repeats_per_s: 10,
   flush_interval_ms: 200,
@@ -58,6 +61,7 @@ const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
   spool_bytes_max: [8 * MIB, 1024 ** 4],
   ring_bytes: [64 * 1024, 1024 * MIB],
   sockets_max: [1, 2 ** 24],
+  flows_max: [1, 2 ** 24],
   cgroup_quota_per_s: [0, 1e9],
   connection_repeats_per_s: [0, 1e9],
   flush_interval_ms: [1, 60_000],

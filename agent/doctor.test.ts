@@ -5,7 +5,7 @@ import type { KernelFacts } from './kernel-facts.ts'
 
 const good: KernelFacts = {
   release: '6.12', btf: true, kprobes: true,
-  capabilities: ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE'], seccomp: false,
+  capabilities: ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_NET_ADMIN'], seccomp: false,
   user_namespace_initial: true, pid_namespace_initial: true, lockdown: 'integrity', lsms: ['bpf'],
   cgroup2: '/sys/fs/cgroup', tracefs: '/sys/kernel/tracing', bpffs: '/sys/fs/bpf',
   nvidia_driver: '570.1', clocksource: 'tsc',
@@ -39,11 +39,16 @@ describe('judgeKernel', () => {
     for (const { lost, fix } of bad) expect([lost === '', fix === '']).toEqual([false, false])
   })
 
-  it('takes CAP_SYS_ADMIN for CAP_BPF and CAP_PERFMON, but not for CAP_SYS_PTRACE', () => {
+  it('takes CAP_SYS_ADMIN for CAP_BPF and CAP_PERFMON, but not for the others', () => {
     expect(judged({ capabilities: ['CAP_SYS_ADMIN'] }, 'capabilities')).toMatchObject({
-      state: 'degraded', detail: 'CAP_SYS_PTRACE not held',
+      state: 'degraded', detail: 'CAP_SYS_PTRACE, CAP_NET_ADMIN not held',
     })
-    expect(judged({ capabilities: ['CAP_BPF', 'CAP_SYS_PTRACE'] }, 'capabilities')).toMatchObject({
+    const without = ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE']
+    expect(judged({ capabilities: without }, 'capabilities')).toMatchObject({
+      state: 'degraded', detail: 'CAP_NET_ADMIN not held', lost: expect.stringContaining('UDP'),
+    })
+    const capabilities = ['CAP_BPF', 'CAP_SYS_PTRACE', 'CAP_NET_ADMIN']
+    expect(judged({ capabilities }, 'capabilities')).toMatchObject({
       state: 'missing', detail: 'CAP_PERFMON not held', lost: 'every probe',
     })
   })

@@ -34,7 +34,7 @@ export function examineNode(): DoctorFact[] {
 
 function judgeAddon(facts: KernelFacts): DoctorFact[] {
   try {
-    return judgePrograms(tryPrograms(programs()), facts)
+    return judgePrograms(tryPrograms(programs(), facts.cgroup2), facts)
   } catch (error) {
     if (!(error instanceof AddonMissingError)) throw error
     return [fact('addon', 'missing', error.message, 'every probe', 'npm run build')]
@@ -42,11 +42,12 @@ function judgeAddon(facts: KernelFacts): DoctorFact[] {
 }
 
 /** Loads each program alone with the smallest ring, attaches it, and takes it away again. */
-function tryPrograms(list: ProgramInfo[]): ProgramTrial[] {
+function tryPrograms(list: ProgramInfo[], cgroupDir: string): ProgramTrial[] {
   return list.map((program) => {
     const { object, failure } = KernelObject.load({
-      programs: [program.name], ring_bytes: 65536, sockets_max: 1, scope_cgroup_id: 0n,
-      scope_cgroup_level: 0, accept_visible: false, connect_visible: false,
+      programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
+      cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
+      accept_visible: false, connect_visible: false,
     })
     const refused = failure ?? object?.attach(program.name)
     object?.close()
@@ -94,19 +95,23 @@ export function judgeKernel(facts: KernelFacts): DoctorFact[] {
   ]
 }
 
+/** Without these much is seen still. */
+const partly = ['CAP_SYS_PTRACE', 'CAP_NET_ADMIN']
+
 function judgeCapabilities(facts: KernelFacts): DoctorFact {
   const held = (name: string): boolean => facts.capabilities.includes(name) ||
-    // CAP_SYS_ADMIN contains both since before they existed.
-    (name !== 'CAP_SYS_PTRACE' && facts.capabilities.includes('CAP_SYS_ADMIN'))
+    // CAP_SYS_ADMIN contains these since before they existed.
+    (!partly.includes(name) && facts.capabilities.includes('CAP_SYS_ADMIN'))
   const needed = {
     CAP_BPF: 'every probe', CAP_PERFMON: 'every probe',
     CAP_SYS_PTRACE: 'the executables and groups of processes of other users',
+    CAP_NET_ADMIN: 'datagrams, UDP ports and answers of name servers',
   }
   const missing = Object.entries(needed).filter(([name]) => !held(name))
   if (missing.length === 0) {
     return fact('capabilities', 'have', Object.keys(needed).join(', '))
   }
-  const state = missing.some(([name]) => name !== 'CAP_SYS_PTRACE') ? 'missing' : 'degraded'
+  const state = missing.some(([name]) => !partly.includes(name)) ? 'missing' : 'degraded'
   return fact('capabilities', state, `${missing.map(([name]) => name).join(', ')} not held`,
     [...new Set(missing.map(([, lost]) => lost))].join('; '),
     'run as root, or grant them (AmbientCapabilities=, securityContext.capabilities)')
@@ -190,6 +195,7 @@ function fixFor(program: ProgramInfo): string {
     fentry: 'a kernel that allows fentry and fexit (5.5 or newer; on arm64 6.4 or newer)',
     kprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
     kretprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
+    cgroup: 'CAP_NET_ADMIN, and a cgroup v2 mount that the agent can see',
   }
   return fixes[program.attach_type] ?? 'a newer kernel (5.10 or later)'
 }

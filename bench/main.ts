@@ -14,6 +14,7 @@ type Bench = () => Promise<{ measure(): Promise<Figure[]> }>
 const benches: Record<string, Bench> = {
   'pipeline': () => import('./pipeline.ts'),
   'hooks': () => import('./hooks.ts'),
+  'packets': () => import('./packets.ts'),
   'engine': () => import('./engine.ts'),
   'log': () => import('./log.ts'),
   'end-to-end': () => import('./end-to-end.ts'),

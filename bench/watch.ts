@@ -4,6 +4,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Decoder } from '../agent/decode.ts'
 import { openProbes } from '../agent/probes.ts'
+import type { ProbeOptions } from '../agent/probes.ts'
+import type { Probe } from '../agent/probes/table.ts'
 import { Source } from '../agent/source.ts'
 import type { KernelObject } from '../native/index.ts'
 import { BatchBuilder } from '../proto/batch-builder.ts'
@@ -26,13 +28,16 @@ export class BenchWatch {
   readonly #decoder: Decoder
   readonly #source: Source
 
-  constructor(cgroup: ScopeCgroup) {
+  /** `more`: other settings; `table`: other probes. Datagrams are left out unless asked for. */
+  constructor(
+    cgroup: ScopeCgroup, more: Partial<ProbeOptions> = {}, table?: readonly Probe[],
+  ) {
     const { object, states } = openProbes({
       ring_bytes: ringBytes, sockets_max: 65_536,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
       // At work, and never reached: what each event pays for them.
-      cgroup_quota_per_s: 1e9, connection_repeats_per_s: 1e9,
-    })
+      cgroup_quota_per_s: 1e9, connection_repeats_per_s: 1e9, ...more,
+    }, undefined, table)
     if (!object) throw new Error(`no probe could be loaded: ${states[0].reason}`)
     this.object = object
     const { builder } = this

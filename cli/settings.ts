@@ -48,6 +48,7 @@ export const SETTINGS = {
   ring_bytes: { kind: 'bytes', value: 'bytes', help: 'ring buffer, a power of two',
     shown: '16MiB' },
   sockets_max: { kind: 'count', value: 'n', help: 'connections followed at once', shown: '65536' },
+  flows_max: { kind: 'count', value: 'n', help: 'datagram flows counted at once', shown: '65536' },
   cgroup_quota_per_s: { kind: 'count', value: 'n', help: 'events of a cgroup; 0: no limit',
     shown: '20000' },
   connection_repeats_per_s: { kind: 'count', value: 'n', help: 'like connections told one by one',

@@ -34,7 +34,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
     }))
     const safe = { privileged: false, escalates: false, readOnly: true, drop: ['ALL'] }
     expect(rights.sort((a, b) => a.one < b.one ? -1 : 1)).toEqual([
-      { one: 'agent', ...safe, add: ['BPF', 'PERFMON', 'SYS_PTRACE'] },
+      { one: 'agent', ...safe, add: ['BPF', 'PERFMON', 'SYS_PTRACE', 'NET_ADMIN'] },
       { one: 'correlator', ...safe },
     ])
   })
