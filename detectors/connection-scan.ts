@@ -194,7 +194,7 @@ function onContact(event: Event, actor: Actor, state: State, context: Context): 
   if (reach.pairs.size >= PAIRS_MAX) return
   // Of the protocols that there are, the lower three bits differ where ports are the same.
   const service = port * 8 + (columns.protocol[row] & 7)
-  const host = addressKey(columns.remote_addr, 16 * row)
+  const host = addressKey(columns.remote_addr, 16 * row) | 0
   if (!note(reach, host, service) || fired !== null) return
   const hosts = reach.hostsOf.get(service)!
   const services = reach.servicesOf.get(host)!
