@@ -89,6 +89,17 @@ describe('left to a person is', () => {
     expect(propose([{ slices: 1, connections: 1 }], { connectionsMin: 1 }).refused).toEqual([])
   })
 
+  it('but not what a program of every node does once, such as an agent that stays connected', () => {
+    const uplinks = ['b', 'c', 'd'].map((from) =>
+      ({ from, to: 'a', port: 7411, exe: '/usr/bin/agent', connections: 1 }))
+    expect(propose(uplinks).flows).toEqual(['b a', 'c a', 'd a']
+      .map((zones) => `${zones} 7411/tcp /usr/bin/agent`))
+    expect(propose(uplinks.slice(1)).refused).toHaveLength(2)
+    expect(propose(uplinks.map((one) => ({ ...one, slices: 1 }))).refused).toHaveLength(3)
+    expect(propose(uplinks.map((one) => ({ ...one, port: 22 }))).refused).toHaveLength(3)
+    expect(propose(uplinks.map((one) => ({ ...one, exe: '' }))).refused).toHaveLength(3)
+  })
+
   it('a rare program where another one is at home', () => {
     const { flows, refused } = propose([{}, { exe: '/usr/bin/curl', connections: 1 }])
     expect(flows).toEqual(['a b 443/tcp /usr/bin/app'])

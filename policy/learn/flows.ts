@@ -41,7 +41,7 @@ export interface FlowOptions {
 
 /** Distinct executables of a flow; more say that any may. */
 const EXECUTABLES_MAX = 6
-/** Zones that a source asks for the same service, to be one that asks everybody. */
+/** Zones that a source asks for the same service, or that ask one, to be many. */
 const FAN_OUT_MIN = 3
 /** From here on ports are chosen by the kernel. */
 const DYNAMIC_PORT = 32_768
@@ -60,7 +60,11 @@ export function proposeFlows(
   const clean = asked.filter(({ incident, established }) => incident === '' && established)
   const refused = [...refusedByIncident(asked), ...refusedAttempts(asked, clean)]
   const { few, dynamic } = apart(linesOf(clean))
-  const judged = few.map((line) => ({ line, refusal: refusalOf(line, options) }))
+  const everybodys = askedEverywhere(few)
+  const judged = few.map((line) => {
+    const refusal = refusalOf(line, options)
+    return { line, refusal: refusal === 'rare' && everybodys.has(line) ? null : refusal }
+  })
   const open = openServices(
     judged.filter(({ refusal }) => refusal === null).map(({ line }) => line))
   const habits: Line[] = []
@@ -86,6 +90,18 @@ function refusalOf(line: Line, { connectionsMin }: FlowOptions): Refusal | null 
   return connectionsMin > 1 && slicesSeen(line) < 2 ? 'one_moment' : null
 }
 
+/**
+ * Lines of a program that asks for the same service from several zones, such as an agent of each
+ * node that stays connected: rare in each zone, and yet a habit. Not of what commands machines.
+ */
+function askedEverywhere(lines: readonly Line[]): Set<Line> {
+  const standing = lines.filter((line) =>
+    line.exe !== '' && !COMMAND_PORTS.includes(line.port) && slicesSeen(line) >= 2)
+  const groups = grouped(standing, ({ to, port, protocol, exe }) =>
+    JSON.stringify([to, port, protocol, exe]))
+  return new Set(groups.filter(({ length }) => length >= FAN_OUT_MIN).flat())
+}
+
 function serviceOf({ from, to, port, protocol }: Line): string {
   return JSON.stringify([from, to, port, protocol])
 }
@@ -97,10 +113,10 @@ function openServices(habits: readonly Line[]): Set<string> {
 }
 
 function refusedByIncident(edges: readonly Edge[]): Refused[] {
-  const ids = [...new Set(edges.map(({ incident }) => incident))].filter((id) => id !== '')
-  return ids.flatMap((incident) => {
-    return linesOf(edges.filter((edge) => edge.incident === incident))
-      .map((line): Refused => ({ ...toldOf([line]), refusal: 'incident', incident }))
+  const suspicious = edges.filter(({ incident }) => incident !== '')
+  return grouped(suspicious, ({ incident }) => incident).flatMap((some) => {
+    return linesOf(some).map((line): Refused =>
+      ({ ...toldOf([line]), refusal: 'incident', incident: some[0].incident }))
   })
 }
 
