@@ -78,6 +78,24 @@ describe('judgePrograms', () => {
   })
 })
 
+describe('programs of kernel modules', () => {
+  const program = {
+    name: 'vsock_connect_fexit', section: 'fexit/vsock_connect', attach_type: 'fexit',
+  } as const
+
+  it('lack nothing while the module is not loaded', () => {
+    expect(judgePrograms([{ program, module: 'vsock', foreign: false }], good)).toMatchObject([{
+      state: 'have', detail: 'fexit/vsock_connect: waits for the module vsock', lost: '', fix: '',
+    }])
+  })
+
+  it('are missing when the module is not of this kernel', () => {
+    const [fact] = judgePrograms([{ program, module: 'vsock', foreign: true }], good)
+    expect(fact).toMatchObject({ state: 'missing', fix: 'the vsock of the kernel itself' })
+    expect(fact.lost).toContain('vsock')
+  })
+})
+
 describe('examineNode', () => {
   it('reports this node, with or without privilege: every fact is complete', () => {
     const facts = examineNode()

@@ -4,10 +4,11 @@
 import { KernelObject, programs } from '../native/index.ts'
 import { AddonMissingError } from '../native/addon.ts'
 import type { NativeFailure, ProgramInfo } from '../native/index.ts'
-import { readKernelFacts } from './kernel-facts.ts'
+import { readKernelFacts, readModule } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
 import { explainRefusal, reasonWithoutBtf } from './probes.ts'
 import { probeTable } from './probes/table.ts'
+import type { Probe } from './probes/table.ts'
 
 /** One line of the report. */
 export interface DoctorFact {
@@ -24,7 +25,13 @@ export interface DoctorFact {
 }
 
 /** What became of one program when it was loaded and attached alone. */
-export interface ProgramTrial { program: ProgramInfo, failure?: NativeFailure }
+export interface ProgramTrial {
+  program: ProgramInfo
+  failure?: NativeFailure
+  /** Not tried, since its kernel module is not loaded, or is of another origin than the kernel. */
+  module?: string
+  foreign?: boolean
+}
 
 /** Reads the node and tries every program for a moment. About 50 ms per program. */
 export function examineNode(): DoctorFact[] {
@@ -44,6 +51,9 @@ function judgeAddon(facts: KernelFacts): DoctorFact[] {
 /** Loads each program alone with the smallest ring, attaches it, and takes it away again. */
 function tryPrograms(list: ProgramInfo[], cgroupDir: string): ProgramTrial[] {
   return list.map((program) => {
+    const module = probeOf(program)?.module
+    const found = module ? readModule(module) : 'loaded'
+    if (found !== 'loaded') return { program, module, foreign: found === 'foreign' }
     const { object, failure } = KernelObject.load({
       programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
       cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
@@ -174,12 +184,16 @@ function judgeMount(name: string, found: string, place: string, lost: string): D
  */
 export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): DoctorFact[] {
   const works = new Set(trials.filter(({ failure }) => !failure).map(({ program }) => program.name))
-  return trials.map(({ program, failure }) => {
+  return trials.map(({ program, failure, module, foreign }) => {
     const name = `program ${program.name}`
+    const probe = probeOf(program)
+    if (module && foreign) {
+      return fact(name, 'missing', `${program.section}: ${module} was not built with this kernel`,
+        probe?.lost ?? '', `the ${module} of the kernel itself`)
+    }
+    if (module) return fact(name, 'have', `${program.section}: waits for the module ${module}`)
     if (!failure) return fact(name, 'have', program.section)
     const detail = `${program.section}: ${failure.operation} failed (${failure.code})`
-    const probe = probeTable.find(({ ways }) =>
-      ways.some((way) => way.programs.includes(program.name)))
     const other = probe?.ways.find((way) => way.programs.every((one) => works.has(one)))
     if (other) {
       return fact(name, 'degraded', detail, other.lost, `not needed: ${other.attach_type} works`)
@@ -187,6 +201,10 @@ export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): Docto
     const whole = failure.program ? '' : explainRefusal(failure, facts)
     return fact(name, 'missing', detail, probe?.lost ?? '', whole || fixFor(program))
   })
+}
+
+function probeOf(program: ProgramInfo): Probe | undefined {
+  return probeTable.find(({ ways }) => ways.some((way) => way.programs.includes(program.name)))
 }
 
 function fixFor(program: ProgramInfo): string {

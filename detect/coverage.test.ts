@@ -121,6 +121,7 @@ describe('coverage of an incident', () => {
   it('says which probes see less, and until when', () => {
     const { node } = run([
       probe(0, { state: 'degraded', reason: 'fentry refused', lost: 'io_uring' }),
+      probe(0, { probe: 'rdma_connection', state: 'waiting', reason: 'no ib_core', lost: '' }),
       probe(1, { probe: 'process_exec', state: 'attached' }), violation(10),
       probe(5000, { state: 'missing', reason: 'detached', lost: 'all of them' }),
       probe(9000, { state: 'attached' }),

@@ -148,7 +148,7 @@ export class CoverageTable {
       open.toMs = timeMs
       this.changed(node.node_id, open.fromMs, Infinity)
     }
-    if (state === 'attached') return
+    if (state === 'attached' || state === 'waiting') return
     this.addFault(node, timeMs, Infinity, { fault: 'probe', from: '', probe, state, reason, lost })
   }
 

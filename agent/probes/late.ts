@@ -5,7 +5,7 @@ import type { NativeFailure } from '../../native/index.ts'
 import type { ProbeState } from '../../proto/gen/events.ts'
 import { against, refusalOf } from './refusal.ts'
 import type { Refusal } from './refusal.ts'
-import { allMissing, probeStates } from './states.ts'
+import { allMissing, probeStates, waitingFor } from './states.ts'
 import type { Probe, ProbeWay } from './table.ts'
 
 /** What is needed of the kernel; KernelObject of native/index.ts is it. */
@@ -48,7 +48,7 @@ export class LateProbes {
   look(): ProbeState[] {
     return this.#options.probes.flatMap((probe) => {
       const before = this.#states.get(probe.name)
-      if (before && before.state !== 'missing') return []
+      if (before && before.state !== 'missing' && before.state !== 'waiting') return []
       const state = this.#stateOf(probe)
       if (before && before.reason === state.reason && before.state === state.state) return []
       this.#states.set(probe.name, state)
@@ -62,7 +62,7 @@ export class LateProbes {
     if (probe.ways.every((way) => against(way, refusals))) return missing(probe, refusals)
     const found = readModule(probe.module!)
     if (found === 'absent') {
-      return allMissing([probe], 2, `the kernel module ${probe.module} is not loaded`)[0]
+      return waitingFor(probe, `the kernel module ${probe.module} is not loaded`)
     }
     if (found === 'foreign') {
       return allMissing([probe], 0, `the kernel module ${probe.module} was not built with this ` +

@@ -39,6 +39,13 @@ export function allMissing(
   }))
 }
 
+/** Not attached, and nothing is lost: what it would watch is not there. */
+export function waitingFor(probe: Probe, reason: string): ProbeState {
+  return {
+    probe: probe.name, state: 'waiting', program: '', attach_type: '', error: 0, reason, lost: '',
+  }
+}
+
 /** The probe that a program belongs to, lost after the start: an iterator that failed. */
 export function stateAfterFailure(
   table: readonly Probe[], program: string, failure: NativeFailure,

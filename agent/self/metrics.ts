@@ -83,8 +83,8 @@ function recordMetrics(sources: MetricSources, counter: Define, gauge: Define): 
   const { decoder, enricher, spool } = sources
   const kernel = oncePerScrape(() => sources.source?.counters())
   gauge('vedette_probe_attached', 'Whether a probe is attached, also when it is degraded.',
-    ['probe', 'state'], () => sources.probes().map(({ probe, state }) =>
-      [state === 'missing' ? 0 : 1, { probe, state }]))
+    ['probe', 'state'], () => sources.probes().filter(({ state }) => state !== 'waiting')
+      .map(({ probe, state }) => [state === 'missing' ? 0 : 1, { probe, state }]))
   counter('vedette_records_produced_total', 'Records that the probes made.', ['kind'],
     () => (kernel()?.kinds ?? []).map(({ kind, produced }) =>
       [produced, { kind: nameOf(kind) }]))

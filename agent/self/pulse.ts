@@ -116,15 +116,16 @@ export class Pulse {
 
   #heartbeat(): void {
     const { spool } = this.#options
-    const missing = this.#states.filter(({ state }) => state === 'missing').length
+    const count = (name: string): number =>
+      this.#states.filter(({ state }) => state === name).length
     const { user, system } = process.cpuUsage()
     spool.add('heartbeat', {
       resident_bytes: process.memoryUsage.rss(),
       cpu_ms: Math.round((user + system) / 1000),
       spool_bytes: spool.store.waitingBytes,
       events_lost: this.eventsLost,
-      probes_attached: this.#states.length - missing,
-      probes_missing: missing,
+      probes_attached: count('attached') + count('degraded'),
+      probes_missing: count('missing'),
     })
   }
 

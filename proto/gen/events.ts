@@ -3340,7 +3340,7 @@ export class AgentStartView extends EventView {
 export interface ProbeState {
   /** Name of the probe, such as "connection_open". */
   probe: string
-  /** "attached", "degraded" (attached, and something is lost) or "missing". */
+  /** "attached", "degraded" (attached, and something is lost), "missing", or "waiting" for a kernel module, without which there is nothing to see. */
   state: string
   /** eBPF program in use; absent when missing. */
   program: string
@@ -3437,7 +3437,7 @@ export class ProbeStateView extends EventView {
   override columns = new ProbeStateColumns()
   /** Name of the probe, such as "connection_open". */
   get probe(): string { return this.stringAt(this.columns.probe[this.row]) }
-  /** "attached", "degraded" (attached, and something is lost) or "missing". */
+  /** "attached", "degraded" (attached, and something is lost), "missing", or "waiting" for a kernel module, without which there is nothing to see. */
   get state(): string { return this.stringAt(this.columns.state[this.row]) }
   /** eBPF program in use; absent when missing. */
   get program(): string { return this.stringAt(this.columns.program[this.row]) }
