@@ -191,15 +191,8 @@ export class Context {
     const { columns } = this.graph.connections
     const { clientAddr, serverAddr, clientPort, serverPort } = columns
     const server = this.lineage.get(columns.server[slot])
-    const at = 16 * slot
-    const [near, far] = [clientPort[slot], serverPort[slot]]
-    const { zones } = this
-    return [
-      client === null ? zones.farOf(server, null, serverAddr, clientAddr, at, far, near)
-        : zones.nearOf(client, clientAddr, serverAddr, at, near),
-      server === null ? zones.farOf(client, null, clientAddr, serverAddr, at, near, far)
-        : zones.nearOf(server, serverAddr, clientAddr, at, far),
-    ]
+    return this.zones.ofEnds(client, server, clientAddr, serverAddr, 16 * slot,
+      clientPort[slot], serverPort[slot])
   }
 
   /** As `verdict`, of a connection of the graph. */

@@ -83,4 +83,20 @@ describe('the three rules', () => {
     expect(raised([...NODES, unit('/system.slice/kubelet.service', '10.40.0.2 6443'),
       unit('/system.slice/slurmd.service', '10.40.0.2 6817')])).toEqual([])
   })
+
+  it('wait for the names of a pod that has just started, with one end or both', () => {
+    const early = connect(8n, '/app/load', '10.50.0.3 9000')
+    const start = { ...early, process: { ...early.process, workload: 'pod:8' } } as ExampleEvent
+    const store: ExampleEvent = { kind: 'connection_open', at_ms: 200, node_id: 'store-1',
+      process: { pid: 4, start_time: 1n, exe: '/minio', cgroup_path: '/system.slice/minio.service' },
+      values: { local_addr: '10.50.0.3', local_port: 9000, remote_addr: '10.244.1.5', remote_port: 40_000,
+        protocol: 'tcp', direction: 'accepted' } }
+    for (const both of [[], [store]]) {
+      expect(raised([...NODES, start, ...both, pod(8n, 'data-pipelines', 'loader-images', 900)])).toEqual([])
+      expect(raised([...NODES, start, ...both, pod(8n, 'data-pipelines', 'default', 900)]))
+        .toEqual(['pipelines > storage critical'])
+      // Names that never come keep nothing back.
+      expect(raised([...NODES, start, ...both])).toEqual(['inference > storage critical'])
+    }
+  })
 })

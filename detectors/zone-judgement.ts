@@ -2,6 +2,7 @@
 import { ACCEPTED, OUTGOING, sideOf } from '../detect/context.ts'
 import type { Context, Peer } from '../detect/context.ts'
 import type { Evidence, Severity } from '../detect/finding.ts'
+import { parseAddress } from '../proto/address.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 
 /** A connection, or the first datagram of a flow. */
@@ -65,6 +66,22 @@ export function judgeOpen(
     opener: accepted ? there : here, accepter: accepted ? here : there,
     wallNs: first?.wallNs ?? event.wall_ns,
   }
+}
+
+/** As it is judged by what is known by now: names of pods and zones of addresses may have come. */
+export function judgeAgain(crossing: Crossing, context: Context): Crossing | null {
+  const { opener, accepter, protocol } = crossing
+  const [client, server] = [opener, accepter].map(({ process }) => context.processOf(process))
+  // Who is forgotten cannot be judged again; RDMA ends have no certain direction.
+  const gone = (opener.process !== 0 && client === null) ||
+    (accepter.process !== 0 && server === null)
+  if (gone || protocol === 'rdma') return crossing
+  const [from, to] = [parseAddress(opener.address), parseAddress(accepter.address)]
+  const { zones } = context
+  const [source, target] = zones.ofEnds(client, server, from, to, 0, opener.port, accepter.port)
+  if (source === target || zones.verdictOf(
+    source, target, client, from, to, 0, accepter.port, protocol).allowed) return null
+  return { ...crossing, ...zonesOf(context, source, target) }
 }
 
 /**

@@ -4,7 +4,7 @@ import { defineDetector } from '../detect/detector.ts'
 import { EXTERNAL, UNZONED } from '../policy/compile.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { isMulticast, isPublic } from './far-end.ts'
-import { judgeAlone, judgeOpen } from './zone-judgement.ts'
+import { judgeAgain, judgeAlone, judgeOpen } from './zone-judgement.ts'
 import type { Crossing, OpenEvent } from './zone-judgement.ts'
 import { crossingKey, tellCrossing } from './zone-story.ts'
 import { violationExamples } from './zone-violation.examples.ts'
@@ -79,7 +79,11 @@ export default defineDetector({
     else evaluateAmounts(event, state, context)
   },
   wake(state, context) {
-    if (state !== null && !state.reported) report(state, context)
+    if (state === null || state.reported) return
+    const crossing = judgeAgain(state.crossing, context)
+    if (crossing === null) return context.forget()
+    state.crossing = crossing
+    report(state, context)
   },
   examples: [...violations, ...quiet],
 })
@@ -116,8 +120,17 @@ function evaluateOpen(event: OpenEvent, state: State, context: Context): void {
   const { opener, accepter } = state.crossing
   if (opener.evidence !== null && accepter.evidence !== null) {
     state.opened = OUTGOING | ACCEPTED
-    report(state, context)
+    reportNamed(state, context)
   } else context.wakeIn(context.setting('hold_ms'))
+}
+
+/** At once, unless the names of a pod are still to come: then what they say counts. */
+function reportNamed(state: State, context: Context): void {
+  const { opener, accepter } = state.crossing
+  const late = [opener, accepter].some(({ process }) =>
+    context.zones.awaitsNames(context.processOf(process)))
+  if (late) context.wakeIn(context.setting('hold_ms'))
+  else report(state, context)
 }
 
 /** The other end of a connection that is held, or was reported after waiting in vain. */
@@ -127,7 +140,7 @@ function meet(event: OpenEvent, state: State, context: Context): void {
   if (!state.reported) {
     if (crossing === null) return context.forget()
     state.crossing = crossing
-    return report(state, context)
+    return reportNamed(state, context)
   }
   if (crossing === null || state.incident === null) return
   // Reported under the name of the first end: the finding stays, and learns of the second.

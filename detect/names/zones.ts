@@ -98,6 +98,27 @@ export class Zones {
     return this.inForce.policy.farZone(zone, near, at, far, at, peerZone, nearNamed, farNamed)
   }
 
+  /** Zones of who opens a connection and of the other end; addresses are at `at` in two columns. */
+  ofEnds(
+    client: LineageProcess | null, server: LineageProcess | null, clientAddr: Uint8Array,
+    serverAddr: Uint8Array, at: number, clientPort: number, serverPort: number,
+  ): [from: number, to: number] {
+    if (client === null) {
+      return [this.farOf(server, null, serverAddr, clientAddr, at, serverPort, clientPort),
+        this.nearOf(server, serverAddr, clientAddr, at, serverPort)]
+    }
+    return [this.nearOf(client, clientAddr, serverAddr, at, clientPort),
+      this.farOf(client, server, clientAddr, serverAddr, at, clientPort, serverPort)]
+  }
+
+  /** A process of a pod of which no more than the cgroup is known yet: its names may still come. */
+  awaitsNames(process: LineageProcess | null): boolean {
+    if (process === null) return false
+    const { facts, workload } = process.cgroup
+    return !facts?.namespace && Boolean(facts?.pod_uid || workload.startsWith('pod:') ||
+      process.rowWorkload.startsWith('pod:'))
+  }
+
   /**
    * Whether `from` may open this connection to `to`, with all that is known of who opens it.
    *
