@@ -59,20 +59,7 @@ export default defineDetector({
     hosts: 20, ports: 30, window_ms: 60_000, ...learnSettings, fanout_hosts: 30, fanout_ports: 60,
     fanout_times: 3,
   },
-  key: (event, context) => {
-    if (context.process === null) return null
-    const { columns, row } = event
-    if (event.kind === 'connection_failed') {
-      if (localErrors.has(event.columns.error[row])) return null
-    } else {
-      if (event.columns.direction[row] !== OUTGOING || isHere(event)) return null
-      if (isMulticast(columns.remote_addr, 16 * row)) return null
-      if (event.kind === 'datagram_flow' && !isNews(event)) return null
-      if (event.kind === 'connection_open' && (event.columns.at_start[row] !== 0 ||
-        columns.remote_port[row] >= EPHEMERAL_PORT)) return null
-    }
-    return classOf(context.process)
-  },
+  key: keyOf,
   state: {
     initial: (event): State => ({
       sinceMs: event.time_ms, events: 0, actors: new Map(), sweptMs: event.time_ms,
@@ -107,6 +94,22 @@ export default defineDetector({
   },
   examples: [...scans, ...quiet],
 })
+
+/** The class of who acts; null for what reaches nobody else, or says nothing new. */
+function keyOf(event: Event, context: Context): string | number | null {
+  if (context.process === null) return null
+  const { columns, row } = event
+  if (event.kind === 'connection_failed') {
+    if (localErrors.has(event.columns.error[row])) return null
+  } else {
+    if (event.columns.direction[row] !== OUTGOING || isHere(event)) return null
+    if (isMulticast(columns.remote_addr, 16 * row)) return null
+    if (event.kind === 'datagram_flow' && !isNews(event)) return null
+    if (event.kind === 'connection_open' && (event.columns.at_start[row] !== 0 ||
+      columns.remote_port[row] >= EPHEMERAL_PORT)) return null
+  }
+  return classOf(context.process)
+}
 
 /** A flow that begins, or that has ended without an answer. */
 function isNews(event: EventViews['datagram_flow']): boolean {

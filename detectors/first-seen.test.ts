@@ -27,7 +27,8 @@ const pod = (at_ms: number, seen_addr: string, workload: string): ExampleEvent =
   ({ kind: 'address_seen', at_ms, values: { seen_addr, address_kind: 'pod', workload } })
 
 it('knows a peer by its name, on whatever address, and another one on the same network', () => {
-  const names = [pod(0, '10.40.0.1', 'pod:a/db-0'), pod(0, '10.44.7.1', 'pod:a/db-1'), pod(0, '10.40.0.9', 'pod:b/vault-0')]
+  const names = [pod(0, '10.40.0.1', 'pod:a/db-0'), pod(0, '10.44.7.1', 'pod:a/db-1'),
+    pod(0, '10.40.0.9', 'pod:b/vault-0')]
   expect(found(run([...names, ...usual, open(90_000, '10.44.7.1')]))).toEqual([])
   const [finding] = found(run([...names, ...usual, open(90_000, '10.40.0.9')]))
   expect(finding.summary).toContain('talked to 10.40.0.9:443/tcp (pod:b/vault-0)')
