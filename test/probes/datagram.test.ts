@@ -159,6 +159,18 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     await client.ended()
   })
 
+  it('to many peers end when their socket is closed', async () => {
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open udp6')
+    await client.ask('around ::1 2000 20 300')
+    await client.ask('close')
+    const ended = await watch.atLeast(300, 'datagram_flow', { pid: client.pid, report: 'last' })
+    expect(new Set(ended.map((event) => event['remote_port'])).size).toBe(300)
+    expect(ended.every((event) => event['bytes_sent'] === 20)).toBe(true)
+    await client.ended()
+    expect(watch.object.faults()).toMatchObject({ flows_evicted: 0, flows_full: 0 })
+  })
+
   it('across the border of the scope are seen at the end inside only', async () => {
     const inside = await startDatagrams(cgroup, actor.path)
     const outside = await joinDatagrams(cgroup, actor.path, inside, true)
@@ -207,6 +219,30 @@ describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
     expect(evicted).toBeGreaterThan(1000)
     expect(told + evicted).toBeLessThanOrEqual(2000)
     expect(told).toBeGreaterThan(0)
+  })
+
+  it('of a whole node holds the pings that the kernel answers, and what they carry', async () => {
+    const watch = new Watch(cgroup, impatientTable, {
+      scope_cgroup_id: 0n, scope_cgroup_level: 0, scope_cgroup_dir: undefined, flows_max: 65_536,
+    })
+    try {
+      const allow = 'echo 0 0 > /proc/sys/net/ipv4/ping_group_range;'
+      const client = await startDatagrams(cgroup, actor.path, allow)
+      for (const [kind, host] of [['ping4', '127.0.0.1'], ['ping6', '::1']]) {
+        await client.ask(`open ${kind}`)
+        await client.ask(`ping ${host} 0 500 3`)
+        await client.ask('close')
+        const asked = await watch.first('datagram_flow', { pid: client.pid, remote_addr: host })
+        const answered = await watch.first('datagram_flow', {
+          netns: asked['netns']!, remote_addr: host, direction: 'accepted', packets_sent: 3,
+        })
+        expect(answered).toMatchObject({ bytes_sent: 1500, bytes_received: 1500 })
+        expect(answered['pid'] ?? 0).toBe(0)
+      }
+      await client.ended()
+    } finally {
+      watch.close()
+    }
   })
 
   it('that a cgroup fills beyond its quota costs that cgroup, and the loss is told', async () => {
