@@ -65,7 +65,8 @@ function missingRule({ from, to, opener, accepter, protocol }: Crossing, context
   const { policy } = context
   const [source, target] = [policy.zones.indexOf(from), policy.zones.indexOf(to)]
   if (source < 0 || target < 0 || DRILL_ZONES.includes(from)) return ''
-  return policy.missingFlow(source, target, accepter.port, protocol, opener.exe || null)
+  const account = context.zones.serviceAccountOf(context.processOf(opener.process))
+  return policy.missingFlow(source, target, accepter.port, protocol, opener.exe || null, account)
 }
 
 function verbOf({ protocol, established, standing }: Crossing): string {

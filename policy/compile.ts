@@ -190,8 +190,10 @@ export class CompiledPolicy {
   /** The `flows:` entry, as YAML, that would allow this: the rule that was missing. */
   missingFlow(
     from: number, to: number, port: number, protocol: string, exe: string | null,
+    serviceAccount: string | null = null,
   ): string {
-    return missingFlow({ from: this.zones[from], to: this.zones[to], port, protocol, exe })
+    const [source, target] = [this.zones[from], this.zones[to]]
+    return missingFlow({ from: source, to: target, port, protocol, exe, serviceAccount })
   }
 
   /** The drill zone of `bytes`; NO_ZONE unless both addresses are those of a drill. */

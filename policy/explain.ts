@@ -58,7 +58,7 @@ export function explainConnection(
     from: explainEnd(policy, from, source), to: explainEnd(policy, to, target),
     flows: policy.explainFlows(source, target, port, protocol, exe, identity),
     missing: verdict.allowed || drill ? ''
-      : policy.missingFlow(source, target, port, protocol, exe),
+      : policy.missingFlow(source, target, port, protocol, exe, identity.serviceAccount),
   }
 }
 

@@ -186,7 +186,8 @@ export class Zones {
     port: number,
   ): FlowIdentity {
     const { identity, inForce } = this
-    identity.serviceAccount = this.serviceAccountOf(opener, source, at)
+    identity.serviceAccount = opener === null ? this.accountAt(source, at)
+      : this.serviceAccountOf(opener)
     identity.from = source
     identity.fromOffset = at
     const name = this.names.find(target, at, port, inForce.watermarkMs)
@@ -195,18 +196,20 @@ export class Zones {
   }
 
   /** `namespace/name`; '' for a process in no pod; null when it is not known. */
-  private serviceAccountOf(
-    process: LineageProcess | null, bytes: Uint8Array, at: number,
-  ): string | null {
-    if (process !== null) {
-      const { facts, path, workload } = process.cgroup
-      if (facts !== null && facts.service_account !== '') {
-        return `${facts.namespace}/${facts.service_account}`
-      }
-      const known = facts !== null || path !== ''
-      return !known || (facts?.pod_uid || workload.startsWith('pod:') ||
-        process.rowWorkload.startsWith('pod:')) ? null : ''
+  serviceAccountOf(process: LineageProcess | null): string | null {
+    if (process === null) return null
+    const { facts, path, workload } = process.cgroup
+    if (facts !== null && facts.service_account !== '') {
+      return `${facts.namespace}/${facts.service_account}`
     }
+    const known = facts !== null || path !== ''
+    const pod = facts?.pod_uid || workload.startsWith('pod:') ||
+      process.rowWorkload.startsWith('pod:')
+    return known && !pod ? '' : null
+  }
+
+  /** Of an opener that is known by its address alone. */
+  private accountAt(bytes: Uint8Array, at: number): string | null {
     const name = this.names.find(bytes, at, 0, this.inForce.watermarkMs)
     return name !== null && name.service_account !== '' ? accountOf(name) : null
   }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { compilePolicy } from '../compile.ts'
 import type { CompiledPolicy } from '../compile.ts'
+import { NO_IDENTITY } from './flow-rules.ts'
 import { missingFlow } from './missing-flow.ts'
 import { parsePolicy } from '../parse.ts'
 
@@ -43,6 +44,18 @@ describe('the rule that was missing', () => {
           expect(compiled.flowAllowed(2, 3, port + 1, protocol, exe).allowed).toBe(false)
         }
       }
+    }
+  })
+
+  it('is narrowed to the service account of a pod', () => {
+    const made = (serviceAccount: string | null): CompiledPolicy => withFlow(missingFlow(
+      { from: 'inference', to: 'storage', port: 22, protocol: 'tcp', exe: '/x', serviceAccount }))
+    const allows = (compiled: CompiledPolicy, serviceAccount: string): boolean =>
+      compiled.flowAllowed(2, 3, 22, 'tcp', '/x', { ...NO_IDENTITY, serviceAccount }).allowed
+    const narrow = made('serving/llm')
+    expect([allows(narrow, 'serving/llm'), allows(narrow, 'serving/x')]).toEqual([true, false])
+    for (const none of [null, '', 'not/one/*', 'a/b]\n  - from: x']) {
+      expect(allows(made(none), 'serving/x'), String(none)).toBe(true)
     }
   })
 

@@ -7,6 +7,8 @@ export type Unallowed = {
   port: number
   protocol: string
   exe: string | null
+  /** `namespace/name` of the opening pod; null or '' when it is in none, or that is not known. */
+  serviceAccount?: string | null
 }
 
 /**
@@ -15,7 +17,8 @@ export type Unallowed = {
  *
  * The executable is hostile text: it is quoted, and left out when it cannot be said exactly.
  */
-export function missingFlow({ from, to, port, protocol, exe }: Unallowed): string {
+export function missingFlow(unallowed: Unallowed): string {
+  const { from, to, port, protocol, exe, serviceAccount } = unallowed
   const lines = [`  - from: ${from}`, `    to: ${to}`]
   const word = protocol === 'icmpv6' ? 'icmp' : protocol
   const ports = `${port > 0 && port <= PORT_MAX ? port : 'any'}/${word}`
@@ -24,6 +27,9 @@ export function missingFlow({ from, to, port, protocol, exe }: Unallowed): strin
   else if (port > 0 && port <= PORT_MAX) lines.push(`    ports: [${port}]`)
   if (exe !== null && /^\/[^*?[\]{}\p{Cc}\p{Cs}\ufffd]{1,511}$/u.test(exe)) {
     lines.push(`    executables: [${JSON.stringify(exe)}]`)
+  }
+  if (serviceAccount && /^[a-z0-9][-a-z0-9]*\/[a-z0-9][-.a-z0-9]*$/.test(serviceAccount)) {
+    lines.push(`    service_accounts: [${serviceAccount}]`)
   }
   lines.push('    reason: say here why this is needed')
   return `${lines.join('\n')}\n`
