@@ -12,6 +12,11 @@ export const unixProbe: Probe = {
     {
       programs: ['unix_stream_kprobe', 'unix_datagram_kprobe'], attach_type: 'kprobe', lost: '',
     },
+    {
+      programs: ['unix_iter'], attach_type: 'iterator', every_ms: 10_000,
+      lost: 'Unix sockets that are connected across the border of a container for less than 10 s; ' +
+        'datagrams there',
+    },
   ],
   lost: 'Unix sockets that are connected across the border of a container',
 }

@@ -8,8 +8,12 @@
  * asked for every one of them, connected or not. So the first question is the cheapest: is the
  * other socket of my cgroup?
  *
+ * Where neither of them can be attached, the connections that stand are looked through from time to
+ * time.
+ *
  * Not seen: pairs of sockets, and sockets that were passed on. Of a datagram socket no process is
- * known, only the cgroup and, when it has a file, the mount namespace it was bound in.
+ * known, only the cgroup and, when it has a file, the mount namespace it was bound in: datagrams to
+ * a name without a file are not told.
  */
 #include "identity.bpf.h"
 #include "scope.bpf.h"
@@ -21,6 +25,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define PID_TYPE_TGID 1
 /* sun_path follows the family. */
 #define UNIX_PATH_OFFSET 2
+#define AF_UNIX 1
+#define SOCKET_TYPE_DATAGRAM 2
 #define UNIX_WINDOW_NS 10000000000ull
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -37,6 +43,7 @@ struct unix_address {
 
 struct unix_sock {
 	struct sock sk;
+	struct sock *peer;
 	struct unix_address *addr;
 	struct path path;
 };
@@ -129,34 +136,31 @@ static __always_inline void name_fill(struct unix_connection *record, struct uni
 		bpf_probe_read_kernel(record->path, bytes, name);
 }
 
-/* The current process connects, or sends a datagram, to `other`. */
-static __always_inline void on_connect(struct sock *other, u64 cookie)
+/*
+ * Tells that the process of `task` is connected to `other`, unless `key` was told in `window_ns`.
+ * `listener` is the process that listens, as the kernel knows it.
+ */
+static __always_inline void tell(struct task_struct *task, struct sock *other,
+				 struct pid *listener, u64 cookie, const struct told_key *key,
+				 u64 window_ns)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct unix_sock *listener = (void *)other;
 	struct unix_connection *record;
 	struct unix_peer peer = {};
-	struct told_key key = {};
 	u64 now;
 
-	if (!scope_has_current())
-		return;
-	peer_from_pid(&peer, BPF_CORE_READ(other, sk_peer_pid));
+	peer_from_pid(&peer, listener);
 	if (!peer.cgroup_id)
-		peer_from_socket(&peer, listener);
+		peer_from_socket(&peer, (void *)other);
 	if (!is_across(&peer, task))
 		return;
-	key.start_time = task->group_leader->start_boottime;
-	key.pid = task->tgid;
-	key.object = (u64)other;
 	now = bpf_ktime_get_boot_ns();
-	if (!told_first(&unix_told, &key, now, UNIX_WINDOW_NS))
+	if (!told_first(&unix_told, key, now, window_ns))
 		return;
 	record = record_reserve(KIND_UNIX_CONNECTION, sizeof(*record), now, cgroup_id_of(task));
 	if (!record)
 		return;
 	identity_fill(&record->header, task);
-	name_fill(record, listener);
+	name_fill(record, (void *)other);
 	record->peer_pid = peer.pid;
 	record->peer_start_time = peer.start_time;
 	record->peer_cgroup_id = peer.cgroup_id;
@@ -164,6 +168,20 @@ static __always_inline void on_connect(struct sock *other, u64 cookie)
 	record->netns = BPF_CORE_READ(task, nsproxy, net_ns, ns.inum);
 	record->socket_type = BPF_CORE_READ(other, sk_type);
 	record_submit(record);
+}
+
+/* The current process connects, or sends a datagram, to `other`. */
+static __always_inline void on_connect(struct sock *other, u64 cookie)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct told_key key = {};
+
+	if (!scope_has_current())
+		return;
+	key.start_time = task->group_leader->start_boottime;
+	key.pid = task->tgid;
+	key.object = (u64)other;
+	tell(task, other, BPF_CORE_READ(other, sk_peer_pid), cookie, &key, UNIX_WINDOW_NS);
 }
 
 SEC("fentry/security_unix_stream_connect")
@@ -199,5 +217,41 @@ int BPF_KPROBE(unix_datagram_kprobe, struct socket *socket, struct socket *other
 	if (BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id) !=
 	    cgroup_id_of(bpf_get_current_task_btf()))
 		on_connect(sk, BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter));
+	return 0;
+}
+
+/*
+ * Every ten seconds, where nothing sees them being made: the connections that stand, found through
+ * the files of the processes that called. The socket of who was called carries the listener's name,
+ * that of the caller carries none; one that bound its own is not told.
+ */
+SEC("iter/task_file")
+int unix_iter(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct told_key key = {};
+	struct unix_sock *own;
+	struct socket *socket;
+	struct sock *sk, *other;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || sk->__sk_common.skc_family != AF_UNIX ||
+	    !scope_has_cgroup(task->cgroups->dfl_cgrp))
+		return 0;
+	own = (void *)sk;
+	other = BPF_CORE_READ(own, peer);
+	if (!other || BPF_CORE_READ(own, addr) || sk->sk_type == SOCKET_TYPE_DATAGRAM)
+		return 0;
+	if (!BPF_CORE_READ((struct unix_sock *)other, addr))
+		return 0;
+	/* Once, by the first process that holds it: it may have been inherited since. */
+	key.object = bpf_get_socket_cookie(sk);
+	tell(task, other, BPF_CORE_READ(sk, sk_peer_pid), key.object, &key, 0);
 	return 0;
 }

@@ -19,13 +19,20 @@ const nfsMagic = 0x6969
 describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
   let cgroup: ScopeCgroup
   let folder: string
+  /** As an agent watches; and as if every tmpfs were shared by nodes. */
+  let plain: Watch
+  let watch: Watch
   const mounted: string[] = []
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
+    plain = new Watch(cgroup)
+    watch = new Watch(cgroup, undefined, { shared_fs_magic_extra: tmpfsMagic })
     folder = mkdtempSync(join(tmpdir(), 'vedette-shared-'))
   })
   afterAll(async () => {
+    watch.close()
+    plain.close()
     await cgroup.remove()
     for (const path of mounted.reverse()) execFileSync('umount', [path])
     rmSync(folder, { recursive: true })
@@ -39,15 +46,10 @@ describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
     return place
   }
 
-  /** As if every tmpfs were shared by nodes. */
-  function watchTmpfs(): Watch {
-    return new Watch(cgroup, undefined, { shared_fs_magic_extra: tmpfsMagic })
-  }
-
-  async function run(watch: Watch, script: string, ...words: string[]): Promise<Program> {
+  async function run(script: string, ...words: string[]): Promise<Program> {
     const program = cgroup.start('/bin/sh', '-c', script, 'sh', ...words)
     await program.ended()
-    await watch.first('process_exit', { pid: program.pid })
+    for (const one of [plain, watch]) await one.first('process_exit', { pid: program.pid })
     return program
   }
 
@@ -58,17 +60,15 @@ describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
       try {
         const place = mount('nfs', '-t', 'nfs', '-o',
           'vers=3,nolock,proto=tcp,mountproto=tcp', `127.0.0.1:${source}`)
-        const watch = new Watch(cgroup)
-        const program = await run(watch, 'echo echo hi > "$1"; chmod 755 "$1"; : >> "$1"',
+        const program = await run('echo echo hi > "$1"; chmod 755 "$1"; : >> "$1"',
           join(place, 'tool'))
-        const events = watch.seen('shared_file_written', { pid: program.pid })
+        const events = plain.seen('shared_file_written', { pid: program.pid })
         // What the server calls it is what another node will call it.
         const { ino } = statSync(join(source, 'tool'), { bigint: true })
         expect(events).toHaveLength(1)
         expect(events[0]).toMatchObject({
           path: join(place, 'tool'), inode: ino.toString(), fs_magic: nfsMagic,
         })
-        watch.close()
         execFileSync('umount', [mounted.pop()!])
       } finally {
         stop()
@@ -77,10 +77,9 @@ describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
 
   it('a file names its writer, whether it may be executed, and is told once per process',
     async () => {
-      const watch = watchTmpfs()
       const place = mount('shared', '-t', 'tmpfs', 'tmpfs')
       const file = join(place, 'tool')
-      const writer = await run(watch, 'umask 0; echo 1 > "$1"; echo 2 >> "$1"', file)
+      const writer = await run('umask 0; echo 1 > "$1"; echo 2 >> "$1"', file)
       const [event, ...more] = watch.seen('shared_file_written', { pid: writer.pid })
       const { ino } = statSync(file, { bigint: true })
       expect(event).toMatchObject({
@@ -89,15 +88,13 @@ describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
       expect(event['executable']).toBeFalsy()
       expect(more).toEqual([])
       execFileSync('chmod', ['755', file])
-      const other = await run(watch, 'echo 3 >> "$1"', file)
+      const other = await run('echo 3 >> "$1"', file)
       expect(watch.seen('shared_file_written', { pid: other.pid })).toMatchObject([
         { inode: ino.toString(), executable: true },
       ])
-      watch.close()
     })
 
   it.skipIf(process.arch !== 'x64')('a file that is mapped is told when it is let go', async () => {
-    const watch = watchTmpfs()
     const file = join(mount('mapped', '-t', 'tmpfs', 'tmpfs'), 'data')
     const script = `$| = 1; open(my $f, "+>", $ARGV[0]) or die; truncate($f, 4096);
 syscall(9, 0, 4096, 3, 1, fileno($f), 0); close $f; print "closed\\n"; <STDIN>`
@@ -107,24 +104,20 @@ syscall(9, 0, 4096, 3, 1, fileno($f), 0); close $f; print "closed\\n"; <STDIN>`
     expect(watch.seen('shared_file_written', { pid: program.pid })).toEqual([])
     await program.ended()
     await watch.first('shared_file_written', { pid: program.pid, path: file })
-    watch.close()
   })
 
   it('reading, folders, and file systems of this node alone are quiet', async () => {
     const place = mount('quiet', '-t', 'tmpfs', 'tmpfs')
     writeFileSync(join(place, 'old'), 'x')
-    const quiet = new Watch(cgroup)
-    const local = await run(quiet, 'echo 1 > "$1/new"; echo 2 > "$2/new"', place, folder)
-    expect(quiet.seen('shared_file_written', { pid: local.pid })).toEqual([])
-    quiet.close()
-    const watch = watchTmpfs()
-    const reader = await run(watch, 'cat "$1/old" > /dev/null; mkdir "$1/folder"; ls "$1"', place)
+    const writer = await run('echo 1 > "$1/new"; echo 2 > "$2/new"', place, folder)
+    expect(plain.seen('shared_file_written', { pid: writer.pid })).toEqual([])
+    const reader = await run('cat "$1/old" > /dev/null; mkdir "$1/folder"; ls "$1"', place)
     expect(watch.seen('shared_file_written', { pid: reader.pid })).toEqual([])
-    if (statfsSync(folder).type !== tmpfsMagic) {
-      const elsewhere = await run(watch, 'echo 1 > "$1/newer"', folder)
-      expect(watch.seen('shared_file_written', { pid: elsewhere.pid })).toEqual([])
-    }
-    watch.close()
+    const other = mkdtempSync('/var/tmp/vedette-shared-')
+    expect(statfsSync(other).type).not.toBe(tmpfsMagic)
+    const elsewhere = await run('echo 1 > "$1/newer"', other)
+    rmSync(other, { recursive: true })
+    expect(watch.seen('shared_file_written', { pid: elsewhere.pid })).toEqual([])
   })
 })
 

@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readKernelFacts } from '../../agent/kernel-facts.ts'
+import { probeTable } from '../../agent/probes/table.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
 import { Watch, whyBlind, whyNot } from './watch.ts'
 
-const reason = whyNot() || whyBlind('unix_connection')
+const reason = whyNot() || whyOnlyLooked()
 if (reason) process.stderr.write(`!! SKIPPED: Unix sockets: ${reason}\n`)
 
 /** Arguments: type of socket, path ('@' begins an abstract one). Ends with its input. */
@@ -136,6 +137,54 @@ bind(S, pack_sockaddr_un($path)); listen(S, 8); exit if fork; print "$$\\n"; sle
     expect(watch.seen('unix_connection', { pid: two.pid })).toEqual([])
   })
 })
+
+const quickly = probeTable.map((probe) => ({
+  ...probe, ways: probe.name !== 'unix_connection' ? probe.ways
+    : probe.ways.filter((way) => way.every_ms).map((way) => ({ ...way, every_ms: 100 })),
+}))
+
+describe.skipIf(whyNot())(`where they are only looked through ${whyNot()}`, () => {
+  it('a connection that stands is told once, of the process that made it', async () => {
+    const cgroup = new ScopeCgroup()
+    const folder = mkdtempSync(join(tmpdir(), 'vedette-unix-'))
+    const watch = new Watch(cgroup, quickly)
+    try {
+      expect(watch.states.find(({ probe }) => probe === 'unix_connection')).toMatchObject({
+        state: 'degraded', attach_type: 'iterator',
+      })
+      const paths = { across: join(folder, 'across'), beside: join(folder, 'beside') }
+      const perl = ['perl', '-e', serving, stream]
+      const across = cgroup.startOutside('unshare', '--mount', ...perl, paths.across)
+      const beside = cgroup.startOutside(perl[0], ...perl.slice(1), paths.beside)
+      expect([await across.line(), await beside.line()]).toEqual(['ready', 'ready'])
+      const script = `use Socket; $| = 1; for (@ARGV) { socket(my $c, PF_UNIX, SOCK_STREAM, 0);
+push @keep, $c; connect($c, pack_sockaddr_un($_)) or die } unless (fork) { sleep 600 }
+print "ready\\n"; <STDIN>`
+      const client = cgroup.start('perl', '-e', script, paths.beside, paths.across)
+      expect(await client.line()).toBe('ready')
+      expect(await watch.first('unix_connection')).toMatchObject({
+        pid: client.pid, path: paths.across, peer_pid: across.pid, socket_type: 1,
+        peer_cgroup_id: cgroupOf(across.pid), netns: netnsOf(client.pid), comm: 'perl',
+      })
+      // A later one shows that the earlier ones were looked at again.
+      const later = cgroup.start('perl', '-e', calling, stream, paths.across, '1')
+      expect(await later.line()).toBe('0')
+      await watch.first('unix_connection', { pid: later.pid })
+      expect(watch.seen('unix_connection')).toHaveLength(2)
+    } finally {
+      watch.close()
+      await cgroup.remove()
+      rmSync(folder, { recursive: true })
+    }
+  })
+})
+
+/** Why nothing sees connections being made. */
+function whyOnlyLooked(): string {
+  const blind = whyBlind('unix_connection')
+  if (blind || readKernelFacts().kprobes !== false) return blind
+  return 'here only connections that stand are seen: this kernel refuses fentry and has no kprobes'
+}
 
 function netnsOf(pid: number): number {
   return Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))![0])
