@@ -1,7 +1,8 @@
 /** The bounded memory of one detector: a state per key, forgotten when idle. */
 
 type Key = string | number
-interface Entry<S> { state: S; touchedMs: number; wakeMs: number }
+/** `order` is that of first use: whatever happens to several keys happens in this order. */
+interface Entry<S> { state: S; touchedMs: number; wakeMs: number; order: number }
 
 /** Part of a snapshot; in the order of first use. */
 export type KeyedStateSnapshot = {
@@ -17,6 +18,9 @@ export class KeyedState<S> {
   /** Keys that left before they were idle, because there were too many. */
   evictions = 0
   private readonly entries = new Map<Key, Entry<S>>()
+  /** Those that asked to be woken: few of many. */
+  private readonly waiting = new Map<Key, Entry<S>>()
+  private nextOrder = 0
   private readonly keysMax: number
   private readonly idleMs: number
   private readonly wake: (key: Key, state: S) => void
@@ -48,11 +52,12 @@ export class KeyedState<S> {
   /** Keeps a state for a key that has none. */
   add(key: Key, state: S, nowMs: number): void {
     if (this.entries.size >= this.keysMax) this.evict()
-    this.entries.set(key, { state, touchedMs: nowMs, wakeMs: NEVER })
+    this.entries.set(key, { state, touchedMs: nowMs, wakeMs: NEVER, order: this.nextOrder++ })
   }
 
   delete(key: Key): void {
     this.entries.delete(key)
+    this.waiting.delete(key)
   }
 
   /** This key is woken, once, when the watermark has come to `atMs`. */
@@ -60,6 +65,7 @@ export class KeyedState<S> {
     const entry = this.entries.get(key)
     if (entry === undefined) return
     entry.wakeMs = atMs
+    this.waiting.set(key, entry)
     this.earliestWakeMs = Math.min(this.earliestWakeMs, atMs)
   }
 
@@ -74,11 +80,15 @@ export class KeyedState<S> {
   }
 
   private wakeDue(nowMs: number): void {
-    const due = [...this.entries].filter(([, entry]) => entry.wakeMs <= nowMs)
+    const due = [...this.waiting].filter(([, entry]) => entry.wakeMs <= nowMs)
+      .sort(([, a], [, b]) => a.order - b.order)
     // A wake-up may ask for the next one, so the old ones are taken back first.
-    for (const [, entry] of due) entry.wakeMs = NEVER
+    for (const [key, entry] of due) {
+      entry.wakeMs = NEVER
+      this.waiting.delete(key)
+    }
     this.earliestWakeMs = NEVER
-    for (const { wakeMs } of this.entries.values()) {
+    for (const { wakeMs } of this.waiting.values()) {
       if (wakeMs < this.earliestWakeMs) this.earliestWakeMs = wakeMs
     }
     for (const [key, entry] of due) this.wake(key, entry.state)
@@ -92,7 +102,7 @@ export class KeyedState<S> {
     for (const [key, entry] of leaving) {
       // What was being held back is better said too early than never.
       if (entry.wakeMs !== NEVER) this.wake(key, entry.state)
-      this.entries.delete(key)
+      this.delete(key)
     }
   }
 
@@ -109,7 +119,9 @@ export class KeyedState<S> {
   /** Takes over what `snapshot` gave; this one must be empty. */
   restore(from: KeyedStateSnapshot): void {
     for (const [key, state, touchedMs, wakeMs] of from.entries) {
-      this.entries.set(key, { state: state as S, touchedMs, wakeMs })
+      const entry = { state: state as S, touchedMs, wakeMs, order: this.nextOrder++ }
+      this.entries.set(key, entry)
+      if (wakeMs !== NEVER) this.waiting.set(key, entry)
       this.earliestWakeMs = Math.min(this.earliestWakeMs, wakeMs)
     }
     this.nextSweepMs = from.nextSweepMs
