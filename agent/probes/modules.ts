@@ -14,8 +14,8 @@ export const unixProbe: Probe = {
     },
     {
       programs: ['unix_iter'], attach_type: 'iterator', every_ms: 10_000,
-      lost: 'Unix sockets that are connected across the border of a container for less than 10 s; ' +
-        'datagrams there',
+      lost: 'Unix sockets connected across the border of a container for less than 10 s, and ' +
+        'datagrams across it',
     },
   ],
   lost: 'Unix sockets that are connected across the border of a container',
