@@ -13,7 +13,8 @@ import { forgetPeak, residentOf } from './process-cost.ts'
 import { compile, loadMaker, temporaryFolder } from './rig.ts'
 import type { LoadMaker } from './rig.ts'
 
-const attemptsPerS = 100_000
+const attemptsPerS = 101_000
+const goalPerS = 100_000
 const seconds = 10
 /** Of the neighbour: few enough to be told one by one. */
 const calmPerS = 4
@@ -102,10 +103,10 @@ async function round(rig: Rig, loud: LoadMaker, count: number, rate: number): Pr
   }
 }
 
-function figuresOf(name: string, result: Round, goalPerS?: number): Figure[] {
+function figuresOf(name: string, result: Round, atLeast?: number): Figure[] {
   const { perS, lost, made, residentBefore, residentPeak, backMs } = result
   return [
-    { name, value: perS, unit: '/s', ...(goalPerS ? { at_least: goalPerS } : {}),
+    { name, value: perS, unit: '/s', ...(atLeast ? { at_least: atLeast } : {}),
       note: `for ${seconds} s, of one process` },
     { name: `${name}: records over the quota`, value: 100 * lost / Math.max(1, made), unit: '%',
       note: `${lost.toLocaleString('en-US')} of ${made.toLocaleString('en-US')}, each counted` },
@@ -154,7 +155,7 @@ export async function measure(): Promise<Figure[]> {
     const expected = rig.calmMade * eventsPerConnection
     const calmId = statSync(calmPath, { bigint: true }).ino.toString()
     return [
-      ...figuresOf('attempts to changing peers', scan, attemptsPerS),
+      ...figuresOf('attempts to changing peers', scan, goalPerS),
       ...figuresOf('like connections', like),
       { name: 'neighbour, events lost', value: expected - neighbourEvents(folder, calmId),
         unit: 'events', below: 1, note: `of ${expected}, beside both floods` },

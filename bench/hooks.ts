@@ -59,9 +59,11 @@ Promise<Figure[]> {
     const columns: number[][] = []
     for (let i = 0; i <= rounds; i++) {
       const connection = await nsPerRun(
-        [[inside, 'connection_state'], [outside, 'connection_state']],
+        [[inside, 'connection_state'], [outside, 'connection_state'], [inside, 'socket_send']],
         () => storm.make(connections, 0))
-      const process = await nsPerRun([[inside, 'process_exec'], [inside, 'process_exit']],
+      const process = await nsPerRun(
+        ['process_exec', 'process_exit', 'process_stdio', 'process_orphan'].map((program) =>
+          [inside, program] as [BenchWatch, string]),
         () => cgroup.start('/bin/sh', '-c', execLoop).ended())
       // The first round warms up.
       if (i > 0) columns.push([...connection, ...process])
@@ -75,9 +77,13 @@ Promise<Figure[]> {
         note: `${runsPerConnection} runs make ${eventsPerConnection} events` },
       { name: 'change of state, out of scope', value: of(1), unit: 'ns/run',
         note: 'the same storm' },
-      { name: 'process_exec', value: of(2), unit: 'ns/run',
+      { name: 'send on a connection', value: of(2), unit: 'ns/run',
+        note: 'only where fentry and kprobes are refused; 0: not needed here' },
+      { name: 'process_exec', value: of(3), unit: 'ns/run',
         note: `median of ${rounds} × ${execs}` },
-      { name: 'process_exit', value: of(3), unit: 'ns/run', note: 'runs once per thread' },
+      { name: 'process_exit', value: of(4), unit: 'ns/run', note: 'runs once per thread' },
+      { name: 'process_stdio', value: of(5), unit: 'ns/run', note: 'three descriptors per exec' },
+      { name: 'process_orphan', value: of(6), unit: 'ns/run', note: 'once per thread' },
     ]
   } finally {
     off()

@@ -159,15 +159,18 @@ static __always_inline bool descends_from(const struct record_header *owner)
 static __always_inline void on_used(struct sock *sk)
 {
 	struct socket_entry *entry;
+	u64 key = (u64)sk;
 	u32 pid;
 
 	if (sk->sk_protocol != PROTOCOL_TCP)
 		return;
-	entry = entry_of(sk);
+	entry = bpf_map_lookup_elem(&sockets, &key);
 	if (!entry)
 		return;
 	pid = bpf_get_current_pid_tgid() >> 32;
-	if (entry->who.pid == pid || entry->user_pid == pid)
+	if (entry->who.pid == pid || entry->user_pid == pid || !entry->who.pid)
+		return;
+	if (entry->cookie != sk->__sk_common.skc_cookie.counter)
 		return;
 	if (bpf_get_current_task_btf()->flags & TASK_FLAG_KERNEL_THREAD)
 		return;
