@@ -7,6 +7,7 @@ import { Engine } from '../detect/engine.ts'
 import { encodeEvents, EXAMPLE_BOOT_ID, eventsOf } from '../detect/example.ts'
 import { canonicalJson } from '../detect/incident.ts'
 import zoneViolation from '../detectors/zone-violation.ts'
+import { startSample } from '../correlator/sample/sample-correlator.ts'
 import { SAMPLE_OPTIONS } from '../log/sample-log.ts'
 import { openLog } from '../log/writer.ts'
 import { decodeBatch } from '../proto/batch.ts'
@@ -101,6 +102,22 @@ describe('policy explain', () => {
     expect(code).toBe(1)
     expect(jsonLines(stdout).map(({ node_id, allowed }) => [node_id, allowed]))
       .toEqual([['inf-1', false], ['gpu-1', false]])
+  })
+
+  it('asks a correlator where it is told no folder', async () => {
+    const words = [incident, '-o', 'json']
+    const offline = await explain(...words, '--data', data)
+    const correlator = await startSample({ data, policy: file('vedette.yaml') })
+    try {
+      const server = ['--server', `127.0.0.1:${correlator.grpc_port}`]
+      expect(await explain(...words, ...server)).toEqual(offline)
+      const shown = await run(['events', '--kind', 'connection_open', '-o', 'json', ...server])
+      expect(jsonLines(shown.stdout)).toMatchObject([
+        { zone: 'serving', remote_zone: 'training', remote_workload: 'node:gpu-1' },
+        { zone: 'training', remote_zone: 'external' }])
+    } finally {
+      await correlator.stop()
+    }
   })
 
   it('says what it needs, and what it did not find', async () => {
