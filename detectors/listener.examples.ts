@@ -40,6 +40,11 @@ function listen(
 const exec = (at_ms: number, process: Partial<Process>): ExampleEvent =>
   ({ kind: 'process_exec', at_ms, process, values: { exe: process.exe } })
 
+const socket = (at_ms: number, process: Partial<Process>, family: number, protocol_number = 3,
+  at_start = false): ExampleEvent => ({
+  kind: 'raw_socket', at_ms, process, values: { family, protocol_number, socket_type: 3, at_start },
+})
+
 const served = [exec(0, server), listen(10, 8000), listen(20, 9400, server, { protocol: 'udp' })]
 
 const fires: Example[] = [
@@ -71,6 +76,12 @@ const fires: Example[] = [
     policy: learning,
     events: [...served, listen(70_000, 8001), listen(71_000, 8001)],
     fires: ['It had not listened on this port'],
+  },
+  {
+    name: 'a packet socket that a service never had, found when it was open already',
+    policy: learning,
+    events: [...served, socket(70_000, implant, 17, 3, true), socket(80_000, implant, 17, 3, true)],
+    fires: ['/tmp/.x (pid 301, uid 900, workload vllm.service on node-1) opened a packet socket'],
   },
 ]
 
@@ -105,6 +116,13 @@ const staysQuiet: Example[] = [
     policy: learning,
     events: [...served, ...Array.from({ length: 20 }, (_, i) =>
       listen(70_000 + i, 1024 + 997 * i, server, { protocol: 'udp' }))],
+    fires: [],
+  },
+  {
+    name: 'a ping, and a capture of packets by a workload that always has one',
+    policy: learning,
+    events: [...served, socket(30, socat, 17), socket(70_000, socat, 17),
+      socket(70_001, implant, 2, 1), socket(70_002, implant, 10, 58)],
     fires: [],
   },
   {

@@ -14,7 +14,7 @@ import { listenerExamples } from './listener.examples.ts'
 
 /** Where a class of workloads listens. */
 interface State extends Baseline {
-  /** `program port/protocol` → when it began to listen there last. */
+  /** `program port/protocol`, or `program packet socket` → when it began to listen there last. */
   places: Map<string, number>
   /** Programs of the class that listen. */
   programs: Set<string>
@@ -24,6 +24,9 @@ interface State extends Baseline {
 
 const PLACES_MAX = 128
 const UNPRIVILEGED_PORT = 1024
+/** AF_PACKET. */
+const PACKET_FAMILY = 17
+const ICMP = new Set([1, 58])
 /** No service is made of these: they give a shell, or a way around a border. */
 const TOOLS = new Set(['nc', 'nc.openbsd', 'nc.traditional', 'ncat', 'netcat', 'socat', 'ssh',
   'sh', 'ash', 'bash', 'zsh', 'ksh', 'dash', 'chisel', 'gost', 'frps', 'iodined', 'telnetd',
@@ -36,7 +39,7 @@ export default defineDetector({
   title: 'A workload listens where it is not expected to',
   severity: 'medium',
   maturity: 'experimental',
-  attack: ['T1571', 'T1205', 'T1090'],
+  attack: ['T1571', 'T1205', 'T1090', 'T1040'],
   atlas: ['AML.TA0014'],
   blindSpots: [
     'A listener that was there before the agent started, unless its program is a known tool.',
@@ -44,13 +47,14 @@ export default defineDetector({
     'Ports from 32768 on of jobs: training listens on random ports all the time. Elsewhere they '
       + 'count as one port; of UDP all ports from 1024 on do.',
     'A server on loopback.',
+    'A raw or packet socket of a program that has had one before, such as ping.',
     'A backdoor that uses the port of a server that is there anyway, or needs none.',
     `A workload that listens in more than ${PLACES_MAX} places is not judged.`,
   ],
   runbook: 'Find out what the program is and who started it. A service that is meant to be: add a '
     + 'flow to its port to the policy, or wait, it is known from now on. Otherwise stop the '
     + 'program, and look at who connected to the port since.',
-  needs: ['listen', 'process_exec'],
+  needs: ['listen', 'raw_socket', 'process_exec'],
   settings: { ...learnSettings, learn_events: 1, forget_ms: 30 * 86_400_000 },
   key: (event, context) => {
     if (context.process === null) return null
@@ -65,12 +69,19 @@ export default defineDetector({
   },
   evaluate(event, state, context) {
     state.events++
-    if (event.kind !== 'listen') return
+    if (event.kind === 'process_exec') return
     const { exe, comm } = context.process!
     const job = isJobClass(classOf(context.process!))
     const program = job ? programOf(exe || comm) : exe || comm
     const knownProgram = state.programs.has(program)
-    const knownPlace = note(event, state, program, context)
+    const place = event.kind === 'listen' ? placeOf(event) : socketOf(event)
+    const knownPlace = note(`${program} ${place}`, event.time_ms, state, context)
+    if (event.kind === 'raw_socket') {
+      // Packet sockets are found by looking again and again: all of them were there at some start.
+      const quietly = knownPlace || state.wide || !isMature(state, event.time_ms, context)
+      return quietly ? undefined : reportSocket(event, state, context)
+    }
+    state.programs.add(program)
     if (isTool(context.process!)) {
       return report(event, state, context, 'tool', toolSeverity(event, context))
     }
@@ -91,28 +102,33 @@ function isTool({ exe, comm }: LineageProcess): boolean {
   return TOOLS.has(program === 'busybox' || program === 'toybox' ? comm : program)
 }
 
-/** True when the class listened there before; the place is known from here on. */
-function note(
-  event: EventViews['listen'], state: State, program: string, context: Context,
-): boolean {
-  if (state.wide) return true
-  const { protocol } = event
+function placeOf({ local_port, protocol }: EventViews['listen']): string {
   const namesNothing = protocol === 'udp' ? UNPRIVILEGED_PORT : EPHEMERAL_PORT
-  const port = event.local_port >= namesNothing ? 'any' : String(event.local_port)
-  const place = `${program} ${port}/${protocol}`
-  const known = state.places.has(place)
-  if (!known && state.places.size >= PLACES_MAX) {
-    const beforeMs = event.time_ms - context.setting('forget_ms')
-    for (const [old, seenMs] of state.places) if (seenMs < beforeMs) state.places.delete(old)
-    if (state.places.size >= PLACES_MAX) {
+  return `${local_port >= namesNothing ? 'any' : local_port}/${protocol}`
+}
+
+/** Which traffic a raw or packet socket can read. */
+function socketOf({ family, protocol_number }: EventViews['raw_socket']): string {
+  if (family === PACKET_FAMILY) return 'packet socket'
+  return ICMP.has(protocol_number) ? 'raw socket for ICMP' : 'raw socket'
+}
+
+/** True when the class was seen there before; the place is known from here on. */
+function note(place: string, nowMs: number, state: State, context: Context): boolean {
+  if (state.wide) return true
+  const { places } = state
+  const known = places.has(place)
+  if (!known && places.size >= PLACES_MAX) {
+    const beforeMs = nowMs - context.setting('forget_ms')
+    for (const [old, seenMs] of places) if (seenMs < beforeMs) places.delete(old)
+    if (places.size >= PLACES_MAX) {
       state.wide = true
-      state.places.clear()
+      places.clear()
       state.programs.clear()
       return true
     }
   }
-  state.places.set(place, event.time_ms)
-  state.programs.add(program)
+  places.set(place, nowMs)
   return known
 }
 
@@ -174,6 +190,31 @@ function tell(
       'If it is meant to be, name the port in a flow of the policy.',
     ],
   }
+}
+
+/** A socket that reads what others send and receive; not those of ping. */
+function reportSocket(event: EventViews['raw_socket'], state: State, context: Context): void {
+  const process = context.process!
+  const socket = socketOf(event)
+  if (event.family !== PACKET_FAMILY && ICMP.has(event.protocol_number)) return
+  const zone = context.zoneOf(process)
+  context.report({
+    key: `${process.exe} ${socket}`, severity: 'medium',
+    zones: zone < 0 ? [] : [context.zoneName(zone)],
+    tell: () => ({
+      summary: `${actorInWords(process, context)} opened a ${socket}: it can read what others ` +
+        'send, and send what it likes. Its workload had not done so ' +
+        `${baselineInWords(state, event.time_ms)} that were seen of it.`,
+      details: {
+        process: context.describe(process), socket, protocol_number: event.protocol_number,
+        reason: 'socket', baseline: tellBaseline(state, context),
+      },
+      next_steps: [
+        `Look at pid ${process.pid} on ${process.node_id}, and at what started it.`,
+        'Take CAP_NET_RAW from the workload, unless it needs it.',
+      ],
+    }),
+  })
 }
 
 function isLoopback(address: string): boolean {
