@@ -265,6 +265,24 @@ describe.runIf(able)('on the live kernel', () => {
     })
   })
 
+  it('attaches an iterator of a map as it attaches others, and a cgroup program to its folder', () => {
+    const seen = child(`
+      import { mkdirSync, rmdirSync, readFileSync } from 'node:fs'
+      const mount = readFileSync('/proc/self/mounts', 'utf8').split(/[\\n]/)
+        .map((line) => line.split(' ')).find((words) => words[2] === 'cgroup2')[1]
+      const dir = mount + '/vedette-native-' + process.pid
+      mkdirSync(dir)
+      const { object } = load(['flows_iter', 'flow_egress'], { cgroup_dir: dir, flows_max: 8 })
+      const results = [object.attach('flows_iter'), object.attach('flow_egress')]
+      object.close()
+      rmdirSync(dir)
+      const gone = load(['flow_egress'], { cgroup_dir: dir }).object.attach('flow_egress')
+      const none = load(['flow_egress']).object.attach('flow_egress')
+      say([...results.map((one) => one ?? 'attached'), gone.code, none.code,
+        caught(() => load([], { flows_max: 0 }))])`)
+    expect(seen).toEqual(['attached', 'attached', 'ENOENT', 'ENOENT', 'EINVAL'])
+  })
+
   it('counts run time only while somebody asks for it', () => {
     const [off, on] = child(`
       const { object } = load(['process_exit_tp_btf'])

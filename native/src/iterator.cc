@@ -27,19 +27,21 @@ int64_t WholeRecords(const unsigned char* buffer, size_t bytes) {
 
 }  // namespace
 
+bpf_link* AttachIterator(bpf_program* program, int map_fd) {
+  LIBBPF_OPTS(bpf_iter_attach_opts, options);
+  bpf_iter_link_info info = {};
+  if (map_fd >= 0) {
+    info.map.map_fd = static_cast<uint32_t>(map_fd);
+    options.link_info = &info;
+    options.link_info_len = sizeof info;
+  }
+  return bpf_program__attach_iter(program, &options);
+}
+
 int Iterator::Start(bpf_program* program, int map_fd) {
   Capture keeps_libbpf_off_stderr;
-  if (link_ == nullptr) {
-    LIBBPF_OPTS(bpf_iter_attach_opts, options);
-    bpf_iter_link_info info = {};
-    if (map_fd >= 0) {
-      info.map.map_fd = static_cast<uint32_t>(map_fd);
-      options.link_info = &info;
-      options.link_info_len = sizeof info;
-    }
-    link_ = bpf_program__attach_iter(program, &options);
-    if (link_ == nullptr) return -errno;
-  }
+  if (link_ == nullptr) link_ = AttachIterator(program, map_fd);
+  if (link_ == nullptr) return -errno;
   fd_ = bpf_iter_create(bpf_link__fd(link_));
   if (fd_ < 0) return fd_;
   state_ = State::kRunning;

@@ -10,6 +10,9 @@
 
 namespace vedette {
 
+// Null and errno when it is refused. `map_fd` is the map that it walks; -1: something else.
+bpf_link* AttachIterator(bpf_program* program, int map_fd);
+
 class Iterator {
  public:
   // Reads whole records until the buffer is full or the run is over; 0 when it is over. Returns

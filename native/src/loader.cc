@@ -215,8 +215,14 @@ Failure Loader::Attach(const std::string& name) {
   if (entry == nullptr) return {"attach", ENOENT, name, "not among the loaded programs"};
   if (entry->link != nullptr) return {};
   Capture capture;
-  entry->link = IsOfCgroup(entry->program) ? AttachCgroup(entry->program)
-                                           : bpf_program__attach(entry->program);
+  const int map_fd = WalkedMapFd(entry->program);
+  if (IsOfCgroup(entry->program)) {
+    entry->link = AttachCgroup(entry->program);
+  } else if (map_fd >= 0) {
+    entry->link = AttachIterator(entry->program, map_fd);
+  } else {
+    entry->link = bpf_program__attach(entry->program);
+  }
   if (entry->link != nullptr) return {};
   Failure failure = Refused("attach", errno, capture);
   failure.program = name;
