@@ -148,6 +148,20 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     await client.ended()
   })
 
+  it('that a process forges with headers of its own are seen with their ports', async () => {
+    const client = await startDatagrams(cgroup, actor.path)
+    await client.ask('open headers')
+    // IP header, then that of a TCP connection request from port 4242 to port 81.
+    const ip = '4500002800000000400600007f0000017f000001'
+    await client.ask(`payload ${ip}${'1092' + '0051'}${'0'.repeat(16)}5002ffff00000000`)
+    await client.ask('send 127.0.0.1 0 40 3')
+    const flow = await watch.first('datagram_flow', { pid: client.pid, packets_sent: 3 })
+    expect(flow).toMatchObject({
+      protocol: 'tcp', direction: 'outgoing', local_port: 4242, remote_port: 81, bytes_sent: 60,
+    })
+    await client.ended()
+  })
+
   it('name who uses the socket now, when it was handed on', async () => {
     const client = await startDatagrams(cgroup, actor.path)
     await client.ask('open udp4')
