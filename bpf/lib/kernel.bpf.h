@@ -108,7 +108,7 @@ struct pt_regs {
 };
 
 /* arm64 has the same name for another struct. */
-struct pt_regs___arm64 {
+struct pt_regs___aarch64 {
 	int syscallno;
 };
 

@@ -32,7 +32,7 @@ static __always_inline u32 current_syscall(void)
 #ifdef __TARGET_ARCH_x86
 	return BPF_CORE_READ(regs, orig_ax);
 #else
-	return BPF_CORE_READ((struct pt_regs___arm64 *)regs, syscallno);
+	return BPF_CORE_READ((struct pt_regs___aarch64 *)regs, syscallno);
 #endif
 }
 
