@@ -1,4 +1,5 @@
 /** Whom the far end of a connection stands for. */
+import { ACCEPTED } from '../detect/context.ts'
 import type { ConnectionEvent, Context } from '../detect/context.ts'
 import { wordOf } from '../detect/names/address-names.ts'
 import { endpoint, printable } from '../detect/words.ts'
@@ -16,6 +17,17 @@ export function isHere(event: ConnectionEvent): boolean {
   if (same || (isMappedIpv4(far, at) && far[at + 12] === 127)) return true
   for (let i = at; i < at + 15; i++) if (far[i] !== 0) return false
   return far[at + 15] <= 1
+}
+
+/**
+ * Datagrams that look like an answer though they were the first that were seen: after a pause that
+ * made the flow forgotten, or after the agent began. From the port of a service to a random one.
+ */
+export function isAnswer(event: ConnectionEvent): boolean {
+  if (event.kind !== 'datagram_flow') return false
+  const { local_port: near, remote_port: far } = event
+  const [from, to] = event.columns.direction[event.row] === ACCEPTED ? [far, near] : [near, far]
+  return from > 0 && from < EPHEMERAL_PORT && to >= EPHEMERAL_PORT
 }
 
 /** Multicast and broadcast: nobody in particular. */

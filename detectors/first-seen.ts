@@ -11,7 +11,7 @@ import {
 import type { Baseline } from './baseline.ts'
 import { domainOf } from './dns-names.ts'
 import {
-  EPHEMERAL_PORT, farInWords, isHere, isMulticast, isPublic, nameOfFar,
+  EPHEMERAL_PORT, farInWords, isAnswer, isHere, isMulticast, isPublic, nameOfFar,
 } from './far-end.ts'
 import { firstSeenExamples } from './first-seen.examples.ts'
 import { familyOf, nameKey, networkKey } from './peer-key.ts'
@@ -63,7 +63,7 @@ export default defineDetector({
   settings: { ...learnSettings, forget_ms: 30 * 86_400_000, findings_per_day: 10 },
   key: (event, context) => {
     const { columns, row } = event
-    if (context.process === null || isHere(event)) return null
+    if (context.process === null || isHere(event) || isAnswer(event)) return null
     if (event.kind !== 'connection_open' && event.columns.report[row] !== FIRST) return null
     // Who calls is judged there; but callers from the Internet are not watched anywhere.
     const accepted = columns.direction[row] === ACCEPTED

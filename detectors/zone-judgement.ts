@@ -4,6 +4,7 @@ import type { Context, Peer } from '../detect/context.ts'
 import type { Evidence, Severity } from '../detect/finding.ts'
 import { parseAddress } from '../proto/address.ts'
 import type { EventViews } from '../proto/gen/events.ts'
+import { isAnswer } from './far-end.ts'
 
 /** A connection, or the first datagram of a flow. */
 export type OpenEvent = EventViews['connection_open' | 'datagram_flow' | 'rdma_connection']
@@ -52,9 +53,11 @@ export function judgeOpen(
   const [from, to] = accepted ? [far, near] : [near, far]
   const opener = accepted ? peer?.process ?? null : context.process
   if (context.verdict(event, from, to, opener, accepted).allowed) return null
-  // RDMA ends may agree by other means than a call: then either way will do.
-  const mutual = direction !== OUTGOING && direction !== ACCEPTED
-  if (mutual && context.verdict(event, to, from, null, !accepted).allowed) return null
+  // RDMA ends may agree by other means than a call: then either way will do. So it will for what
+  // may be an answer.
+  const mutual = (direction !== OUTGOING && direction !== ACCEPTED) || isAnswer(event)
+  const other = accepted ? context.process : peer?.process ?? null
+  if (mutual && context.verdict(event, to, from, other, !accepted).allowed) return null
   const here = nearEnd(event, context)
   const there: CrossingEnd = {
     address: event.remote_addr, port: event.remote_port, process: peer?.process?.number ?? 0,

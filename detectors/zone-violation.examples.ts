@@ -174,6 +174,12 @@ const firesToo: Example[] = [
     fires: ['sent datagrams to 10.50.0.9/icmp in zone storage'],
   },
   {
+    name: 'datagrams to a port at random, from one where the peer may not call',
+    policy,
+    events: [flow(10, 'client', { local_port: 7000, remote_port: 40_000 }), heartbeat(5000)],
+    fires: ['sent datagrams to 10.50.0.9:40000/udp'],
+  },
+  {
     name: 'RDMA whose ends agreed by other means is judged both ways, and told once',
     policy,
     events: [
@@ -210,6 +216,15 @@ const staysQuiet: Example[] = [
       ({ ...event, process: event.process === curl
         ? { ...curl, exe: '/opt/vllm/bin/serve' } : event.process }) as ExampleEvent)
       .concat(heartbeat(9000)),
+    fires: [],
+  },
+  {
+    name: 'a server that answers after a pause that made the flow forgotten',
+    policy: policy.replace('9000/tcp', '9000'),
+    events: [flow(10, 'server', { direction: 'outgoing' }),
+      flow(11, 'client', { direction: 'accepted' }), heartbeat(9000)].map((event) =>
+      ({ ...event, process: event.process === curl
+        ? { ...curl, exe: '/opt/vllm/bin/serve' } : event.process }) as ExampleEvent),
     fires: [],
   },
   {

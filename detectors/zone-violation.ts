@@ -45,6 +45,8 @@ export default defineDetector({
     'A process on a node that is not watched is known by its address alone.',
     'Of many short connections that are counted, not told one by one, the process at the other end '
       + 'is not known: they count where the zone of the address alone decides.',
+    'Datagrams from the port of a service to one from 32768 on may be an answer: they are judged '
+      + 'as one where the policy lets the peer call that port.',
     'Connections over Unix sockets and vsock are in no zones.',
     'What is sent to many at once (multicast, broadcast).',
     'RDMA has no amounts: what passes over a queue pair passes no kernel.',
