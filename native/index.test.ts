@@ -154,6 +154,29 @@ describe.runIf(able)('on the live kernel', () => {
     expect(after).toBe('attached')
   })
 
+  it('loads programs beside those that run: the same ring, counters and settings', () => {
+    const { refused, extended, names, counted, read, fds } = child(`
+      const { object } = load(['process_exec_tp_btf'])
+      object.attach('process_exec_tp_btf')
+      const refused = object.extend(['process_exit_tp_btf', 'no_such'])
+      const extended = object.extend(['process_exit_tp_btf']) ?? object.attach('process_exit_tp_btf')
+      const child = execFileSync('/bin/sh', ['-c', 'echo $$'], { encoding: 'utf8' })
+      await turn()
+      const buffer = new ArrayBuffer(65536)
+      const read = records(buffer, object.readRing(buffer)).filter(({ pid }) => pid === Number(child))
+      const names = object.programStats().map(({ name }) => name)
+      const counted = object.counters().map(({ kind }) => kind)
+      object.close()
+      say({ refused, extended: extended ?? 'attached', names, counted, read, fds: bpfFds() })`)
+    expect(refused).toMatchObject({ operation: 'load', code: 'ENOENT', program: 'no_such' })
+    expect(extended).toBe('attached')
+    expect(names).toEqual(['process_exec_tp_btf', 'process_exit_tp_btf'])
+    // process_exec is 10, process_exit 11.
+    expect(counted).toEqual([10, 11])
+    expect(read.map(({ kind }: { kind: number }) => kind)).toEqual([10, 11])
+    expect(fds).toBe(0)
+  })
+
   it('leaves no descriptor and no program behind after 20 rounds', () => {
     const { fds, ids } = child(`
       const fds = [], ids = []
@@ -163,6 +186,7 @@ describe.runIf(able)('on the live kernel', () => {
         object.attach('process_exit_tp_btf')
         object.readIterator('process_iter', new ArrayBuffer(4096))
         if (round % 2) object.detach('process_exit_tp_btf')
+        if (round % 4 === 0) object.extend(['process_orphan_tp_btf'])
         ids.push(...object.programStats().map(({ id }) => id))
         object.close()
         fds.push(bpfFds())
@@ -180,7 +204,8 @@ describe.runIf(able)('on the live kernel', () => {
       }
       say({ fds, ids: [ids.length, left] })`)
     expect(fds).toEqual(new Array(20).fill(0))
-    expect(ids).toEqual([60, 0])
+    // Three each, and in every fourth round one more.
+    expect(ids).toEqual([65, 0])
   })
 
   it('frees an object that nobody holds any more', () => {
