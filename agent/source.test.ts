@@ -37,7 +37,7 @@ class ScriptedKernel implements Kernel {
   }
 
   ringPending(): number { return this.waiting.length * 8 }
-  counters() { return [{ kind: 20, produced: 3, lost: 1 }] }
+  counters() { return [{ kind: 20, produced: 3, lost: 1, over_quota: 0 }] }
   faults() { return { sockets_full: 2 } }
   programStats() { return [{ name: 'a' }, { name: 'b' }] }
   detach(program: string): void {
@@ -190,7 +190,7 @@ describe('Source', () => {
     kernel.produce(10)
     source.start()
     expect(source.counters()).toEqual({
-      kinds: [{ kind: 20, produced: 3, lost: 1 }], faults: { sockets_full: 2 }, pending_bytes: 0,
+      kinds: [{ kind: 20, produced: 3, lost: 1, over_quota: 0 }], faults: { sockets_full: 2 }, pending_bytes: 0,
       batches: 1, bytes: 80, batch_bytes_max: 80,
     })
     expect(source.counters().batch_bytes_max).toBe(0)

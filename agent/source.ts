@@ -3,13 +3,14 @@
 import type { NativeFailure } from '../native/index.ts'
 import { recordBuffer } from '../proto/columns.ts'
 import type { RecordBuffer } from '../proto/columns.ts'
+import type { KernelCount } from './spool/accounts.ts'
 
 /** What source needs of the kernel; KernelObject of native/index.ts is it. */
 export interface Kernel {
   readRing(buffer: ArrayBuffer): number
   readIterator(program: string, buffer: ArrayBuffer): number | NativeFailure
   ringPending(): number
-  counters(): { kind: number, produced: number, lost: number }[]
+  counters(): KernelCount[]
   faults(): Record<string, number>
   programStats(): { name: string }[]
   detach(program: string): void
@@ -33,7 +34,7 @@ export interface SourceOptions {
 /** Since the start, and now. */
 export interface SourceCounters {
   /** By kind number, counted in the kernel. */
-  kinds: { kind: number, produced: number, lost: number }[]
+  kinds: KernelCount[]
   /** Failures counted in the kernel, by name. */
   faults: Record<string, number>
   /** Bytes that wait in the ring. */

@@ -68,12 +68,12 @@ export const probeTable: readonly Probe[] = [
       { programs: ['socket_received_fentry'], attach_type: 'fentry', lost: '' },
       {
         programs: ['socket_received_kprobe'], attach_type: 'kprobe',
-        lost: 'whose a listening socket was that a process got from another one',
+        lost: 'whose a listening or UDP socket was that a process got from another one',
       },
       {
         programs: ['socket_send_tp_btf', 'socket_receive_tp_btf'], attach_type: 'tp_btf',
         lost: 'how a process got the connection of another one, and until it uses it that it ' +
-          'did; listening sockets that it got',
+          'did; listening and UDP sockets that it got',
       },
     ],
     lost: 'connections and listening sockets that a process got from another one by descriptor',

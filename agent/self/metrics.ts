@@ -88,8 +88,11 @@ function recordMetrics(sources: MetricSources, counter: Define, gauge: Define): 
   counter('vedette_records_produced_total', 'Records that the probes made.', ['kind'],
     () => (kernel()?.kinds ?? []).map(({ kind, produced }) =>
       [produced, { kind: nameOf(kind) }]))
-  counter('vedette_records_lost_total', 'Records that did not fit into the ring buffer.', ['kind'],
-    () => (kernel()?.kinds ?? []).map(({ kind, lost }) => [lost, { kind: nameOf(kind) }]))
+  counter('vedette_records_lost_total', 'Records that found no room in the ring, or no quota.',
+    ['kind'], () => (kernel()?.kinds ?? []).map(({ kind, lost }) => [lost, { kind: nameOf(kind) }]))
+  counter('vedette_records_over_quota_total', 'Those of the lost that had no quota.', ['kind'],
+    () => (kernel()?.kinds ?? []).map(({ kind, over_quota: count }) =>
+      [count, { kind: nameOf(kind) }]))
   counter('vedette_probe_faults_total', 'Failures in the kernel that cost a fact, not a record.',
     ['fault'], () => Object.entries(kernel()?.faults ?? {})
       .map(([fault, count]) => [count, { fault }]))

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * TCP sockets that come to a process through a descriptor of another one: passed over a Unix
- * socket, or taken with pidfd_getfd. From then on two processes act on one connection, and the
+ * TCP and UDP sockets that come to a process through a descriptor of another one: passed over a
+ * Unix socket, or taken with pidfd_getfd. From then on two processes act on one connection, and the
  * events of the connection name the first.
  *
  * security_file_receive is the one function behind all of it, by fentry or kprobe. Where neither is
- * allowed, the first use shows it: whoever sends or receives on a connection and is neither the
- * process of the connection nor one of its descendants, which inherit descriptors by fork.
+ * allowed, the first use of TCP shows it: whoever sends or receives on a connection and is neither
+ * the process of the connection nor one of its descendants, which inherit descriptors by fork.
  */
 #include "connection_record.bpf.h"
+#include "datagram_socket.bpf.h"
 #include "scope.bpf.h"
 #include "socket_file.bpf.h"
 
@@ -79,7 +80,7 @@ static __always_inline void emit_received(struct sock *sk, const struct record_h
 	record->netns = end.netns;
 	record->local_port = end.local_port;
 	record->remote_port = end.remote_port;
-	record->protocol = PROTOCOL_TCP;
+	record->protocol = BPF_CORE_READ(sk, sk_protocol);
 	record->mechanism = mechanism;
 	record_submit(record);
 }
@@ -96,29 +97,46 @@ static __always_inline struct socket_entry *entry_of(struct sock *sk)
 	return entry;
 }
 
-/* `trusted`: the same socket where the verifier lets us ask for its mark; else NULL. */
-static __always_inline void on_received(struct file *file, struct sock *trusted)
+/*
+ * Whose it was. `trusted` is the same socket where the verifier lets us ask for its mark, else
+ * NULL. `found` says whether it is one to tell of: connected, listening or bound to a port.
+ */
+static __always_inline struct record_header *owner_of(struct sock *sk, struct sock *trusted,
+						      bool *found)
 {
-	struct sock *sk = inet_socket_of(file);
-	struct record_header *owner = NULL;
+	struct datagram_socket *datagrams;
 	struct socket_entry *entry;
 	struct listener *listener;
 	u8 state;
 
-	if (!sk || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP || !scope_has_current())
-		return;
+	if (BPF_CORE_READ(sk, sk_protocol) == PROTOCOL_UDP) {
+		*found = BPF_CORE_READ((struct inet_sock *)sk, inet_sport) != 0;
+		datagrams = trusted ? bpf_sk_storage_get(&datagram_sockets, trusted, NULL, 0) : NULL;
+		return datagrams && datagrams->who.pid ? &datagrams->who : NULL;
+	}
+	if (BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
+		return NULL;
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (state == TCP_STATE_CLOSE)
-		return;
+	*found = state != TCP_STATE_CLOSE;
 	if (state == TCP_STATE_LISTEN) {
 		listener = trusted ? bpf_sk_storage_get(&listeners, trusted, NULL, 0) : NULL;
-		owner = listener ? &listener->who : NULL;
-	} else {
-		entry = entry_of(sk);
-		owner = entry ? &entry->who : NULL;
+		return listener ? &listener->who : NULL;
 	}
-	/* Back again. */
-	if (owner && is_current(owner))
+	entry = entry_of(sk);
+	return entry ? &entry->who : NULL;
+}
+
+static __always_inline void on_received(struct file *file, struct sock *trusted)
+{
+	struct sock *sk = inet_socket_of(file);
+	struct record_header *owner;
+	bool found = false;
+
+	if (!sk || !scope_has_current())
+		return;
+	owner = owner_of(sk, trusted, &found);
+	/* The second: back again. */
+	if (!found || (owner && is_current(owner)))
 		return;
 	emit_received(sk, owner, current_mechanism());
 }

@@ -37,6 +37,14 @@ _, fds, _, _ = socket.recv_fds(over, 1, 1)
 got = socket.socket(fileno=fds[0])
 got.send(b'stole')
 say('done'); sys.stdin.read()`
+/** Sends on a UDP socket and passes it on. */
+const passesDatagrams = `${python}
+peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); peer.bind(('127.0.0.1', 0))
+own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); own.connect(peer.getsockname())
+own.send(b'x')
+over = socket.socket(socket.AF_UNIX); over.connect(sys.argv[1])
+socket.send_fds(over, [b'x'], [own.fileno()])
+say(own.getsockname()[1], own.getpeername()[1]); sys.stdin.read()`
 /** Takes descriptor FD of process PID and sends 5 bytes on it. */
 const takes = `${python}
 pidfd = libc.syscall(434, int(sys.argv[1]), 0)
@@ -167,6 +175,27 @@ describe.skipIf(reason)(`ways around a monitor ${reason}`, () => {
     await opener.ended()
     await receiver.ended()
     expect(watch.seen('socket_received', { pid: opener.pid })).toEqual([])
+  })
+
+  it('a UDP socket passed over a Unix socket is told where descriptors can be watched', async () => {
+    const door = join(folder, 'udp-door')
+    const receiver = run(receives, door)
+    expect(await receiver.line()).toBe('ready')
+    const opener = run(passesDatagrams, door)
+    const [local, remote] = (await opener.line())!.split(' ').map(Number)
+    expect(await receiver.line()).toBe('done')
+    const way = wayOfReceived()
+    if (way === 'fentry') {
+      expect(await watch.first('socket_received', { pid: receiver.pid })).toMatchObject({
+        protocol: 'udp', local_port: local, remote_port: remote, mechanism: 'scm_rights',
+        owner_pid: watch.sees('datagram_flow') ? opener.pid : 0,
+      })
+    } else if (way === 'tp_btf') {
+      const state = watch.states.find(({ probe }) => probe === 'socket_received')!
+      expect([state.state, state.lost]).toEqual(['degraded', expect.stringContaining('UDP sockets')])
+    }
+    await opener.ended()
+    await receiver.ended()
   })
 
   it('a connection taken with pidfd_getfd is told with who took it and whose it was', async () => {
