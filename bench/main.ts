@@ -16,6 +16,7 @@ const benches: Record<string, Bench> = {
   'hooks': () => import('./hooks.ts'),
   'packets': () => import('./packets.ts'),
   'engine': () => import('./engine.ts'),
+  'chain': () => import('./chain.ts'),
   'log': () => import('./log.ts'),
   'end-to-end': () => import('./end-to-end.ts'),
   'connection-flood': () => import('./connection-flood.ts'),

@@ -211,7 +211,7 @@ export class Engine {
       if (process === null || process.forgotten) {
         process = this.lineage.ofRow(source, batch, row, context.watermarkMs)
         this.processes[row] = process
-        if (process.settledMs === 0) this.graph.settle(process)
+        if (process.settledMs === 0) this.graph.seen(process, context.watermarkMs)
       } else if (process.row !== row) this.lineage.update(process, batch, row)
       process.touchedMs = context.watermarkMs
     }
@@ -277,8 +277,8 @@ export class Engine {
     if (timeMs < this.nextTickMs) return
     this.nextTickMs = (Math.floor(timeMs / TICK_MS) + 1) * TICK_MS
     this.coverage.advance(timeMs)
-    for (const { states } of this.running) states.advance(timeMs)
     this.graph.advance(timeMs)
+    for (const { states } of this.running) states.advance(timeMs)
     this.table.advance(timeMs)
   }
 

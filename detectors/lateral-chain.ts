@@ -13,6 +13,7 @@ import { chainExamples } from './lateral-chain.examples.ts'
 type Opening = EventViews[
   'connection_open' | 'datagram_flow' | 'rdma_connection' | 'socket_received']
 type Closing = EventViews['connection_close']
+type Life = EventViews['process_exec' | 'process_exit' | 'process_orphan']
 
 /** Value of `report` in the columns. */
 const FLOW_FIRST = 1
@@ -44,16 +45,18 @@ export default defineDetector({
     + 'credentials used on the way, and look at what was read at the end. If the path is part of '
     + 'the design, allow it from end to end in the flows of the policy.',
   needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
-    'socket_received'],
+    'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
   key: (event, context) => {
     const { graph } = context
     const { current: slot, connections: { columns } } = graph
-    if (slot < 0) return null
+    if (!isConnection(event) || slot < 0) return graph.stale.length > 0 ? 'chains' : null
     if ((columns.flags[slot] & flag.inChain) !== 0) return 'chains'
     if (!begins(event)) return null
-    if (graph.met && graph.waiting.has(slot, columns.serial[slot])) return 'chains'
-    return mayEnd(slot, actorOf(event, slot, context), context) ? 'chains' : null
+    const mayBe = mayEnd(slot, actorOf(event, slot, context), context)
+    const changed = graph.stale.length > 0 ||
+      (graph.met && graph.waiting.has(slot, columns.serial[slot]))
+    return mayBe || changed ? 'chains' : null
   },
   state: {
     initial: (): ChainState =>
@@ -65,16 +68,19 @@ export default defineDetector({
     const { graph } = context
     const { current: slot, connections: { columns } } = graph
     const known = new Chains(state, context)
+    if (!isConnection(event) || slot < 0) {
+      for (const head of graph.stale) again(head, state, context)
+      return
+    }
     if (!begins(event)) return known.closed(slot)
     if ((columns.flags[slot] & flag.inChain) === 0) evaluateOpen(event, slot, state, context)
-    else if (graph.met) known.refresh(slot)
+    else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
+    for (const head of graph.stale) again(head, state, context)
     if (!graph.met) return
     const heads = graph.waiting.take(slot, columns.serial[slot])
     for (let i = 0; i < heads.length; i += 2) {
       const [head, serial] = [heads[i], heads[i + 1]]
-      if (columns.serial[head] !== serial) continue
-      const actor = context.processOf(columns.client[head])
-      consider(head, actor, state.held.has(head) ? 'hold' : 'raise', state, context)
+      if (columns.serial[head] === serial) again(head, state, context)
     }
   },
   wake(state, context) {
@@ -90,6 +96,10 @@ export default defineDetector({
   examples: [...chains, ...quiet],
 })
 
+function isConnection(event: Opening | Closing | Life): event is Opening | Closing {
+  return 'local_addr' in event.columns
+}
+
 /** It is about the beginning of a connection, not about its course and end. */
 function begins(event: Opening | Closing): event is Opening {
   if (event.kind === 'connection_close') return false
@@ -102,15 +112,35 @@ function actorOf(event: Opening | Closing, slot: number, context: Context): Line
   return context.processOf(context.graph.connections.columns.client[slot])
 }
 
-/** Most connections are the end of no path: nothing led to who connects, or it is not protected. */
+/**
+ * Most connections are the end of no path: nothing led to who connects but plain requests, or what
+ * it reaches is not protected. One that no flow allows is remembered where it arrives.
+ */
 function mayEnd(slot: number, actor: LineageProcess | null, context: Context): boolean {
-  if (actor === null) return false
   const { graph, policy } = context
-  const { clientAddr, serverAddr } = graph.connections.columns
+  const { clientAddr, clientMs, serverAddr, serverPort } = graph.connections.columns
   if (!policy.mayCross(clientAddr, 16 * slot, serverAddr, 16 * slot)) return false
-  graph.settle(actor)
-  if (actor.origins === null) return false
-  return policy.exposures[context.zonesOfConnection(slot, actor)[1]] === 'protected'
+  const [from, to] = context.zonesOfConnection(slot, actor)
+  const forbidden = from !== to && !context.verdictOfConnection(slot, from, to, actor).allowed
+  if (forbidden) graph.taint(slot)
+  if (actor === null || policy.exposures[to] !== 'protected') return false
+  const origins = graph.originsFor(actor)
+  if (origins === null) return false
+  graph.rules.noteHead(origins, slot)
+  if (forbidden) return true
+  if (!graph.rules.isInteresting(origins, clientMs[slot])) return false
+  return !origins.quiet.includes(quietNumber(to, serverPort[slot], context))
+}
+
+/** Stands for what a process reaches: the same again is judged the same. */
+function quietNumber(to: number, port: number, { policyNumber }: Context): number {
+  return (policyNumber * 4096 + to) * 65_536 + (port & 0xffff)
+}
+
+/** What leads to a connection has changed. */
+function again(head: number, state: ChainState, context: Context): void {
+  const actor = context.processOf(context.graph.connections.columns.client[head])
+  consider(head, actor, state.held.has(head) ? 'hold' : 'raise', state, context)
 }
 
 function evaluateOpen(
@@ -118,7 +148,6 @@ function evaluateOpen(
 ): void {
   const actor = actorOf(event, slot, context)
   const waited = state.held.delete(slot)
-  if (!mayEnd(slot, actor, context)) return
   const { flags } = context.graph.connections.columns
   const complete = waited || (flags[slot] & flag.serverSeen) !== 0
   consider(slot, actor, complete ? 'raise' : 'hold', state, context)
@@ -138,13 +167,21 @@ function consider(
     waitForMore(steps[0].connection, slot, context)
     const judged = judgePath(steps, context)
     if (judged === null || judged.score < context.setting('score_min')) continue
-    const better = best === null || judged.score > best.score ||
-      (judged.score === best.score && judged.steps.length > best.steps.length)
-    if (better) best = judged
+    // The likeliest come first. The score of a guess says nothing of how good the guess is.
+    best ??= judged
   }
-  if (best === null) return
+  if (best === null) return noteQuiet(slot, actor, context)
   if (then === 'raise') new Chains(state, context).raise(best)
   else hold(slot, actor, state, context)
+}
+
+/** Only where nothing but the time would change it: plain requests come and go. */
+function noteQuiet(slot: number, actor: LineageProcess | null, context: Context): void {
+  const origins = actor?.origins
+  const { rules, connections: { columns } } = context.graph
+  if (!origins || rules.usable(origins, columns.clientMs[slot]).length > 0) return
+  const [, to] = context.zonesOfConnection(slot, actor)
+  rules.noteQuiet(origins, quietNumber(to, columns.serverPort[slot], context))
 }
 
 /** A path whose first connection has no known client yet may go on when that one comes. */

@@ -74,11 +74,14 @@ export class Chains {
     this.tell(chain, path, evidence)
   }
 
-  /** More is known of a connection of a chain: its other end. */
-  refresh(slot: number): void {
+  /**
+   * More is known of a connection of a chain: its other end. Returns the connections that follow
+   * from it in the chain, to which more may lead now.
+   */
+  refresh(slot: number): number[] {
     const { context } = this
     const [chain, part] = this.find(slot)
-    if (chain === null || part === null) return
+    if (chain === null || part === null) return []
     const { columns } = context.graph.connections
     if (part.step.actor === 0) part.step.actor = columns.client[slot]
     const zones = context.zonesOfConnection(slot, context.processOf(part.step.actor))
@@ -88,6 +91,8 @@ export class Chains {
     if (hop.to.pid === undefined && part.hop.to.pid !== undefined) hop.to = part.hop.to
     part.hop = hop
     this.tell(chain, chain.worst, evidenceOf(slot, context).slice(-1))
+    const following = chain.hops.filter(({ before }) => before?.connection === slot)
+    return following.map(({ step }) => step.connection)
   }
 
   /** A connection of a chain ended: what passed over it is known. */

@@ -144,7 +144,8 @@ function judgeLink(
   const first = switchOf(reached, actor)
   if (!login && first !== null) switches.push(first)
   const last = context.processOf(before.actor)
-  const other = last !== null && last.source !== actor.source && !isLogin(last)
+  // Whose request it was of several is a guess: that one of them is another user says nothing.
+  const other = step.of === 1 && last !== null && last.source !== actor.source && !isLogin(last)
     ? switchOf(last, actor) : null
   if (other !== null) switches.push(other)
 }

@@ -162,7 +162,9 @@ export function subjectsOf(path: JudgedPath, context: Context): string[] {
   const subjects: string[] = []
   path.steps.forEach((step, i) => {
     const actor = context.processOf(step.actor)
+    const opener = context.processOf(columns.client[step.connection])
     if (actor !== null) subjects.push(context.subjectOf(actor))
+    if (opener !== null) subjects.push(context.subjectOf(opener))
     else if (i === 0 && !step.reverse && columns.means[step.connection] === means.network) {
       subjects.push(`address ${formatAddress(columns.clientAddr, 16 * step.connection)}`)
     }

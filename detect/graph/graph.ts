@@ -6,15 +6,17 @@ import type { Event } from '../../proto/batch-cursor.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 import type { HopLink } from '../finding.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
-import { connectionKey } from './keys.ts'
 import type { Source } from '../source-table.ts'
 import { flag, means } from './connection-columns.ts'
 import { Connections } from './connections.ts'
-import type { ConnectionOptions, ConnectionsSnapshot, EndEvent } from './connections.ts'
-import { ACCEPTED, isOnePlace, sideOf } from './sides.ts'
+import type { ConnectionOptions, ConnectionsSnapshot } from './connections.ts'
+import { EndReader } from './end-reader.ts'
+import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 import { OriginRules } from './origins.ts'
 import type { Origins, OriginsSnapshot } from './origins.ts'
+import { Parentless } from './parentless.ts'
+import type { ParentlessSnapshot } from './parentless.ts'
 import { SharedFiles } from './shared-files.ts'
 import type { SharedFilesSnapshot } from './shared-files.ts'
 import { Waiting } from './waiting.ts'
@@ -26,11 +28,15 @@ export type GraphSnapshot = {
   forgotten: number
   files: SharedFilesSnapshot
   waiting: WaitingSnapshot
+  parentless: ParentlessSnapshot
 }
 
 /** A process that was seen so long ago has no parent that comes late. */
 const PARENT_MS = 60_000
 const DEPTH_MAX = 16
+/** Connections that one event can make stale. */
+const STALE_MAX = 64
+const ADOPTED_MAX = 256
 /** A request over a Unix socket acts so long: its end is not told. */
 const UNIX_MS = 30_000
 
@@ -42,15 +48,14 @@ export class Graph {
   current = -1
   /** The event brought the second end of the connection. */
   met = false
+  /** Connections of which the event changed what leads to them. */
+  stale: number[] = []
+  /** Numbers of processes by the parent that is not known yet. */
+  private readonly parentless = new Parentless()
+  private fresh: LineageProcess | null = null
   private readonly files = new SharedFiles()
   private readonly lineage: Lineage
-  /** Key of the connection of the event. */
-  readonly key = { low: 0, high: 0 }
-  private readonly end: EndEvent = {
-    low: 0, high: 0, side: 0, process: 0, source: 0, seq: 0, atMs: 0, offsetMs: 0, atStart: false,
-    protocol: 0, means: 0, nearAddr: new Uint8Array(16), nearAt: 0, nearPort: 0,
-    farAddr: new Uint8Array(16), farAt: 0, farPort: 0,
-  }
+  private readonly reader = new EndReader()
 
   constructor(lineage: Lineage, options: ConnectionOptions = {}) {
     this.lineage = lineage
@@ -63,7 +68,10 @@ export class Graph {
   learn(event: Event, source: Source, process: LineageProcess | null, nowMs: number): void {
     this.current = -1
     this.met = false
+    if (this.stale.length > 0) this.stale = []
     this.connections.nowMs = nowMs
+    if (this.fresh !== null) this.adopt(this.fresh)
+    this.fresh = null
     switch (event.kind) {
       case 'connection_open':
         return this.opened(event, source, process, event.columns.at_start[event.row] !== 0)
@@ -90,6 +98,40 @@ export class Graph {
     this.connections.advance()
   }
 
+  /** Key of the connection of the event. */
+  get key(): { low: number; high: number } { return this.reader.key }
+
+  /** A process is seen for the first time: its event comes next. */
+  seen(process: LineageProcess, nowMs: number): void {
+    this.connections.nowMs = nowMs
+    this.settle(process)
+    if (this.parentless.size > 0) this.fresh = process
+  }
+
+  /** What led to a process; null when nothing did, and nothing more can come to be known. */
+  originsFor(process: LineageProcess): Origins | null {
+    this.settle(process)
+    return process.settledMs < 0 ? process.origins : originsOf(process)
+  }
+
+  /** Descendants that were seen before it: what leads to their connections is known now. */
+  private adopt(process: LineageProcess): void {
+    const parents = [process]
+    for (let i = 0; i < parents.length && i < ADOPTED_MAX; i++) {
+      for (const number of this.parentless.take(parents[i])) {
+        const child = this.lineage.get(number)
+        if (child === null) continue
+        this.settle(child)
+        parents.push(child)
+        const heads = child.origins?.heads ?? []
+        for (let at = 0; at < heads.length && this.stale.length < STALE_MAX; at += 2) {
+          const isSame = this.connections.columns.serial[heads[at]] === heads[at + 1]
+          if (isSame) this.stale.push(heads[at])
+        }
+      }
+    }
+  }
+
   /** Takes over from the parent what led to it, when that has not happened yet. */
   settle(process: LineageProcess, depth = 0): void {
     if (process.settledMs < 0) return
@@ -99,6 +141,7 @@ export class Graph {
     const parent = this.lineage.parentOf(process)
     if (parent === null || parent === process) {
       if (process.ppid <= 1 || old) process.settledMs = -1
+      else this.parentless.add(process)
       return
     }
     if (depth < DEPTH_MAX) this.settle(parent, depth + 1)
@@ -111,6 +154,7 @@ export class Graph {
       if (known === null && origins.inherited.length > 0) process.origins = origins
     }
     if (old || (parent.settledMs < 0 && process.settledMs !== nowMs)) process.settledMs = -1
+    else if (parent.settledMs >= 0) this.parentless.add(process)
   }
 
   /** Number of the process at the other end of the current connection; 0 when it is not known. */
@@ -122,66 +166,54 @@ export class Graph {
   private opened(
     event: OneConnectionEvent, source: Source, process: LineageProcess | null, atStart: boolean,
   ): void {
-    const { end } = this
-    this.fillEnd(event, source, process)
-    end.atStart = atStart
+    const end = this.reader.read(event, source, process, atStart)
     const slot = this.connections.open(end)
     this.current = slot
     this.met = this.connections.met
-    if (end.side !== ACCEPTED || process === null) return
+    if (process === null) return
+    if (end.side !== ACCEPTED) {
+      if (this.met && this.isInteresting(process, end.atMs)) this.taint(slot)
+      return
+    }
     // Told once more by an agent that began again: it is among them.
     const origins = originsOf(process)
     if (atStart && origins.accepted.some(({ connection }) => connection === slot)) return
-    this.rules.accept(origins, slot)
+    const { client, clientMs } = this.connections.columns
+    const peer = this.met ? this.lineage.get(client[slot]) : null
+    this.rules.accept(origins, slot, peer !== null && this.isInteresting(peer, clientMs[slot]))
   }
 
-  private fillEnd(
-    event: OneConnectionEvent, source: Source, process: LineageProcess | null,
-  ): void {
-    const { columns, row } = event
-    const { end } = this
-    this.keyOf(event, source, sideOf(event))
-    end.low = this.key.low
-    end.high = this.key.high
-    end.side = sideOf(event)
-    end.process = process?.number ?? 0
-    end.source = source.number
-    end.seq = event.seq
-    end.atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
-    end.offsetMs = event.batch.clockOffsetMs
-    end.protocol = columns.protocol[row]
-    end.means = means.network
-    end.nearAddr = columns.local_addr
-    end.farAddr = columns.remote_addr
-    end.nearAt = end.farAt = 16 * row
-    end.nearPort = columns.local_port[row]
-    end.farPort = columns.remote_port[row]
-    end.atStart = false
+  /** Others may have told the process what to do at a time of its node, beyond plain requests. */
+  isInteresting(process: LineageProcess, atMs: number): boolean {
+    if (process.settledMs >= 0) this.settle(process)
+    return process.origins !== null && this.rules.isInteresting(process.origins, atMs)
   }
 
-  /** The key of the connection of an event; `side` says which end it is about. */
-  private keyOf(
-    event: OneConnectionEvent | EventViews['process_stdio' | 'socket_received'], source: Source,
-    side: number,
-  ): void {
-    const { columns, row } = event
-    const { local_addr: near, remote_addr: far } = columns
-    const at = 16 * row
-    const place = isOnePlace(near, far, at)
-      ? Math.imul(source.number, 0x9e3779b1) ^ columns.netns[row] : 0
-    const protocol = columns.protocol[row]
-    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
-    const rdma = event.kind === 'rdma_connection' ? event.columns : null
-    const nearPort = rdma?.qp_num[row] ?? columns.local_port[row]
-    const farPort = rdma?.remote_qp_num[row] ?? columns.remote_port[row]
-    if (side === ACCEPTED) {
-      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, this.key)
-    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, this.key)
+  /**
+   * Whoever accepted this connection acts for others than it seemed: and so do those that it has
+   * reached since. What leads to their connections is to be judged again.
+   */
+  taint(slot: number): void {
+    const queue = [slot]
+    const { columns } = this.connections
+    while (queue.length > 0 && this.stale.length < STALE_MAX) {
+      const next = queue.pop()!
+      const origins = this.lineage.get(columns.server[next])?.origins
+      if (!origins || !this.rules.taint(origins, next)) continue
+      const { heads } = origins
+      for (let i = 0; i < heads.length; i += 2) {
+        const head = heads[i]
+        if (columns.serial[head] !== heads[i + 1]) continue
+        if (columns.clientMs[head] < columns.serverMs[next] - 1) continue
+        this.stale.push(head)
+        queue.push(head)
+      }
+    }
   }
 
   private closed(event: OneConnectionEvent, source: Source): void {
     const side = sideOf(event)
-    this.keyOf(event, source, side)
+    this.reader.keyOf(event, source, side)
     const slot = this.connections.find(this.key.low, this.key.high, side)
     this.current = slot
     if (slot < 0) return
@@ -216,7 +248,7 @@ export class Graph {
     const report = event.columns.report[event.row]
     const side = sideOf(event)
     if (report !== FLOW_FIRST) {
-      this.keyOf(event, source, side)
+      this.reader.keyOf(event, source, side)
       this.current = this.connections.find(this.key.low, this.key.high, side)
       // What was told first may be lost.
       if (this.current < 0 && report === FLOW_PERIODIC) this.opened(event, source, process, true)
@@ -234,12 +266,12 @@ export class Graph {
       columns.peer_start_time[2 * row], columns.peer_start_time[2 * row + 1])
     if (peer === null) return
     const low = (columns.connection_id[2 * row] ^ Math.imul(source.number, 0x9e3779b1)) >>> 0
-    const slot = this.between(
-      { low, high: columns.connection_id[2 * row + 1], means: means.unix }, process, event, source)
-    this.complete(slot, peer, source, this.end.atMs)
-    this.connections.close(slot, flag.serverSeen, this.end.atMs + UNIX_MS, 0, 0)
+    const slot = this.connections.open(this.reader.between(
+      { low, high: columns.connection_id[2 * row + 1], means: means.unix }, process, event, source))
+    this.complete(slot, peer, source, this.reader.end.atMs)
+    this.connections.close(slot, flag.serverSeen, this.reader.end.atMs + UNIX_MS, 0, 0)
     const origins = originsOf(peer)
-    this.rules.accept(origins, slot)
+    this.rules.accept(origins, slot, this.isInteresting(process, this.reader.end.atMs))
     origins.open--
     this.current = slot
   }
@@ -251,7 +283,7 @@ export class Graph {
   ): void {
     const link: HopLink = event.kind === 'process_stdio' ? 'stdio' : 'descriptor'
     for (const side of [flag.serverSeen, flag.clientSeen]) {
-      this.keyOf(event, source, side)
+      this.reader.keyOf(event, source, side)
       const slot = this.connections.find(this.key.low, this.key.high, side)
       if (slot < 0) continue
       const { server, client } = this.connections.columns
@@ -259,7 +291,10 @@ export class Graph {
       if (side === flag.clientSeen) {
         // It calls out: from here on it acts on the connection, and takes what comes over it.
         if (link === 'descriptor') client[slot] = process.number
-        else this.rules.inherit(origins, slot, link, 1, true)
+        else {
+          this.rules.inherit(origins, slot, link, 1, true)
+          this.rules.calledBack(origins, slot)
+        }
         this.current = slot
       } else if (server[slot] !== process.number) {
         this.settle(process)
@@ -278,42 +313,25 @@ export class Graph {
     if (written === null) return
     const writer = this.lineage.get(written.process)
     if (writer === null) return
-    const slot = this.between(
-      { low: written.low, high: process.number >>> 0, means: means.file }, writer, event, source)
+    const slot = this.connections.open(this.reader.between(
+      { low: written.low, high: process.number >>> 0, means: means.file }, writer, event, source))
     const { clientSource, clientSeq, clientMs, clientOffset } = this.connections.columns
     clientSource[slot] = written.source
     clientSeq[slot] = written.seq
     clientMs[slot] = written.atMs
     clientOffset[slot] = written.offsetMs
-    this.complete(slot, process, source, this.end.atMs)
+    this.complete(slot, process, source, this.reader.end.atMs)
     this.rules.inherit(originsOf(process), slot, 'file')
     this.current = slot
-  }
-
-  /** A connection that is none of the network, from `client`. */
-  private between(
-    key: { low: number; high: number; means: number }, client: LineageProcess,
-    event: EventViews['unix_connection' | 'process_exec'], source: Source,
-  ): number {
-    const { end } = this
-    Object.assign(end, key, { side: flag.clientSeen, process: client.number, protocol: 0 })
-    end.source = source.number
-    end.seq = event.seq
-    end.atMs = Number(event.time) / 1e6
-    end.offsetMs = event.batch.clockOffsetMs
-    end.nearAddr = end.farAddr = NOWHERE
-    end.nearAt = end.farAt = end.nearPort = end.farPort = 0
-    end.atStart = false
-    return this.connections.open(end)
   }
 
   private complete(slot: number, server: LineageProcess, source: Source, atMs: number): void {
     const { columns } = this.connections
     columns.server[slot] = server.number
     columns.serverSource[slot] = source.number
-    columns.serverSeq[slot] = this.end.seq
+    columns.serverSeq[slot] = this.reader.end.seq
     columns.serverMs[slot] = atMs
-    columns.serverOffset[slot] = this.end.offsetMs
+    columns.serverOffset[slot] = this.reader.end.offsetMs
     columns.flags[slot] |= flag.serverSeen
   }
 
@@ -330,6 +348,7 @@ export class Graph {
     return {
       connections: this.connections.snapshot(), origins, forgotten: this.rules.forgotten,
       files: this.files.snapshot(), waiting: this.waiting.snapshot(),
+      parentless: this.parentless.snapshot(),
     }
   }
 
@@ -340,17 +359,17 @@ export class Graph {
     this.rules.forgotten = from.forgotten
     this.files.restore(from.files)
     this.waiting.restore(from.waiting)
+    this.parentless.restore(from.parentless)
   }
 }
 
-const NOWHERE = new Uint8Array(16)
 /** Values of `report` in the columns. */
 const FLOW_FIRST = 1
 const FLOW_PERIODIC = 2
 const FLOW_LAST = 3
 
 function newOrigins(): Origins {
-  return { accepted: [], inherited: [], open: 0 }
+  return { accepted: [], inherited: [], open: 0, heads: [], quiet: [] }
 }
 
 function originsOf(process: LineageProcess): Origins {

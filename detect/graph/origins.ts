@@ -17,6 +17,8 @@ export interface Origin {
   claimed: boolean
   /** The peer is the server: a process that calls out and takes orders from there. */
   reverse: boolean
+  /** Whoever opened it was itself told to by others, or no flow allows it. */
+  tainted: boolean
 }
 
 /** What leads to one process. */
@@ -27,12 +29,20 @@ export interface Origins {
   inherited: Origin[]
   /** How many it accepted that are still open. */
   open: number
+  /** Slot and use of its latest connections into protected zones, one after the other. */
+  heads: number[]
+  /** What was judged and is no path: numbers of the caller. Void when what leads here changes. */
+  quiet: number[]
 }
 
 export type OriginsSnapshot = [process: number, origins: Origins][]
 
 const ACCEPTED_MAX = 8
 const INHERITED_MAX = 6
+/** Guesses that a child takes over. */
+const LIKELY_MAX = 4
+const HEADS_MAX = 8
+const QUIET_MAX = 4
 /** A process acts for a connection until so long after its end. */
 const LINGER_MS = 5000
 /** A fork and the accept before it are told by two clocks of one kernel. */
@@ -48,15 +58,46 @@ export class OriginRules {
   }
 
   /** A process accepted a connection. */
-  accept(origins: Origins, slot: number): void {
+  accept(origins: Origins, slot: number, tainted: boolean): void {
     const { accepted } = origins
     origins.open++
+    if (origins.quiet.length > 0) origins.quiet = []
     const place = accepted.length < ACCEPTED_MAX ? -1 : this.leastOf(accepted, slot)
     const origin = place < 0 ? this.make(slot, 'same_process', 1)
       : this.renew(accepted[place], slot)
     // In order of time: the last one is the likeliest cause of what follows.
     if (place >= 0) accepted.splice(place, 1)
     accepted.push(origin)
+    origin.tainted = tainted
+  }
+
+  /** An accepted connection turned out to come from somewhere else. True when that is new. */
+  taint(origins: Origins, slot: number): boolean {
+    const origin = origins.accepted.find((one) => this.isOf(one, slot))
+    if (origin === undefined || origin.tainted) return false
+    origin.tainted = true
+    return true
+  }
+
+  /** Others may have told the process what to do at this time, beyond plain requests. */
+  isInteresting(origins: Origins, atMs: number): boolean {
+    if (origins.inherited.some((one) => this.isAlive(one))) return true
+    return this.usable(origins, atMs).some(({ tainted }) => tainted)
+  }
+
+  /** The process connects into a protected zone. */
+  noteHead(origins: Origins, slot: number): void {
+    const { heads } = origins
+    // Both ends tell of it.
+    if (heads[heads.length - 2] === slot) return
+    if (heads.length >= 2 * HEADS_MAX) heads.splice(0, 2)
+    heads.push(slot, this.connections.columns.serial[slot])
+  }
+
+  /** What was judged is no path, until something else leads to the process. */
+  noteQuiet({ quiet }: Origins, number: number): void {
+    if (quiet.length >= QUIET_MAX) quiet.shift()
+    quiet.push(number)
   }
 
   /** One more way in that is not an accept of its own. True when it is new. */
@@ -64,7 +105,9 @@ export class OriginRules {
     const { inherited } = origins
     const known = inherited.find((one) => this.isOf(one, slot))
     if (known !== undefined) {
-      if (link !== 'descendant') Object.assign(known, { link, of, reverse })
+      if (link === 'descendant' || known.link === link) return false
+      Object.assign(known, { link, of, reverse })
+      origins.quiet = []
       return false
     }
     if (inherited.length >= INHERITED_MAX) {
@@ -77,6 +120,7 @@ export class OriginRules {
     }
     const origin = this.make(slot, link, of)
     origin.reverse = reverse
+    origins.quiet = []
     inherited.push(origin)
     return true
   }
@@ -107,7 +151,7 @@ export class OriginRules {
       const of = likely.length === ACCEPTED_MAX ? Math.max(parent.open, likely.length)
         : likely.length
       if (likely.length === 1) likely[0].claimed = true
-      for (const origin of likely.slice(-4).reverse()) {
+      for (const origin of this.likeliest(likely, startMs).slice(0, LIKELY_MAX)) {
         this.inherit(child, origin.connection, 'descendant', of)
       }
     }
@@ -126,6 +170,30 @@ export class OriginRules {
       const began = serverMs[slot] <= atMs + SLACK_MS || this.connections.isAtStart(slot)
       return began && serverEndMs[slot] >= atMs - LINGER_MS
     })
+  }
+
+  /**
+   * Of several that could be the cause, the likeliest is the one from where it takes orders: its
+   * standard streams are a connection to this address. That it calls an address says less: so does
+   * everybody who asks a name server.
+   */
+  calledBack({ inherited }: Origins, slot: number): void {
+    const { clientAddr, serverAddr } = this.connections.columns
+    const at = inherited.findIndex(({ connection: other, reverse }) => {
+      if (reverse || other === slot) return false
+      for (let i = 15; i >= 0; i--) {
+        if (clientAddr[16 * other + i] !== serverAddr[16 * slot + i]) return false
+      }
+      return true
+    })
+    if (at > 0) inherited.unshift(...inherited.splice(at, 1))
+  }
+
+  /** Those that were open at a time before those that had just closed; the latest first. */
+  likeliest(origins: readonly Origin[], atMs: number): Origin[] {
+    const { serverEndMs } = this.connections.columns
+    const rank = ({ connection }: Origin): number => serverEndMs[connection] >= atMs ? 0 : 1
+    return origins.toReversed().sort((a, b) => rank(a) - rank(b))
   }
 
   isAlive({ connection, serial }: Origin): boolean {
@@ -161,7 +229,7 @@ export class OriginRules {
   private make(slot: number, link: HopLink, of: number): Origin {
     this.connections.hold(slot)
     const serial = this.connections.columns.serial[slot]
-    return { connection: slot, serial, link, of, claimed: false, reverse: false }
+    return { connection: slot, serial, link, of, claimed: false, reverse: false, tainted: false }
   }
 
   /** The same object for another connection: accepts are frequent. */

@@ -22,7 +22,10 @@ export interface Step {
 /** Bounds of one search: a path, all paths together, and the processes looked at. */
 const STEPS_MAX = 16
 const PATHS_MAX = 32
-const VISITS_MAX = 256
+const VISITS_MAX = 64
+/** Plain requests that are followed: of the process that acts, and of those before it. */
+const PLAIN_MAX = 3
+const PLAIN_FURTHER_MAX = 1
 
 interface Search {
   graph: Graph
@@ -65,7 +68,9 @@ function extend(search: Search, process: LineageProcess, atMs: number): void {
   let extended = false
   if (steps.length < STEPS_MAX && search.visits++ < VISITS_MAX) {
     const last = steps[steps.length - 1]
-    for (const { connection: slot, link, of, reverse } of waysTo(graph, process, atMs)) {
+    const plainMax = steps.length === 1 ? PLAIN_MAX : PLAIN_FURTHER_MAX
+    for (const way of waysTo(graph, process, atMs, plainMax)) {
+      const { connection: slot, link, of, reverse } = way
       if (steps.some(({ connection }) => connection === slot)) continue
       extended = true
       last.link = link
@@ -87,16 +92,23 @@ function emit({ steps, paths }: Search): void {
   if (paths.length < PATHS_MAX) paths.push(steps.map((step) => ({ ...step })).reverse())
 }
 
-/** What led to a process by a time: certain ways first, the latest first. */
-function waysTo(graph: Graph, process: LineageProcess, atMs: number): Origin[] {
+/**
+ * What led to a process by a time, the likeliest first: the one connection that it accepted itself
+ * and holds open; what it has from others; then, of many requests, the latest that is open.
+ */
+function waysTo(
+  graph: Graph, process: LineageProcess, atMs: number, plainMax: number,
+): Origin[] {
   graph.settle(process)
   const { origins } = process
   if (origins === null) return []
   const alive = origins.inherited.filter((one) => graph.rules.isAlive(one))
-  const usable = graph.rules.usable(origins, atMs).reverse()
+  const usable = graph.rules.likeliest(graph.rules.usable(origins, atMs), atMs)
   const of = usable.length > 1 ? Math.max(usable.length, origins.open) : 1
-  const own = usable.map((one): Origin => ({ ...one, link: 'same_process', of }))
-  const all = [...alive, ...own]
-  const forward = all.filter(({ reverse }) => !reverse)
-  return forward.length > 0 ? forward : all
+  const plain = usable.filter(({ tainted }) => !tainted).slice(0, plainMax)
+  const own = [...usable.filter(({ tainted }) => tainted), ...plain]
+    .map((one): Origin => ({ ...one, link: 'same_process', of }))
+  const forward = alive.filter(({ reverse }) => !reverse)
+  const all = of === 1 ? [...own, ...forward] : [...forward, ...own]
+  return all.length > 0 ? all : alive
 }

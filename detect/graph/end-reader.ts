@@ -1,0 +1,86 @@
+/** Reads one end of a connection out of an event, into objects that are used again. */
+import type { EventViews } from '../../proto/gen/events.ts'
+import type { LineageProcess } from '../lineage.ts'
+import type { Source } from '../source-table.ts'
+import { flag, means } from './connection-columns.ts'
+import type { EndEvent } from './connections.ts'
+import { connectionKey } from './keys.ts'
+import { ACCEPTED, isOnePlace, sideOf } from './sides.ts'
+import type { OneConnectionEvent } from './sides.ts'
+
+const NOWHERE = new Uint8Array(16)
+
+export class EndReader {
+  /** Key of the connection that was read last. */
+  readonly key = { low: 0, high: 0 }
+  /** The end that was read last. */
+  readonly end: EndEvent = {
+    low: 0, high: 0, side: 0, process: 0, source: 0, seq: 0, atMs: 0, offsetMs: 0, atStart: false,
+    protocol: 0, means: 0, nearAddr: NOWHERE, nearAt: 0, nearPort: 0,
+    farAddr: NOWHERE, farAt: 0, farPort: 0,
+  }
+
+  /** The end that an event is about. */
+  read(
+    event: OneConnectionEvent, source: Source, process: LineageProcess | null, atStart: boolean,
+  ): EndEvent {
+    const { columns, row } = event
+    const { end } = this
+    const side = sideOf(event)
+    this.keyOf(event, source, side)
+    end.low = this.key.low
+    end.high = this.key.high
+    end.side = side
+    end.process = process?.number ?? 0
+    end.source = source.number
+    end.seq = event.seq
+    end.atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
+    end.offsetMs = event.batch.clockOffsetMs
+    end.atStart = atStart
+    end.protocol = columns.protocol[row]
+    end.means = means.network
+    end.nearAddr = columns.local_addr
+    end.farAddr = columns.remote_addr
+    end.nearAt = end.farAt = 16 * row
+    end.nearPort = columns.local_port[row]
+    end.farPort = columns.remote_port[row]
+    return end
+  }
+
+  /** The opening end of something that is no connection of the network, by `client`. */
+  between(
+    key: { low: number; high: number; means: number }, client: LineageProcess,
+    event: EventViews['unix_connection' | 'process_exec'], source: Source,
+  ): EndEvent {
+    const { end } = this
+    Object.assign(end, key, { side: flag.clientSeen, process: client.number, protocol: 0 })
+    end.source = source.number
+    end.seq = event.seq
+    end.atMs = Number(event.time) / 1e6
+    end.offsetMs = event.batch.clockOffsetMs
+    end.nearAddr = end.farAddr = NOWHERE
+    end.nearAt = end.farAt = end.nearPort = end.farPort = 0
+    end.atStart = false
+    return end
+  }
+
+  /** The key of the connection of an event; `side` says which end it is about. */
+  keyOf(
+    event: OneConnectionEvent | EventViews['process_stdio' | 'socket_received'], source: Source,
+    side: number,
+  ): void {
+    const { columns, row } = event
+    const { local_addr: near, remote_addr: far } = columns
+    const at = 16 * row
+    const place = isOnePlace(near, far, at)
+      ? Math.imul(source.number, 0x9e3779b1) ^ columns.netns[row] : 0
+    const protocol = columns.protocol[row]
+    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
+    const rdma = event.kind === 'rdma_connection' ? event.columns : null
+    const nearPort = rdma?.qp_num[row] ?? columns.local_port[row]
+    const farPort = rdma?.remote_qp_num[row] ?? columns.remote_port[row]
+    if (side === ACCEPTED) {
+      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, this.key)
+    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, this.key)
+  }
+}
