@@ -55,7 +55,13 @@ export async function perform(scenario: Scenario, options: PerformOptions): Prom
     incidents: [], events: 0, connections: 0, kept: null,
   }
   const policy = join(import.meta.dirname, 'policy.yaml')
-  const cluster = await Cluster.open({ policy, progress, clockShiftS: scenario.clockShiftS })
+  let cluster: Cluster
+  try {
+    cluster = await Cluster.open({ policy, progress, clockShiftS: scenario.clockShiftS })
+  } catch (error) {
+    verdict.problems.push((error as Error).stack ?? String(error))
+    return verdict
+  }
   try {
     await act(scenario, cluster, verdict, progress)
     progress('ending')

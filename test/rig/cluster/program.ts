@@ -3,8 +3,8 @@
 import type { ChildProcess } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Only a run that fails waits for so long. */
-const WAIT_MS_MAX = 40_000
+/** Only a run that fails waits for so long. Six agents that load at once on two cores are slow. */
+const WAIT_MS_MAX = 120_000
 /** Of one stream; the beginning goes first. */
 const TEXT_MAX = 1024 * 1024
 
