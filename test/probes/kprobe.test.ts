@@ -10,8 +10,18 @@ const reason = whyNot() || (readKernelFacts().kprobes ? '' : 'this kernel has no
 if (reason) process.stderr.write(`!! SKIPPED: the kprobe way: ${reason}\n`)
 
 const withoutTrampolines = probeTable.map((probe) => ({
-  ...probe, ways: probe.ways.filter((way) => way.attach_type !== 'fexit'),
+  ...probe, ways: probe.ways.filter((way) =>
+    way.attach_type !== 'fexit' && way.programs[0] !== 'socket_received_fentry'),
 }))
+/** Passes a connection to a child that did not inherit it. */
+const passing = `import os, socket, sys
+door = socket.create_server(('127.0.0.1', 0)); one, two = socket.socketpair()
+child = os.fork()
+if child == 0:
+    got = socket.recv_fds(two, 1, 1); os._exit(0)
+own = socket.create_connection(door.getsockname())
+socket.send_fds(one, [b'x'], [own.fileno()]); os.waitpid(child, 0)
+print(child, own.getsockname()[1], flush=True); sys.stdin.read()`
 
 describe.skipIf(reason)(`where only kprobes are left ${reason}`, () => {
   let cgroup: ScopeCgroup
@@ -44,6 +54,17 @@ describe.skipIf(reason)(`where only kprobes are left ${reason}`, () => {
     const outgoing = await watch.first('connection_open', { direction: 'outgoing' })
     expect(outgoing).toMatchObject({ pid: server.pid, local_port: opened['remote_port'] })
     await watch.first('connection_close', { connection_id: opened['connection_id'] })
+  })
+
+  it('a connection that comes by descriptor is told with whose it was', async () => {
+    const program = cgroup.start('python3', '-c', passing)
+    const [child, local] = (await program.line())!.split(' ').map(Number)
+    expect(await watch.first('socket_received', { pid: child })).toMatchObject({
+      owner_pid: program.pid, local_port: local, mechanism: 'scm_rights', protocol: 'tcp',
+    })
+    expect(watch.states.find(({ probe }) => probe === 'socket_received'))
+      .toMatchObject({ state: 'degraded', attach_type: 'kprobe' })
+    await program.ended()
   })
 
   it('calls that the node itself refuses are seen, each once', async () => {
