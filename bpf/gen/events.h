@@ -264,7 +264,7 @@ struct listen {
 	u64 connection_id;
 	/* Inode number of the network namespace. */
 	u32 netns;
-	/* Local port. */
+	/* Local port; 0 when it was not bound: the kernel chooses one after this. */
 	u16 local_port;
 	/* Transport protocol. */
 	u8 protocol;

@@ -1211,7 +1211,7 @@ export interface Listen {
   connection_id: bigint
   /** Inode number of the network namespace. */
   netns: number
-  /** Local port. */
+  /** Local port; 0 when it was not bound: the kernel chooses one after this. */
   local_port: number
   /** Transport protocol. */
   protocol: string
@@ -1326,7 +1326,7 @@ export class ListenView extends EventView {
   get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
   /** Inode number of the network namespace. */
   get netns(): number { return this.columns.netns[this.row] }
-  /** Local port. */
+  /** Local port; 0 when it was not bound: the kernel chooses one after this. */
   get local_port(): number { return this.columns.local_port[this.row] }
   /** Transport protocol. */
   get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
