@@ -21,6 +21,12 @@ socket(my $c, PF_INET, SOCK_STREAM, 0);
 connect($c, pack_sockaddr_in($port, INADDR_LOOPBACK)) or next;
 syswrite $c, "v" x ${payload}; shutdown $c, 1; 1 while sysread $c, my $data, 65536; close $c }`
 
+/** Opens so many connections to a port, and closes them when its input ends. */
+const holder = `use Socket; $| = 1; my ($port, $count) = @ARGV; my @kept; for (1 .. $count) {
+socket(my $c, PF_INET, SOCK_STREAM, 0);
+connect($c, pack_sockaddr_in($port, INADDR_LOOPBACK)) or die;
+syswrite $c, "v" x ${payload}; push @kept, $c } print "open\n"; <STDIN>`
+
 describe.skipIf(reason)(`many like connections ${reason}`, () => {
   let cgroup: ScopeCgroup
   let watch: Watch
@@ -80,6 +86,23 @@ describe.skipIf(reason)(`many like connections ${reason}`, () => {
         expect(watch.seen('connection_close', { connection_id: id })).toHaveLength(1)
       }
     })
+
+  it('that last are told at their end, when nothing is counted there any more', async () => {
+    const { port } = await startServer()
+    const held = 40
+    const client = cgroup.start('perl', '-e', holder, String(port), String(held))
+    expect(await client.line()).toBe('open')
+    const opened = () => watch.seen('connection_open', { pid: client.pid }).length
+    while (opened() + sum('connection_repeat', 'opened', client.pid) < held) await sleep(20)
+    expect(opened()).toBeLessThan(held)
+    // Their entry is quiet now, and leaves after some seconds.
+    await sleep(6000)
+    await client.ended()
+    const closes = await watch.atLeast(held, 'connection_close', { pid: client.pid })
+    expect(closes).toHaveLength(held)
+    expect(sum('connection_close', 'bytes_sent', client.pid)).toBe(held * payload)
+    expect(sum('connection_repeat', 'closed', client.pid)).toBe(0)
+  })
 
   it('failed attempts are counted likewise', async () => {
     const closed = await cgroup.startActor()
