@@ -75,7 +75,10 @@ export function openProbes(
     const { object, failure } = tryLoad(options, cgroupDir, choices)
     const refused = failure ?? attachAll(object!, choices)
     if (object && !refused) {
-      const late = new LateProbes({ kernel: object, probes: ofModules, refusals, readModule })
+      const privileged = facts.capabilities.includes('CAP_SYS_ADMIN')
+      const late = new LateProbes({
+        kernel: object, probes: ofModules, refusals, privileged, readModule,
+      })
       const all = [...states, ...late.states]
       return { object, states: all, iterators: iteratorsOf(choices), late, tries }
     }

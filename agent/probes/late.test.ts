@@ -46,7 +46,7 @@ describe('the probes of kernel modules', () => {
     const kernel = new FakeKernel()
     let found: 'absent' | 'loaded' = 'absent'
     const late = new LateProbes({
-      kernel, probes: [vsock], refusals: [], readModule: () => found,
+      kernel, probes: [vsock], refusals: [], privileged: true, readModule: () => found,
     })
     expect(late.states).toMatchObject([{
       probe: 'vsock_connection', state: 'waiting', error: 0, lost: '',
@@ -67,7 +67,7 @@ describe('the probes of kernel modules', () => {
       const kernel = new FakeKernel()
       kernel.refused = refused
       const late = new LateProbes({
-        kernel, probes: [vsock], refusals: [], readModule: () => 'loaded',
+        kernel, probes: [vsock], refusals: [], privileged: true, readModule: () => 'loaded',
       })
       expect(late.states).toMatchObject([{ state: 'attached', attach_type: 'kretprobe', error: 3 }])
       expect(late.states[0].reason).toContain('accept_fexit')
@@ -80,7 +80,7 @@ describe('the probes of kernel modules', () => {
       program: 'x', attach_type: 'fexit', errno: 1, reason: 'no fexit here', family: true,
     } as const
     const late = new LateProbes({
-      kernel, probes: [vsock], refusals: [fexit, refusalWithoutKprobes()],
+      kernel, probes: [vsock], refusals: [fexit, refusalWithoutKprobes()], privileged: false,
       readModule: () => { throw new Error('nobody asks for the module') },
     })
     expect(late.states[0]).toMatchObject({ state: 'missing', error: 1 })
@@ -94,17 +94,29 @@ describe('the probes of kernel modules', () => {
     kernel.refused = { attach: 'connect_fentry' }
     const probe = { ...vsock, ways: vsock.ways.slice(0, 1) }
     const late = new LateProbes({
-      kernel, probes: [probe], refusals: [], readModule: () => 'loaded',
+      kernel, probes: [probe], refusals: [], privileged: true, readModule: () => 'loaded',
     })
     for (let i = 0; i < 10; i++) expect(late.look()).toEqual([])
     expect(kernel.extended).toHaveLength(3)
     expect(late.states[0]).toMatchObject({ state: 'missing', error: 3 })
   })
 
+  it('say what they need when the kernel keeps the types of modules for itself', () => {
+    const kernel = new FakeKernel()
+    kernel.refused = { load: 'connect_fentry' }
+    const probe = { ...vsock, ways: vsock.ways.slice(0, 1) }
+    const [state] = new LateProbes({
+      kernel, probes: [probe], refusals: [], privileged: false, readModule: () => 'loaded',
+    }).states
+    expect(state).toMatchObject({ state: 'missing', lost: 'vsock' })
+    expect(state.reason).toContain('connect_fentry')
+    expect(state.reason).toContain('CAP_SYS_ADMIN')
+  })
+
   it('are left alone when the module is not of this kernel: its types are not known', () => {
     const kernel = new FakeKernel()
     const late = new LateProbes({
-      kernel, probes: [vsock], refusals: [], readModule: () => 'foreign',
+      kernel, probes: [vsock], refusals: [], privileged: true, readModule: () => 'foreign',
     })
     expect(late.states[0].state).toBe('missing')
     expect(late.states[0].reason).toContain('was not built with this kernel')

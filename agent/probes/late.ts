@@ -21,6 +21,8 @@ export interface LateOptions {
   probes: readonly Probe[]
   /** What the kernel refused of the other probes. */
   refusals: readonly Refusal[]
+  /** CAP_SYS_ADMIN is held: to others the kernel does not give the types of modules. */
+  privileged: boolean
   /** As readModule of kernel-facts.ts. */
   readModule(name: string): 'loaded' | 'absent' | 'foreign'
 }
@@ -83,7 +85,10 @@ export class LateProbes {
       if (!failure) return probeStates([{ probe, way: index }], refusals)[0]
       refusals.push(refusalOf(failure, failure.program ?? way.programs[0], way.attach_type))
     }
-    return missing(probe, refusals)
+    const state = missing(probe, refusals)
+    if (this.#options.privileged) return state
+    return { ...state, reason: `${state.reason}; CAP_SYS_ADMIN is not held, and without it the ` +
+      'kernel does not give out the types of modules' }
   }
 
   #tryWay(way: ProbeWay): NativeFailure | undefined {
