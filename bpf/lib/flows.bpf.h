@@ -38,8 +38,10 @@ struct {
 } flows __weak SEC(".maps");
 
 /*
- * The kernel does not tell what an LRU map evicts. So: made - removed - still there. `session`,
- * `made_before` and `seen` are of the walk in progress; walks are never at the same time.
+ * The kernel does not tell what an LRU map evicts. So: made - removed - still there, of the flows
+ * that were made before the last walk ended: a walk cannot miss those. What was made and removed
+ * since makes this too little, never too much. `session` and `seen` are of the walk in progress;
+ * walks are never at the same time.
  */
 struct flow_account {
 	u64 made;

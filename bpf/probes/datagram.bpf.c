@@ -232,8 +232,8 @@ static __always_inline void on_walk_over(struct flow_account *account)
 	u64 evicted, more, *count;
 	u32 fault = FAULT_FLOWS_EVICTED;
 
-	/* What was removed during the walk may have been seen: then this is too little, for now. */
 	evicted = account->made_before - account->removed - account->seen;
+	account->made_before = account->made;
 	if ((s64)evicted <= (s64)account->evicted)
 		return;
 	more = evicted - account->evicted;
@@ -262,7 +262,6 @@ int flows_iter(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	if (account->session != ctx->meta->session_id) {
 		account->session = ctx->meta->session_id;
-		account->made_before = account->made;
 		account->seen = 0;
 	}
 	if (!at || !flow) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compileActor, impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
@@ -223,6 +224,8 @@ describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
     await client.ask('open udp4')
     await client.ask('around 127.0.0.1 2000 20 2000')
     await watch.atLeast(2000, 'datagram_flow', { pid: client.pid, report: 'first' })
+    // It takes two walks to know.
+    while (watch.object.faults()['flows_evicted'] < 1000) await sleep(20)
     await client.ask('close')
     await client.ended()
     await watch.settle(cgroup)
@@ -230,7 +233,6 @@ describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
     const told = watch.seen('datagram_flow', { pid: client.pid, report: 'last' }).length
     const { flows_evicted: evicted } = watch.faults
     // Each flow was evicted, or ended with the socket, or was there still when the watch ended.
-    expect(evicted).toBeGreaterThan(1000)
     expect(told + evicted).toBeLessThanOrEqual(2000)
     expect(told).toBeGreaterThan(0)
   })
