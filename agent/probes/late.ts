@@ -87,8 +87,9 @@ export class LateProbes {
     }
     const state = missing(probe, refusals)
     if (this.#options.privileged) return state
-    return { ...state, reason: `${state.reason}; CAP_SYS_ADMIN is not held, and without it the ` +
-      'kernel does not give out the types of modules' }
+    // What the kernel says then, EPERM, sounds as if it refused all programs of the kind.
+    return { ...state, reason: `the types of the kernel module ${probe.module} are given out ` +
+      'with CAP_SYS_ADMIN only, which is not held' }
   }
 
   #tryWay(way: ProbeWay): NativeFailure | undefined {
