@@ -8,7 +8,7 @@ import { openedBatches } from './sample-batches.ts'
 import { SampleCluster, clusterPolicy } from './sample-cluster.ts'
 
 const live = 1_000_000
-/** Made and measured in parts: all of them at once would be memory of the bench, not of the engine. */
+/** Made and measured in parts: all at once would be memory of the bench, not of the engine. */
 const part = 100_000
 const replaced = 400_000
 

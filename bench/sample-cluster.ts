@@ -28,7 +28,8 @@ export const clusterPolicy = [
   '  - { from: external, to: inference, ports: [any], reason: bench }',
   ...['inference', 'training', 'ingestion'].map((from) =>
     `  - { from: ${from}, to: storage, ports: [any], reason: bench }`),
-  '  - { from: orchestration, to: any, ports: [any], reason: bench }',
+  ...['inference', 'training', 'ingestion', 'storage'].map((to) =>
+    `  - { from: orchestration, to: ${to}, ports: [any], reason: bench }`),
 ].join('\n')
 
 const nodePlanes = planes.flatMap(([, , nodes], plane) => Array<number>(nodes).fill(plane))

@@ -99,8 +99,9 @@ function hopsOf(findings: readonly KeptFinding[]): Hop[] {
   const hops = new Map<string, Hop>()
   for (const { hops: some } of findings.toSorted((a, b) => b.hops.length - a.hops.length)) {
     for (const hop of some) {
-      const { from, to, protocol } = hop
-      const key = `${from.address} ${from.port} ${to.address} ${to.port} ${protocol}`
+      const ends = [hop.from, hop.to].map(({ address, port }) => `${address} ${port}`)
+      // Of one that calls out for orders a chain tells the other way round.
+      const key = `${ends.sort().join(' ')} ${hop.protocol}`
       if (hops.size < HOPS_MAX && !hops.has(key)) hops.set(key, hop)
     }
   }

@@ -135,6 +135,53 @@ describe('incidents', () => {
     expect(table().add(detector, later, 5)).not.toBe(a.all()[0].incident_id)
   })
 
+  it('join when they turn out to be one story: the first survives, the others say where', () => {
+    const incidents = table()
+    const first = incidents.add(detector, finding('a', 'k1', 'low', 1), 0)
+    const second = incidents.add(otherDetector, finding('b', 'k2', 'high', 2), 0)
+    const chain = { ...finding('c', 'k3', 'medium', 3), joins: ['b', 'a', 'd'] }
+    expect(incidents.add(detector, chain, 0)).toBe(first)
+    const [one, other] = incidents.all()
+    expect(one.findings.map(({ summary }) => summary)).toEqual(['a k1.', 'b k2.', 'c k3.'])
+    expect(other).toMatchObject({
+      incident_id: second, state: 'closed', close_reason: 'joined', joined_into: first,
+    })
+    // What is found later about any of them goes there, and so does what is added to a finding.
+    for (const subject of ['a', 'b', 'c', 'd']) {
+      expect(incidents.add(detector, finding(subject, `later ${subject}`), 0)).toBe(first)
+    }
+    incidents.amend(second, otherDetector.id, 'k2', { totals: { bytes_sent: 7 } }, 0)
+    const amended = incidents.all()[0].findings.find(({ summary }) => summary === 'b k2.')
+    expect(amended?.totals).toEqual({ bytes_sent: 12 })
+    expect([incidents.openCount, incidents.isOpen(second)]).toEqual([1, true])
+  })
+
+  it('that have joined are told: the others closed, the survivor with all findings', () => {
+    const incidents = table()
+    incidents.add(detector, finding('a', 'k1'), 0)
+    incidents.add(detector, finding('b', 'k2', 'low', 2), 0)
+    incidents.takeUpdates(1, 0)
+    incidents.add(detector, { ...finding('b', 'k3', 'low', 3), joins: ['a'] }, 0)
+    const told = incidents.takeUpdates(2, 0)
+    expect(told.map(({ change, incident }) => [change, incident.close_reason, incident.findings.length]))
+      .toEqual([['closed', 'joined', 1], ['updated', undefined, 3]])
+  })
+
+  it('let go of what they had joined when they close', () => {
+    const incidents = table({ quietMs: 10 })
+    const id = incidents.add(detector, { ...finding('a'), joins: ['b'] }, 0)
+    incidents.advance(10)
+    expect(incidents.isOpen(id)).toBe(false)
+    expect(incidents.add(detector, finding('b'), 20)).not.toBe(id)
+  })
+
+  it('join only so many subjects', () => {
+    const incidents = table()
+    incidents.add(detector, { ...finding('a'), joins: Array.from({ length: 500 }, (_, i) => `s${i}`) }, 0)
+    for (let i = 0; i < 500; i++) incidents.add(detector, finding(`s${i}`), 0)
+    expect(incidents.openCount).toBe(401)
+  })
+
   it('share nothing with what was told before', () => {
     const incidents = table()
     incidents.add(detector, finding('x'), 0)
@@ -148,7 +195,7 @@ describe('incidents', () => {
   it('go on from a snapshot', () => {
     const first = table({ quietMs: 10, closedMax: 2 })
     for (let at = 0; at < 50; at += 5) {
-      first.add(detector, finding(`s${at % 15}`), at)
+      first.add(detector, { ...finding(`s${at % 15}`), joins: at % 4 === 0 ? [`j${at % 7}`] : [] }, at)
       first.advance(at)
       first.takeUpdates(at, at)
     }

@@ -21,6 +21,7 @@ export interface Amendment {
   summary?: string
   severity?: Severity
   zones?: string[]
+  next_steps?: string[]
   /** As in `Finding`. */
   joins?: string[]
   /** When it became known, wall clock nanoseconds. */
@@ -117,6 +118,7 @@ export class IncidentTable {
     finding.hops = amendment.hops ?? (amendment.hop ? [amendment.hop] : finding.hops)
     finding.summary = amendment.summary ?? finding.summary
     finding.severity = amendment.severity ?? finding.severity
+    finding.next_steps = amendment.next_steps ?? finding.next_steps
     if (incident.state === 'open' && amendment.joins !== undefined) {
       incident.touchedMs = nowMs
       this.unite(incident, amendment.joins, nowMs)

@@ -47,17 +47,7 @@ export default defineDetector({
   needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
     'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
-  key: (event, context) => {
-    const { graph } = context
-    const { current: slot, connections: { columns } } = graph
-    if (!isConnection(event) || slot < 0) return graph.stale.length > 0 ? 'chains' : null
-    if ((columns.flags[slot] & flag.inChain) !== 0) return 'chains'
-    if (!begins(event)) return null
-    const mayBe = mayEnd(slot, actorOf(event, slot, context), context)
-    const changed = graph.stale.length > 0 ||
-      (graph.met && graph.waiting.has(slot, columns.serial[slot]))
-    return mayBe || changed ? 'chains' : null
-  },
+  key: (event, context) => concerns(event, context) ? 'chains' : null,
   state: {
     initial: (): ChainState =>
       ({ chains: new Map(), byConnection: new Map(), next: 1, held: new Map() }),
@@ -98,6 +88,19 @@ export default defineDetector({
 
 function isConnection(event: Opening | Closing | Life): event is Opening | Closing {
   return 'local_addr' in event.columns
+}
+
+/** Most events change nothing about any path. */
+function concerns(event: Opening | Closing | Life, context: Context): boolean {
+  const { graph } = context
+  const { current: slot, connections: { columns } } = graph
+  if (!isConnection(event) || slot < 0) return graph.stale.length > 0
+  if ((columns.flags[slot] & flag.inChain) !== 0) return true
+  if (!begins(event)) return false
+  // What no flow allows makes others stale: so this comes first.
+  const mayBe = mayEnd(slot, actorOf(event, slot, context), context)
+  return mayBe || graph.stale.length > 0 ||
+    (graph.met && graph.waiting.has(slot, columns.serial[slot]))
 }
 
 /** It is about the beginning of a connection, not about its course and end. */

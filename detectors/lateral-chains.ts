@@ -63,14 +63,18 @@ export class Chains {
     const [number, ...others] = [...new Set(of)].sort((a, b) => a - b)
     if (number === undefined) return this.begin(path)
     const chain = state.chains.get(number)!
-    const before = chain.hops.length
+    const before = new Set(chain.hops.map(({ step }) => step.connection))
+    const unlisted = chain.unlisted
     this.grow(number, chain, path)
     for (const other of others) this.merge(number, chain, other)
     const worse = path.score > chain.worst.score
     if (worse) chain.worst = path
-    if (chain.hops.length === before && !worse) return
+    const fresh = chain.hops.filter(({ step }) => !before.has(step.connection))
+    const isRound = chain.unlisted > unlisted && /^10*$/.test(String(chain.unlisted))
+    if (fresh.length === 0 && !worse && !isRound) return
     chain.severity = worseOf(chain.severity, severityOf(path, this.context))
-    const evidence = path.steps.flatMap(({ connection }) => evidenceOf(connection, this.context))
+    // The latest first: it gives an incident that begins anew another name.
+    const evidence = fresh.flatMap(({ hop }) => hop.evidence ?? []).reverse()
     this.tell(chain, path, evidence)
   }
 
@@ -89,8 +93,11 @@ export class Chains {
     // A process that is forgotten by now stays in the story.
     if (hop.from.pid === undefined) hop.from = part.hop.from
     if (hop.to.pid === undefined && part.hop.to.pid !== undefined) hop.to = part.hop.to
+    const known = new Set(part.hop.evidence?.map(({ node_id, seq }) => `${node_id} ${seq}`))
     part.hop = hop
-    this.tell(chain, chain.worst, evidenceOf(slot, context).slice(-1))
+    const evidence = hop.evidence ?? []
+    this.tell(chain, chain.worst, evidence.filter(({ node_id: node, seq }) =>
+      !known.has(`${node} ${seq}`)))
     const following = chain.hops.filter(({ before }) => before?.connection === slot)
     return following.map(({ step }) => step.connection)
   }
@@ -206,12 +213,14 @@ export class Chains {
   private tell(chain: Chain, path: JudgedPath, evidence: Evidence[]): void {
     const { context } = this
     if (chain.incident === null || !context.isOpen(chain.incident)) {
-      return this.report(chain, path, evidence)
+      if (evidence.length > 0) this.report(chain, path, evidence)
+      return
     }
     const hops = chain.hops.map(({ hop }) => hop)
-    const { summary, details } = tellChain(chain.worst, hops, chain.unlisted, context)
+    const { summary, details, next_steps } =
+      tellChain(chain.worst, hops, chain.unlisted, context)
     context.amend(chain.incident, chain.key, {
-      summary, details, hops, evidence, severity: chain.severity, ...placesOf(hops),
+      summary, details, next_steps, hops, evidence, severity: chain.severity, ...placesOf(hops),
       joins: subjectsOf(path, context),
     })
   }

@@ -1,12 +1,12 @@
 /** An incident told for a person: what happened, who did it, what is missing, what to do. */
 import type { Coverage } from '../../detect/coverage.ts'
-import type { Hop, HopEnd } from '../../detect/finding.ts'
+import type { Hop, HopEnd, HopLink, HopProcess } from '../../detect/finding.ts'
 import type { Incident, IncidentFinding } from '../../detect/incident.ts'
 import { tone, toneOf } from '../output.ts'
-import { printable } from './printable.ts'
+import { printable, shellWord } from './printable.ts'
 import { factLines, shortTime } from './story-facts.ts'
 import { wrap } from './table.ts'
-import { formatCount } from './time.ts'
+import { formatBytes, formatCount } from './time.ts'
 
 const LABEL_COLUMNS = 12
 const INDENT = '  '
@@ -24,6 +24,7 @@ export function incidentStory(incident: Incident, width: number): string[] {
       (incident.close_reason ? ` (${incident.close_reason.replace('_', ' ')})` : ''), width),
     ...labelled('Opened', shortTime(incident.opened_at), width),
     ...labelled('Last news', shortTime(incident.updated_at), width),
+    ...(incident.joined_into ? labelled('Goes on in', incident.joined_into, width) : []),
     ...(incident.closed_at ? labelled('Closed', shortTime(incident.closed_at), width) : []),
     ...labelled('About', incident.subject, width),
     ...labelled('Nodes', incident.nodes.join(', '), width),
@@ -33,7 +34,7 @@ export function incidentStory(incident: Incident, width: number): string[] {
     ...section('What happened', incident.findings.flatMap((one) => findingLines(one, width))),
     ...(incident.findings_unlisted > 0
       ? [`${INDENT}and ${formatCount(incident.findings_unlisted)} more findings`] : []),
-    ...section('Connections, in order', incident.hops.flatMap((hop, i) => hopLines(hop, i, width))),
+    ...section('The way, in order', incident.hops.flatMap((hop, i) => hopLines(hop, i, width))),
     ...section('What could not be seen', coverageLines(incident.coverage, width)),
     ...section('What to do', incident.next_steps.flatMap((step, i) => stepLines(step, i, width))),
   ]
@@ -80,10 +81,35 @@ function findingLines(finding: IncidentFinding, width: number): string[] {
   }, width)]
 }
 
+/** What each hop has to do with the one before it. */
+const LINKS: Record<HopLink, string> = {
+  same_process: 'by the process that was reached',
+  descendant: 'by a descendant of the process that was reached',
+  stdio: 'by a process whose standard streams are that connection',
+  descriptor: 'by a process that was handed that connection',
+  file: 'by a program that was left on shared storage',
+  unix: 'by a process that was asked over a Unix socket',
+}
+
 function hopLines(hop: Hop, index: number, width: number): string[] {
   const what = hop.established ? hop.protocol : `${hop.protocol}, never established`
-  return hanging(`${index + 1}. `,
-    `${endText(hop.from)} → ${endText(hop.to)} (${what}) at ${shortTime(hop.time)}`, width)
+  const amounts = hop.bytes_sent === undefined ? ''
+    : `, ${formatBytes(hop.bytes_sent)} there, ${formatBytes(hop.bytes_received ?? 0)} back`
+  const ends = `${endText(hop.from)} → ${endText(hop.to)}`
+  const lines = hanging(
+    `${index + 1}. `, `${ends} (${what}${amounts}) at ${shortTime(hop.time)}`, width)
+  const by = hop.link === undefined ? [] : hanging('   ', LINKS[hop.link] + (hop.link_of
+    ? `, the likeliest of ${formatCount(hop.link_of)} that it could be` : ''), width)
+  const via = (hop.via ?? []).flatMap((one) => hanging('   ', `ran ${viaText(one)}`, width))
+  return [...lines, ...by, ...via]
+}
+
+/** The command line, and the executable when it is another one than that claims. */
+function viaText({ pid, uid, exe, args }: HopProcess): string {
+  const command = args.map((word) => shellWord(word)).join(' ')
+  const isHonest = args[0]?.split('/').at(-1) === exe.split('/').at(-1)
+  const name = isHonest ? command : [printable(exe), command].filter((part) => part).join(' as ')
+  return `${name} (pid ${pid}, uid ${uid})`
 }
 
 function endText(end: HopEnd): string {

@@ -35,11 +35,15 @@ const SEVERITY: Record<string, string> = {
 
 /** The origin of an incident, from the state in which it was opened. */
 export function originOf({ findings, hops }: Incident): AlertOrigin {
-  const [hop] = hops
   return {
     rule_id: findings[0]?.detector ?? '',
-    zone_from: hop?.from.zone ?? '', zone_to: hop?.to.zone ?? '',
+    zone_from: hops[0]?.from.zone ?? '', zone_to: lastOfWay(hops)?.to.zone ?? '',
   }
+}
+
+/** Where the way ends that the hops tell: those without a link are connections beside it. */
+function lastOfWay(hops: Incident['hops']): Incident['hops'][number] | undefined {
+  return hops.findLast(({ link }) => link !== undefined) ?? hops[0]
 }
 
 /**

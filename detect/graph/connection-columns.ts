@@ -32,6 +32,8 @@ const types = {
   flags: Uint8Array, means: Uint8Array, protocol: Uint8Array,
   /** Numbers of the processes; 0 when not known. */
   client: Float64Array, server: Float64Array,
+  /** Another process that the client's end was handed to; 0 when none. */
+  holder: Float64Array,
   /** The events of the two ends. */
   clientSource: Uint32Array, serverSource: Uint32Array,
   clientSeq: Float64Array, serverSeq: Float64Array,

@@ -212,7 +212,7 @@ export class Connections {
     columns.next[slot] = this.buckets[at]
     this.buckets[at] = slot
     columns.refs[slot] = columns.flags[slot] = 0
-    columns.client[slot] = columns.server[slot] = 0
+    columns.client[slot] = columns.server[slot] = columns.holder[slot] = 0
     columns.bytesSent[slot] = columns.bytesReceived[slot] = 0
     columns.serverEndMs[slot] = Infinity
     columns.protocol[slot] = end.protocol

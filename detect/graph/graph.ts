@@ -286,12 +286,15 @@ export class Graph {
       this.reader.keyOf(event, source, side)
       const slot = this.connections.find(this.key.low, this.key.high, side)
       if (slot < 0) continue
-      const { server, client } = this.connections.columns
+      const { server, client, holder } = this.connections.columns
       const origins = originsOf(process)
       if (side === flag.clientSeen) {
         // It calls out: from here on it acts on the connection, and takes what comes over it.
-        if (link === 'descriptor') client[slot] = process.number
-        else {
+        if (link === 'descriptor') {
+          const opener = this.lineage.get(client[slot])
+          const isOwn = opener === process || this.lineage.ancestry(process).includes(opener!)
+          if (!isOwn) holder[slot] = process.number
+        } else {
           this.rules.inherit(origins, slot, link, 1, true)
           this.rules.calledBack(origins, slot)
         }

@@ -64,7 +64,7 @@ function stepTo(graph: Graph, slot: number, actor: number, reverse: boolean): St
 /** Goes on from the process that made the last step, at a time of its node. */
 function extend(search: Search, process: LineageProcess, atMs: number): void {
   const { graph, steps, paths } = search
-  const { client, clientMs } = graph.connections.columns
+  const { client, clientMs, holder } = graph.connections.columns
   let extended = false
   if (steps.length < STEPS_MAX && search.visits++ < VISITS_MAX) {
     const last = steps[steps.length - 1]
@@ -75,9 +75,10 @@ function extend(search: Search, process: LineageProcess, atMs: number): void {
       extended = true
       last.link = link
       last.of = of
-      const before = reverse ? null : search.processOf(client[slot])
+      const before = reverse ? null : search.processOf(holder[slot] || client[slot])
       steps.push(stepTo(graph, slot, before?.number ?? 0, reverse))
-      if (before !== null) extend(search, before, clientMs[slot])
+      // Who was handed a connection acts on it later than it was opened.
+      if (before !== null) extend(search, before, holder[slot] ? Infinity : clientMs[slot])
       else emit(search)
       steps.pop()
       if (paths.length >= PATHS_MAX) return
