@@ -37,9 +37,15 @@ export function record(name: string, data: string, dir: string): string {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, LOG_FILE), bytes)
-  const incidents = replayed(frames)
-  writeFileSync(join(folder, INCIDENTS_FILE), incidents.map((line) => `${line}\n`).join(''))
-  return `recorded ${name}: ${bytes.length} bytes, ${incidents.length} incidents`
+  return `${bytes.length} bytes, ${refresh(name, dir)}`
+}
+
+/** Keeps what the detectors of now make of a kept log. Gives one line for a person. */
+export function refresh(name: string, dir: string): string {
+  const incidents = replayed(goldenFrames(name, dir))
+  const lines = incidents.map((line) => `${line}\n`)
+  writeFileSync(join(dir, name, INCIDENTS_FILE), lines.join(''))
+  return `${incidents.length} incidents kept of ${name}`
 }
 
 /** Names of what is kept. */

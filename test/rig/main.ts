@@ -1,9 +1,11 @@
 // `npm run rig`: the scenarios on a cluster of network namespaces, and what came out.
 //
-//   node test/rig/main.ts [NAME…] [--ci] [--list] [--record] [--keep] [--quiet] [--results FILE]
+//   node test/rig/main.ts [NAME…] [--ci] [--list] [--record] [--refresh] [--keep] [--quiet]
+//     [--results FILE]
 //
 //   --ci       leaves out the scenarios that take minutes
 //   --record   stores event log and incidents of each in test/rig/golden/ (see golden.test.ts)
+//   --refresh  runs nothing: stores what the detectors of now make of the kept logs
 //   --keep     keeps the logs in build/rig/ also when all is well
 //   --quiet    no stories of incidents
 //   --results  what came out, as JSON in the shape of vitest's
@@ -15,7 +17,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { incidentStory } from '../../cli/text/story.ts'
 import { whyNoRig } from './cluster/machine.ts'
-import { record } from './golden.ts'
+import { goldenNames, record, refresh } from './golden.ts'
 import { perform } from './perform.ts'
 import type { Verdict } from './perform.ts'
 import { table, vitestResults } from './results.ts'
@@ -31,6 +33,7 @@ const { values, positionals } = parseArgs({
     ci: { type: 'boolean', default: false },
     list: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    refresh: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
     quiet: { type: 'boolean', default: false },
     results: { type: 'string' },
@@ -49,6 +52,11 @@ async function main(): Promise<number> {
     : scenarios.filter(({ name }) => !values.ci || !LONG.has(name))
   if (values.list) {
     for (const { name, title } of chosen) process.stdout.write(`${name.padEnd(20)} ${title}\n`)
+    return 0
+  }
+  if (values.refresh) {
+    const names = goldenNames(GOLDEN).filter((name) => chosen.some((one) => one.name === name))
+    for (const name of names) say(refresh(name, GOLDEN))
     return 0
   }
   const reason = whyNoRig()

@@ -56,12 +56,11 @@ export const THEFT: HopWanted = {
   bytes_sent_min: 50, bytes_received_min: CORPUS_BYTES,
 }
 
+/** By ssh from the inference node to the training node. */
+export const TO_SSHD: HopWanted = {
+  from: { zone: 'inference', node: 'inference', exe: '/ssh', uid: USERS.infer }, to: SSHD,
+  bytes_sent_min: 1000, bytes_received_min: 1000,
+}
+
 /** The hops of the intrusion, in the order in which they were made. */
-export const INTRUSION_HOPS: readonly HopWanted[] = [
-  ENTRY,
-  {
-    from: { zone: 'inference', node: 'inference', exe: '/ssh', uid: USERS.infer }, to: SSHD,
-    bytes_sent_min: 1000, bytes_received_min: 1000,
-  },
-  THEFT,
-]
+export const INTRUSION_HOPS: readonly HopWanted[] = [ENTRY, TO_SSHD, THEFT]

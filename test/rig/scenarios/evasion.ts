@@ -1,13 +1,16 @@
 // The intrusion by those who do not want to be followed, and what they do on the way.
 
 import { Foothold, LISTENER, throughHole } from '../attack/foothold.ts'
-import { ENTRY, FETCH, GO_ON, intrude, SSHD, THEFT } from '../attack/intrusion.ts'
+import {
+  ATTACKER, ENTRY, FETCH, GO_ON, intrude, SSHD, THEFT, TO_SSHD,
+} from '../attack/intrusion.ts'
 import { addressOf, ATTACKER_ADDRESS } from '../cluster/layout.ts'
 import { USERS } from '../cluster/users.ts'
-import type { Scenario } from '../scenario.ts'
+import type { EndWanted, Scenario } from '../scenario.ts'
 import { BESIDE, INTRUSION } from './intrusion.ts'
 
 const PROXY_PORT = 2222
+const ON_INFERENCE: EndWanted = { zone: 'inference', node: 'inference', uid: USERS.infer }
 const SCANNED = ['training-1', 'training-2', 'storage'] as const
 
 export const doubleFork: Scenario = {
@@ -72,7 +75,8 @@ export const passedConnection: Scenario = {
     await shell.type(GO_ON, { word: 'last-hop', said: () => stage.lastStep() })
     await shell.leave()
   },
-  expect: INTRUSION,
+  // The connection itself is the way in: whoever made it gave it away.
+  expect: { ...INTRUSION, hops: [{ from: ATTACKER, to: ON_INFERENCE }, TO_SSHD, THEFT] },
 }
 
 export const scan: Scenario = {
