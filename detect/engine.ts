@@ -77,7 +77,8 @@ export class Engine {
     this.coverage = new CoverageTable((nodeId, fromMs, toMs) =>
       this.table.coverageChanged(nodeId, fromMs, toMs))
     this.lineage = new Lineage(options.lineage)
-    this.graph = new Graph(this.lineage, options.connections)
+    this.graph = new Graph(this.lineage, options.connections, (bytes, at, port) =>
+      this.names.size > 0 && this.context.nameOf(bytes, at, port)?.translated === true)
     this.table = new IncidentTable(this.coverage, options.incidents)
     const policy = options.policyOverride ?? options.policy ?? learningPolicy()
     this.overridden = options.policyOverride !== undefined

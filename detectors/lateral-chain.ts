@@ -35,7 +35,8 @@ export default defineDetector({
       + 'closed, without starting a process.',
     'A process that only forks, accepts nothing itself and starts no program is not in the tree.',
     'A file that is run before the node that wrote it could report: only its own hops are seen.',
-    'Where addresses are translated between the ends (NAT) they cannot be joined.',
+    'Where the address of the client is translated (NAT, a masquerading node) the ends cannot be '
+      + 'joined; where that of the server is, only for Services that Kubernetes tells of.',
     'A notebook or job server is a shell by design: where a flow allows the way from end to end, '
       + 'nothing is raised.',
   ],

@@ -9,6 +9,8 @@ export const flag = {
   inChain: 32,
   /** It is in the list of those that are closed and that nobody refers to. */
   idle: 64,
+  /** The client saw another address of the server than that one itself. */
+  translated: 128,
 } as const
 
 /** How the two ends are connected. */

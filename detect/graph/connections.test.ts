@@ -13,7 +13,7 @@ function end(port: number, side: number, change: Partial<EndEvent> = {}): EndEve
   connectionKey(client, 0, port, server, 0, 80, 6, 0, key)
   const isClient = side === clientSeen
   return {
-    ...key, side, process: side, source: side, seq: port, atMs: 1000, offsetMs: 0, atStart: false, protocol: 6,
+    ...key, side, process: side, source: side, seq: port, atMs: 1000, offsetMs: 0, atStart: false, translated: false, protocol: 6,
     means: 0, nearAddr: isClient ? client : server, nearAt: 0, nearPort: isClient ? port : 80,
     farAddr: isClient ? server : client, farAt: 0, farPort: isClient ? 80 : port, ...change,
   }
@@ -57,6 +57,22 @@ describe('connections', () => {
     // The other node had been cut off, and its clock is two seconds ahead.
     expect(connections.open(end(5, serverSeen, { atMs: 3000 }))).toBe(first)
     expect(connections.open(end(5, serverSeen, { atMs: 33_000 }))).toBe(second)
+  })
+
+  it('meet by the client alone where the address of the server is translated, in either order', () => {
+    const service = parseAddress('10.96.0.10')
+    const key = { low: 0, high: 0 }
+    connectionKey(client, 0, 5, service, 0, 443, 6, 0, key)
+    const asked = end(5, clientSeen, { ...key, farAddr: service, farPort: 443, translated: true })
+    for (const ends of [[asked, end(5, serverSeen)], [end(5, serverSeen), asked]]) {
+      const connections = table()
+      connections.open(end(6, serverSeen))
+      const [slot, same] = ends.map((one) => connections.open(one))
+      expect([same, connections.met]).toEqual([slot, true])
+      expect(connections.columns.serverAddr.slice(16 * slot, 16 * slot + 16)).toEqual(server)
+      for (const { low, high, side } of ends) expect(connections.find(low, high, side)).toBe(slot)
+      expect(connections.open(end(5, serverSeen, { atMs: 2000 }))).not.toBe(slot)
+    }
   })
 
   it('that are told again by an agent which starts again stay one', () => {

@@ -18,6 +18,8 @@ export interface EndEvent {
   atMs: number
   offsetMs: number
   atStart: boolean
+  /** The far end has another address than this one sees. */
+  translated: boolean
   protocol: number
   means: number
   nearAddr: Uint8Array
@@ -47,6 +49,8 @@ export type ConnectionsSnapshot = {
 
 const NONE = -1
 const FIRST_CAPACITY = 64
+/** Connections from one port of one client that are looked at, the latest first. */
+const ALIKE_MAX = 256
 
 export class Connections {
   columns: ConnectionColumns
@@ -88,8 +92,10 @@ export class Connections {
     let other = NONE
     let nearest = Infinity
     let same = NONE
+    let steps = 0
     for (let slot = this.first(end.low); slot !== NONE; slot = this.columns.next[slot]) {
-      if (low[slot] !== end.low || high[slot] !== end.high) continue
+      if (low[slot] !== end.low || steps++ > ALIKE_MAX) continue
+      if (high[slot] !== end.high && !end.translated && !this.isTranslated(slot)) continue
       if ((flags[slot] & side) !== 0) {
         if ((flags[slot] & (side << 2)) === 0) same = slot
         continue
@@ -116,8 +122,10 @@ export class Connections {
   find(low: number, high: number, side: number): number {
     const { columns } = this
     let found = NONE
+    let steps = 0
     for (let slot = this.first(low); slot !== NONE; slot = columns.next[slot]) {
-      if (columns.low[slot] !== low || columns.high[slot] !== high) continue
+      if (columns.low[slot] !== low || steps++ > ALIKE_MAX) continue
+      if (columns.high[slot] !== high && !this.isTranslated(slot)) continue
       if (side !== 0) {
         if ((columns.flags[slot] & side) === 0) continue
         if ((columns.flags[slot] & (side << 2)) === 0) return slot
@@ -145,6 +153,10 @@ export class Connections {
 
   isClosed(slot: number): boolean {
     return (this.columns.flags[slot] & (flag.clientClosed | flag.serverClosed)) !== 0
+  }
+
+  private isTranslated(slot: number): boolean {
+    return (this.columns.flags[slot] & flag.translated) !== 0
   }
 
   isAtStart(slot: number): boolean {
@@ -229,7 +241,8 @@ export class Connections {
 
   private fill(slot: number, end: EndEvent): void {
     const { columns } = this
-    columns.flags[slot] |= end.side | (end.atStart ? flag.atStart : 0)
+    columns.flags[slot] |= end.side | (end.atStart ? flag.atStart : 0) |
+      (end.translated ? flag.translated : 0)
     if (end.side === flag.clientSeen) {
       columns.client[slot] = end.process
       columns.clientSource[slot] = end.source
@@ -237,6 +250,9 @@ export class Connections {
       columns.clientMs[slot] = end.atMs
       columns.clientOffset[slot] = end.offsetMs
     } else {
+      // Where it was translated, the server knows its address.
+      copyAddress(columns.serverAddr, slot, end.nearAddr, end.nearAt)
+      columns.serverPort[slot] = end.nearPort
       columns.server[slot] = end.process
       columns.serverSource[slot] = end.source
       columns.serverSeq[slot] = end.seq

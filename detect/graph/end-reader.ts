@@ -16,7 +16,7 @@ export class EndReader {
   /** The end that was read last. */
   readonly end: EndEvent = {
     low: 0, high: 0, side: 0, process: 0, source: 0, seq: 0, atMs: 0, offsetMs: 0, atStart: false,
-    protocol: 0, means: 0, nearAddr: NOWHERE, nearAt: 0, nearPort: 0,
+    translated: false, protocol: 0, means: 0, nearAddr: NOWHERE, nearAt: 0, nearPort: 0,
     farAddr: NOWHERE, farAt: 0, farPort: 0,
   }
 
@@ -37,6 +37,7 @@ export class EndReader {
     end.atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
     end.offsetMs = event.batch.clockOffsetMs
     end.atStart = atStart
+    end.translated = false
     end.protocol = columns.protocol[row]
     end.means = means.network
     end.nearAddr = columns.local_addr
@@ -60,7 +61,7 @@ export class EndReader {
     end.offsetMs = event.batch.clockOffsetMs
     end.nearAddr = end.farAddr = NOWHERE
     end.nearAt = end.farAt = end.nearPort = end.farPort = 0
-    end.atStart = false
+    end.atStart = end.translated = false
     return end
   }
 

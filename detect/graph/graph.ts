@@ -31,6 +31,9 @@ export type GraphSnapshot = {
   parentless: ParentlessSnapshot
 }
 
+type IsTranslated = (bytes: Uint8Array, at: number, port: number) => boolean
+
+const TCP = 6
 /** A process that was seen so long ago has no parent that comes late. */
 const PARENT_MS = 60_000
 const DEPTH_MAX = 16
@@ -55,9 +58,14 @@ export class Graph {
   private fresh: LineageProcess | null = null
   private readonly files = new SharedFiles()
   private readonly lineage: Lineage
+  private readonly isTranslated: IsTranslated
   private readonly reader = new EndReader()
 
-  constructor(lineage: Lineage, options: ConnectionOptions = {}) {
+  /** @param isTranslated whether an address and port stand for another one, such as a Service */
+  constructor(
+    lineage: Lineage, options: ConnectionOptions = {}, isTranslated: IsTranslated = () => false,
+  ) {
+    this.isTranslated = isTranslated
     this.lineage = lineage
     this.connections = new Connections(options)
     this.rules = new OriginRules(this.connections)
@@ -167,6 +175,9 @@ export class Graph {
     event: OneConnectionEvent, source: Source, process: LineageProcess | null, atStart: boolean,
   ): void {
     const end = this.reader.read(event, source, process, atStart)
+    if (end.side === flag.clientSeen && end.protocol === TCP) {
+      end.translated = this.isTranslated(end.farAddr, end.farAt, end.farPort)
+    }
     const slot = this.connections.open(end)
     this.current = slot
     this.met = this.connections.met

@@ -7,7 +7,8 @@ export interface ConnectionKey {
 }
 
 /**
- * The key of a connection, the same from both ends: client first.
+ * The key of a connection, the same from both ends: client first. Of TCP the low word is of the
+ * client's address and port alone, which stay the same where the server's are translated.
  *
  * @param place number of the network namespace when both ends are in it (loopback): such addresses
  *   are the same on every node. 0 otherwise.
@@ -17,19 +18,23 @@ export function connectionKey(
   server: Uint8Array, serverAt: number, serverPort: number,
   protocol: number, place: number, key: ConnectionKey,
 ): void {
-  let a = Math.imul(clientPort ^ (serverPort << 16), 0x9e3779b1) ^ place
+  let a = Math.imul(clientPort ^ (protocol << 16), 0x9e3779b1) ^ place
   let b = Math.imul(serverPort ^ (clientPort << 16) ^ (protocol << 8), 0x85ebca6b) + place
+  // One UDP socket talks to many: there the client alone would be one bucket for all of them.
+  const all = protocol !== TCP
   for (let i = 0; i < 16; i += 4) {
     const from = word(client, clientAt + i)
     const to = word(server, serverAt + i)
     a = Math.imul(a ^ from, 0xcc9e2d51)
-    a = Math.imul((a ^ (a >>> 15)) + to, 0x1b873593)
+    a = Math.imul((a ^ (a >>> 15)) + (all ? to ^ serverPort : i), 0x1b873593)
     b = Math.imul(b + to, 0xc2b2ae35)
     b = Math.imul((b ^ (b >>> 13)) ^ from, 0x27d4eb2f)
   }
   key.low = mixed(a)
   key.high = mixed(b ^ a)
 }
+
+const TCP = 6
 
 /** A number of 53 bits for an address, to count distinct ones. Exact for IPv4. */
 export function addressKey(bytes: Uint8Array, at: number): number {
