@@ -1,6 +1,7 @@
 import type { Drill } from './drill.ts'
 import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
+import { rdmaPeer } from './rdma-peer.ts'
 import { reverseShell } from './reverse-shell.ts'
 import { scan } from './scan.ts'
 import { zoneViolation } from './zone-violation.ts'
@@ -12,4 +13,5 @@ export const drills: readonly Drill[] = [
   scan,
   reverseShell,
   metadataAccess,
+  rdmaPeer,
 ]

@@ -22,6 +22,8 @@ export interface RunOptions {
   privately?: string
   /** Another user and group. */
   uid?: number
+  /** How long `until` waits; emulated machines are slow. */
+  waitMs?: number
 }
 
 /** A command that runs. */
@@ -30,8 +32,10 @@ export class Running {
   stderr = ''
   readonly child: ChildProcess
   readonly #end: Promise<number | null>
+  readonly #waitMs: number
 
   constructor(words: readonly string[], options: RunOptions = {}) {
+    this.#waitMs = options.waitMs ?? waitMsMax
     const env = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('VEDETTE_')))
     const enter = ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', `${options.cgroup}/cgroup.procs`]
@@ -49,7 +53,7 @@ export class Running {
 
   /** Waits until `find` gives something else than undefined, or throws with the output so far. */
   async until<T>(what: string, find: (running: Running) => T | undefined): Promise<T> {
-    const end = performance.now() + waitMsMax
+    const end = performance.now() + this.#waitMs
     for (;;) {
       const found = find(this)
       if (found !== undefined) return found

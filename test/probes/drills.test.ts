@@ -1,0 +1,75 @@
+// Every drill, as a user does it: from its processes over the kernel to the incident.
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { drills } from '../../drills/list.ts'
+import type { Incident } from '../../detect/incident.ts'
+import { jsonLines, run, Running } from '../command-line.ts'
+import { ScopeCgroup } from './scope-cgroup.ts'
+import { whyBlind, whyNot } from './watch.ts'
+
+const netdev = 'vdrill0'
+
+/** Soft-RoCE, where the kernel has it. */
+function whyNoRdma(): string {
+  if (spawnSync('modprobe', ['-a', 'rdma_rxe', 'ib_uverbs', 'dummy']).status !== 0) {
+    return 'this kernel has no rdma_rxe'
+  }
+  if (spawnSync('which', ['ibv_rc_pingpong']).status !== 0) return 'no ibv_rc_pingpong'
+  execFileSync('ip', ['link', 'add', netdev, 'type', 'dummy'])
+  execFileSync('ip', ['address', 'add', '10.66.7.1/24', 'dev', netdev])
+  execFileSync('ip', ['link', 'set', netdev, 'up'])
+  execFileSync('rdma', ['link', 'add', 'vrxe7', 'type', 'rxe', 'netdev', netdev])
+  return ''
+}
+
+const reason = whyNot()
+const noRdma = reason || whyNoRdma()
+/** Why a drill cannot raise its incident on this kernel; '' when it can. */
+const hindrances: Record<string, string> = {
+  'rdma-peer': noRdma || whyBlind('rdma_connection'),
+  'reverse-shell': reason || whyBlind('process_stdio'),
+}
+for (const [name, why] of Object.entries(hindrances)) {
+  if (why) process.stderr.write(`!! SKIPPED: the drill ${name}: ${why}\n`)
+}
+/** Node starts in ten seconds on an emulated machine. */
+const waitMs = 120_000
+
+describe.skipIf(reason)(`drills ${reason}`, () => {
+  let cgroup: ScopeCgroup
+  let data: string
+  let up: Running
+  let server: string
+
+  beforeAll(async () => {
+    cgroup = new ScopeCgroup()
+    data = mkdtempSync(join(tmpdir(), 'vedette-drills-'))
+    up = new Running(['up', '--quiet', '--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`,
+      '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0', '--agent-listen-http', '127.0.0.1:0'],
+    { cwd: data, waitMs })
+    server = await up.until('the address of the readers', ({ stderr }) =>
+      /Readers +gRPC (\S+)/.exec(stderr)?.[1])
+  }, waitMs)
+  afterAll(async () => {
+    await up?.stop('SIGKILL')
+    await cgroup?.remove()
+    if (data) rmSync(data, { recursive: true, force: true })
+    if (noRdma) return
+    execFileSync('rdma', ['link', 'delete', 'vrxe7'])
+    execFileSync('ip', ['link', 'delete', netdev])
+  })
+
+  for (const { name, raises } of drills) {
+    it.skipIf(hindrances[name])(`${name} raises ${raises} while the policy only learns`, async () => {
+      const { code, stdout, stderr } = await run(
+        ['drill', name, '-o', 'json', '--wait', '60', '--server', server], { cgroup: cgroup.path })
+      expect(stderr).toContain('raised: incident')
+      expect(code).toBe(0)
+      const { findings } = jsonLines(stdout)[0] as unknown as Incident
+      expect(findings.map(({ detector }) => detector)).toContain(raises)
+    }, 2 * waitMs)
+  }
+})
