@@ -99,6 +99,11 @@ export const probeTable: readonly Probe[] = [
     lost: 'the programs that processes run, and their ancestry',
   },
   {
+    name: 'process_forked',
+    ways: [{ programs: ['process_forked_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    lost: 'the parent of a process that forked and ran no program, until it ends',
+  },
+  {
     name: 'process_stdio',
     ways: [{ programs: ['process_stdio_tp_btf'], attach_type: 'tp_btf', lost: '' }],
     lost: 'programs whose standard streams are a socket: reverse shells',

@@ -106,7 +106,10 @@ struct process_exec {
 	u16 args_bytes_kept;
 	/* The executable has no name on disk: a memfd or an unlinked file. */
 	u8 exe_unlinked;
-	/* The process was already running when the agent started; time is when it was seen. */
+	/*
+	 * The process was already running when the agent started, or forked and ran no program of its
+	 * own; time is when it was seen.
+	 */
 	u8 at_start;
 	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
 	u8 exe_cut;

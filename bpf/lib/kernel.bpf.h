@@ -98,6 +98,8 @@ enum socket_state {
 #define SIGNAL_FLAG_GROUP_EXIT 0x00000004
 /* task_struct.flags: a thread of the kernel, not of a program. */
 #define TASK_FLAG_KERNEL_THREAD 0x00200000
+/* The same: it was forked, and has run no program since. */
+#define TASK_FLAG_FORKED_NO_EXEC 0x00000040
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -91,6 +91,68 @@ int BPF_PROG(process_exec_tp_btf, struct task_struct *task, int old_pid, struct 
 	return 0;
 }
 
+/* Ancestors of a program that never ran one of their own, told at once. */
+#define FORKED_TOLD_MAX 4
+
+/* Those that have been told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct exited_key);
+	__type(value, u8);
+} forked SEC(".maps");
+
+static __always_inline bool forked_tell(struct task_struct *leader, u64 now)
+{
+	struct exited_key key = {};
+	struct process_exec *record;
+	map_status status;
+	struct file *file;
+	u8 told = 1;
+
+	if (!(BPF_CORE_READ(leader, flags) & TASK_FLAG_FORKED_NO_EXEC))
+		return false;
+	file = BPF_CORE_READ(leader, mm, exe_file);
+	if (!file || !scope_has_cgroup_read(BPF_CORE_READ(leader, cgroups, dfl_cgrp)))
+		return false;
+	key.start_time = BPF_CORE_READ(leader, start_boottime);
+	key.pid = BPF_CORE_READ(leader, tgid);
+	/* Any other refusal: rather twice than not at all. */
+	status = bpf_map_update_elem(&forked, &key, &told, BPF_NOEXIST);
+	if (status == -EEXIST)
+		return false;
+	record = record_reserve(KIND_PROCESS_EXEC, sizeof(*record), now,
+				BPF_CORE_READ(leader, cgroups, dfl_cgrp, kn, id));
+	if (!record)
+		return true;
+	identity_read(&record->header, leader);
+	executable_fill(record, file);
+	record->at_start = 1;
+	record_submit(record);
+	return true;
+}
+
+/*
+ * A process that forks and runs no program itself makes no event before it ends, and its children
+ * would hang in the air as long: sshd has one such in every session. So the first program that one
+ * of its children runs tells of it, too, as of one that was there before us.
+ */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_forked_tp_btf, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	u64 now = bpf_ktime_get_boot_ns();
+
+	if (!scope_has_current())
+		return 0;
+	for (int i = 0; i < FORKED_TOLD_MAX; i++) {
+		leader = BPF_CORE_READ(leader, real_parent, group_leader);
+		if (!leader || !forked_tell(leader, now))
+			return 0;
+	}
+	return 0;
+}
+
 /*
  * Called for every thread, after it left the count of live threads: the last one finds 0. So may
  * several that leave at the same moment, hence `exited`. (Linux 6.16 and newer pass this as an

@@ -157,7 +157,7 @@ export interface ProcessExec {
   args_bytes_kept: number
   /** The executable has no name on disk: a memfd or an unlinked file. */
   exe_unlinked: boolean
-  /** The process was already running when the agent started; time is when it was seen. */
+  /** The process was already running when the agent started, or forked and ran no program of its own; time is when it was seen. */
   at_start: boolean
   /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
   exe_cut: boolean
@@ -289,7 +289,7 @@ export class ProcessExecView extends EventView {
   get args_bytes_kept(): number { return this.columns.args_bytes_kept[this.row] }
   /** The executable has no name on disk: a memfd or an unlinked file. */
   get exe_unlinked(): boolean { return this.columns.exe_unlinked[this.row] !== 0 }
-  /** The process was already running when the agent started; time is when it was seen. */
+  /** The process was already running when the agent started, or forked and ran no program of its own; time is when it was seen. */
   get at_start(): boolean { return this.columns.at_start[this.row] !== 0 }
   /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
   get exe_cut(): boolean { return this.columns.exe_cut[this.row] !== 0 }

@@ -18,6 +18,11 @@ unless (my $middle = fork) {
   select undef, undef, undef, 0.2; POSIX::_exit(0)
 }
 wait; <STDIN>`
+/** Forks, and the child, which runs no program itself, runs two of them. Prints its pid, then waits. */
+const session = `$| = 1; unless (fork) {
+  print "$$\\n"; system "/bin/true"; system "/bin/true"; print "ran\\n"; <STDIN>; exit
+}
+wait`
 /** Ends before so many children; prints its pid. They end with their input. */
 const abandoning = `$| = 1; my $count = shift; print "$$\\n";
 for (1 .. $count) { unless (fork) { <STDIN>; exit } } POSIX::_exit(0)`
@@ -54,6 +59,20 @@ describe.skipIf(reason)(`children that outlive their parent ${reason}`, () => {
       expect(exit).toMatchObject({ ppid: program.pid, parent_process_id: exec['process_id'] })
       await program.ended()
     })
+
+  it('who forks and runs no program is known, once, as soon as a child of it runs one', async () => {
+    const program = cgroup.start('perl', '-e', session)
+    const middle = Number(await program.line())
+    expect(await program.line()).toBe('ran')
+    const seen = await watch.first('process_exec', { pid: middle })
+    expect(seen).toMatchObject({ at_start: true, comm: 'perl', ppid: program.pid })
+    expect(seen['exe']).toMatch(/perl/)
+    const runs = await watch.atLeast(2, 'process_exec', { ppid: middle })
+    expect(runs.map(({ parent_process_id: parent }) => parent))
+      .toEqual([seen['process_id'], seen['process_id']])
+    expect(watch.seen('process_exec', { pid: middle })).toHaveLength(1)
+    await program.ended()
+  })
 
   it('of a parent of many, 32 are told one by one, with how many more there are', async () => {
     const program = cgroup.start('perl', '-MPOSIX', '-e', abandoning, '40')
