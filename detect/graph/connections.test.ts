@@ -13,7 +13,8 @@ function end(port: number, side: number, change: Partial<EndEvent> = {}): EndEve
   connectionKey(client, 0, port, server, 0, 80, 6, 0, key)
   const isClient = side === clientSeen
   return {
-    ...key, side, process: side, source: side, seq: port, atMs: 1000, offsetMs: 0, atStart: false, translated: false, protocol: 6,
+    ...key, side, process: side, source: side, seq: port, atMs: 1000, offsetMs: 0,
+    atStart: false, translated: false, protocol: 6,
     means: 0, nearAddr: isClient ? client : server, nearAt: 0, nearPort: isClient ? port : 80,
     farAddr: isClient ? server : client, farAt: 0, farPort: isClient ? 80 : port, ...change,
   }

@@ -80,6 +80,7 @@ describe('zones', () => {
     expect(found[0].fix).toContain('write resolvers:')
     expect(policy?.zones[0].match.dns_names[0].text).toBe('hub.example')
     expect(parsePolicy(`${text}resolvers: [10.96.0.10]\n`).problems).toEqual([])
-    expect(parsePolicy(`${text}resolvers: [10.96.0.1/8]\n`).problems[0].fix).toBe('write 10.0.0.0/8')
+    const fixes = parsePolicy(`${text}resolvers: [10.96.0.1/8]\n`).problems.map(({ fix }) => fix)
+    expect(fixes).toContain('write 10.0.0.0/8')
   })
 })
