@@ -60,20 +60,21 @@ export function incidentId(subject: string, first: Evidence): string {
 export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
   const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
   const worst = findings.reduce((most, one) => isWorse(one, most) ? one : most)
+  const lead = findings.reduce((most, one) => tellsMore(one, most) ? one : most, worst)
   const closed = kept.state === 'closed' ? {
     closed_at: new Date(kept.closedMs).toISOString(), close_reason: kept.close_reason ?? 'quiet',
     ...(kept.joined_into === '' ? {} : { joined_into: kept.joined_into }),
   } : {}
   return structuredClone({
     incident_id: kept.incident_id,
-    title: worst.title,
+    title: lead.title,
     severity: worst.severity,
     state: kept.state,
     subject: kept.subject,
     opened_at: formatTime(kept.openedNs),
     updated_at: formatTime(kept.updatedNs),
     ...closed,
-    summary: summaryOf(findings, worst, kept, coverage),
+    summary: summaryOf(findings, lead, kept, coverage),
     nodes: kept.nodes,
     workloads: kept.workloads,
     zones: kept.zones,
@@ -88,10 +89,14 @@ export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
   })
 }
 
-/** Of two that are as bad, the one that tells more of the way gives the incident its title. */
 function isWorse(one: KeptFinding, other: KeptFinding): boolean {
-  const by = severities.indexOf(one.severity) - severities.indexOf(other.severity)
-  return by > 0 || (by === 0 && one.hops.length > other.hops.length && one.hops.length > 1)
+  return severities.indexOf(one.severity) > severities.indexOf(other.severity)
+}
+
+/** A way over several hops holds the others together: it gives the incident its title. */
+function tellsMore(one: KeptFinding, other: KeptFinding): boolean {
+  const more = one.hops.length - Math.max(1, other.hops.length)
+  return more > 0 || (more === 0 && one.hops.length > 1 && isWorse(one, other))
 }
 
 /** Chains first, in their order; then other connections by time. Each connection once. */
@@ -108,18 +113,18 @@ function hopsOf(findings: readonly KeptFinding[]): Hop[] {
   return [...hops.values()]
 }
 
-/** The worst finding first, then how much more there is, then what may be missing. */
+/** The leading finding first, then how much more there is, then what may be missing. */
 function summaryOf(
-  findings: KeptFinding[], worst: KeptFinding, kept: KeptIncident, coverage: Coverage,
+  findings: KeptFinding[], lead: KeptFinding, kept: KeptIncident, coverage: Coverage,
 ): string {
-  const times = worst.count > 1 ? ` It happened ${amount(worst.count, 'time')}.` : ''
+  const times = lead.count > 1 ? ` It happened ${amount(lead.count, 'time')}.` : ''
   const rest = findings.length - 1 + kept.findings_unlisted
   const others = rest > 0 ? ` ${amount(rest, 'further finding')} about the same subject.` : ''
   const missing = coverage.nodes.filter(({ complete }) => !complete).map((node) => node.node_id)
   const gaps = missing.length > 0
     ? ` Not everything was seen on ${amount(missing.length, 'node')}: see coverage.`
     : ''
-  return `${worst.summary}${times}${others}${gaps}`
+  return `${lead.summary}${times}${others}${gaps}`
 }
 
 function told(finding: KeptFinding): IncidentFinding {

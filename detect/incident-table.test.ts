@@ -53,13 +53,16 @@ describe('incidents', () => {
     expect(incidents.all()[0].findings.map(({ summary }) => summary)).toEqual(['x k1.', 'x k2.', 'x k3.'])
   })
 
-  it('keep so many findings and count the others', () => {
-    const incidents = table({ findingsMax: 3 })
+  it('keep so many findings and count the others; none of one detector crowd out another', () => {
+    const incidents = table({ findingsMax: 5 })
     for (let i = 0; i < 30; i++) incidents.add(detector, finding('x', `k${i}`), 0)
+    expect(incidents.all()[0].findings).toHaveLength(3)
+    for (let i = 0; i < 30; i++) incidents.add({ ...detector, id: 'T-002' }, finding('x', `k${i}`), 0)
     const [incident] = incidents.all()
-    expect([incident.findings.length, incident.findings_unlisted]).toEqual([3, 27])
-    expect(incidents.findingsUnlisted).toBe(27)
-    expect(incident.summary).toContain('29 further findings')
+    expect(incident.findings.map(({ detector: id }) => id === 'T-002').filter(Boolean)).toHaveLength(2)
+    expect([incident.findings.length, incident.findings_unlisted]).toEqual([5, 55])
+    expect(incidents.findingsUnlisted).toBe(55)
+    expect(incident.summary).toContain('59 further findings')
   })
 
   it('close when they are quiet, and not before; the next finding opens another', () => {

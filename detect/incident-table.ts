@@ -47,6 +47,8 @@ export type IncidentTableSnapshot = {
 }
 
 const EVIDENCE_MAX = 10
+/** Part of the findings of an incident that one detector may take. */
+const DETECTOR_SHARE = 0.6
 const NAMES_MAX = 100
 /** Amounts alone are told at most so often: a busy violation must not fill the incident log. */
 const AMOUNTS_EVERY_MS = 10_000
@@ -87,7 +89,7 @@ export class IncidentTable {
     const known = incident.findings.find(({ key, detector: id }) =>
       key === finding.key && id === detector.id)
     if (known !== undefined) again(known, finding)
-    else if (incident.findings.length < this.options.findingsMax) {
+    else if (this.hasRoom(incident, detector.id)) {
       incident.findings.push(keptOf(detector, finding))
     } else {
       incident.findings_unlisted++
@@ -100,6 +102,14 @@ export class IncidentTable {
     const isNew = known === undefined && incident.findings_unlisted === 0
     this.note(incident, isNew || listed > 0 ? 'story' : 'amount')
     return incident.incident_id
+  }
+
+  /** One detector that has much to say must leave room for what the others have. */
+  private hasRoom({ findings }: KeptIncident, detectorId: string): boolean {
+    const { findingsMax } = this.options
+    if (findings.length >= findingsMax) return false
+    const own = findings.filter(({ detector }) => detector === detectorId).length
+    return own < Math.ceil(findingsMax * DETECTOR_SHARE)
   }
 
   /** Adds to a finding that was reported, also when its incident has closed since. */
@@ -185,7 +195,7 @@ export class IncidentTable {
       if (known !== undefined) {
         known.count += finding.count
         addTotals(known.totals, finding.totals)
-      } else if (into.findings.length < this.options.findingsMax) into.findings.push(finding)
+      } else if (this.hasRoom(into, finding.detector)) into.findings.push(finding)
       else into.findings_unlisted++
     }
     into.findings_unlisted += from.findings_unlisted
