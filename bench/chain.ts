@@ -9,7 +9,7 @@ import { SampleCluster, clusterPolicy } from './sample-cluster.ts'
 
 const live = 1_000_000
 /** Made and measured in parts: all at once would be memory of the bench, not of the engine. */
-const part = 100_000
+const part = 200_000
 const replaced = 400_000
 
 export async function measure(): Promise<Figure[]> {

@@ -2,8 +2,8 @@
 // another; the same numbers in every run. Both ends of a connection are told, by their own nodes.
 //
 // Training ranks talk to each other, model servers and ranks read from storage, the outside asks
-// model servers; one process of ten is a shell below a server. One connection of 100,000 goes from
-// a model server to a rank, which no flow allows.
+// model servers; one process of ten is a worker below a server, one of a thousand a shell. One
+// connection of 100,000 goes from a model server to a rank, which no flow allows.
 
 import { BatchBuilder } from '../proto/batch-builder.ts'
 import { recordBuffer } from '../proto/columns.ts'
@@ -182,8 +182,8 @@ const kindNumbers = {
 }
 
 function factsOf(record: RecordBuffer): { exe: string, cgroup_path: string, workload: string } {
-  const isChild = (record.u32[recordHeader.pid >> 2] - 1000) % 10 === 9
-  const exe = isChild ? '/bin/bash' : '/opt/model/bin/worker'
+  const isShell = (record.u32[recordHeader.pid >> 2] - 1000) % 1000 === 999
+  const exe = isShell ? '/bin/bash' : '/opt/model/bin/worker'
   return { exe, workload: exe, cgroup_path: '/system.slice/model.service' }
 }
 

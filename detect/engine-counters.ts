@@ -23,6 +23,8 @@ export interface EngineCounters {
   connections: number
   /** Open connections that were forgotten as origins of their process, which had too many. */
   origins_forgotten: number
+  /** Connections to which no path was searched: there were too many in one second. */
+  paths_unsearched: number
   name_evictions: number
   incidents_open: number
   incidents_aged_out: number

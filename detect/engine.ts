@@ -326,6 +326,7 @@ export class Engine {
       pairing_evictions: this.graph.connections.evictions,
       connections: this.graph.connections.size,
       origins_forgotten: this.graph.rules.forgotten,
+      paths_unsearched: this.graph.searches.skipped,
       name_evictions: this.names.evictions + this.names.nodes.evictions,
       incidents_open: this.table.openCount,
       incidents_aged_out: this.table.agedOut,

@@ -17,6 +17,8 @@ type Life = EventViews['process_exec' | 'process_exit' | 'process_orphan']
 
 /** Value of `report` in the columns. */
 const FLOW_FIRST = 1
+/** No port that anybody listens on. */
+const ANY_PORT = 0
 /** Paths that wait for the far end of their last connection. */
 const HELD_MAX = 1000
 
@@ -60,13 +62,14 @@ export default defineDetector({
     const { current: slot, connections: { columns } } = graph
     const known = new Chains(state, context)
     if (!isConnection(event) || slot < 0) {
-      for (const head of graph.stale) again(head, state, context)
+      againStale(state, context)
       return
     }
     if (!begins(event)) return known.closed(slot)
-    if ((columns.flags[slot] & flag.inChain) === 0) evaluateOpen(event, slot, state, context)
-    else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
-    for (const head of graph.stale) again(head, state, context)
+    if ((columns.flags[slot] & flag.inChain) === 0) {
+      if (graph.toSearch || state.held.has(slot)) evaluateOpen(event, slot, state, context)
+    } else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
+    againStale(state, context)
     if (!graph.met) return
     const heads = graph.waiting.take(slot, columns.serial[slot])
     for (let i = 0; i < heads.length; i += 2) {
@@ -99,8 +102,8 @@ function concerns(event: Opening | Closing | Life, context: Context): boolean {
   if ((columns.flags[slot] & flag.inChain) !== 0) return true
   if (!begins(event)) return false
   // What no flow allows makes others stale: so this comes first.
-  const mayBe = mayEnd(slot, actorOf(event, slot, context), context)
-  return mayBe || graph.stale.length > 0 ||
+  graph.toSearch = mayEnd(slot, actorOf(event, slot, context), context)
+  return graph.toSearch || graph.stale.length > 0 ||
     (graph.met && graph.waiting.has(slot, columns.serial[slot]))
 }
 
@@ -131,14 +134,29 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   const origins = graph.originsFor(actor)
   if (origins === null) return false
   graph.rules.noteHead(origins, slot)
-  if (forbidden) return true
-  if (!graph.rules.isInteresting(origins, clientMs[slot])) return false
-  return !origins.quiet.includes(quietNumber(to, serverPort[slot], context))
+  if (!forbidden && !graph.rules.isInteresting(origins, actor, clientMs[slot])) return false
+  const { quiet } = origins
+  if (!forbidden && quiet.length > 0 && (quiet.includes(quietNumber(to, ANY_PORT, context)) ||
+    quiet.includes(quietNumber(to, serverPort[slot], context)))) return false
+  const isCertain = forbidden || graph.rules.actsForOthers(origins, actor)
+  return graph.searches.take(isCertain, context.watermarkMs)
 }
 
-/** Stands for what a process reaches: the same again is judged the same. */
+/** Stands for what a process reaches: the same again is judged the same, until more leads to it. */
 function quietNumber(to: number, port: number, { policyNumber }: Context): number {
   return (policyNumber * 4096 + to) * 65_536 + (port & 0xffff)
+}
+
+/** One event can make many stale: not all of them may be searched. */
+function againStale(state: ChainState, context: Context): void {
+  const { graph } = context
+  for (const head of graph.stale) {
+    const actor = context.processOf(graph.connections.columns.client[head])
+    const origins = actor?.origins
+    if (!actor || !origins) continue
+    const isCertain = graph.rules.actsForOthers(origins, actor)
+    if (graph.searches.take(isCertain, context.watermarkMs)) again(head, state, context)
+  }
 }
 
 /** What leads to a connection has changed. */
@@ -167,25 +185,33 @@ function consider(
 ): void {
   const paths = context.pathsTo(slot, actor)
   let best: JudgedPath | null = null
+  let permitted = false
   for (const steps of paths) {
     waitForMore(steps[0].connection, slot, context)
     const judged = judgePath(steps, context)
     if (judged === null || judged.score < context.setting('score_min')) continue
+    if (judged.permitted) {
+      permitted = true
+      continue
+    }
     // The likeliest come first. The score of a guess says nothing of how good the guess is.
     best ??= judged
   }
-  if (best === null) return noteQuiet(slot, actor, context)
+  if (best === null) return noteQuiet(slot, actor, permitted, context)
   if (then === 'raise') new Chains(state, context).raise(best)
   else hold(slot, actor, state, context)
 }
 
-/** Only where nothing but the time would change it: plain requests come and go. */
-function noteQuiet(slot: number, actor: LineageProcess | null, context: Context): void {
+/** @param permitted only a flow from end to end, which is for some ports, made it so */
+function noteQuiet(
+  slot: number, actor: LineageProcess | null, permitted: boolean, context: Context,
+): void {
   const origins = actor?.origins
+  if (!origins) return
   const { rules, connections: { columns } } = context.graph
-  if (!origins || rules.usable(origins, columns.clientMs[slot]).length > 0) return
   const [, to] = context.zonesOfConnection(slot, actor)
-  rules.noteQuiet(origins, quietNumber(to, columns.serverPort[slot], context))
+  const port = permitted ? columns.serverPort[slot] : ANY_PORT
+  rules.noteQuiet(origins, quietNumber(to, port, context))
 }
 
 /** A path whose first connection has no known client yet may go on when that one comes. */

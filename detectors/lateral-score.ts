@@ -1,6 +1,7 @@
 /** What speaks for an intrusion in a path over several hops, and how much. */
 import type { Context } from '../detect/context.ts'
 import { means } from '../detect/graph/connection-columns.ts'
+import { isLogin } from '../detect/graph/logins.ts'
 import type { Step } from '../detect/graph/walk.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { printable } from '../detect/words.ts'
@@ -13,18 +14,13 @@ export interface JudgedPath {
   /** Zones of the two ends of each step. */
   zones: [from: number, to: number][]
   score: number
+  /** A flow allows the way from end to end, and every hop of it is allowed. */
+  permitted: boolean
   /** What the score is made of, in words; the heaviest first. */
   reasons: string[]
 }
 
 interface Reason { points: number; text: string }
-
-/**
- * Programs that run what people and schedulers who logged in ask for: a shell below them is their
- * purpose, and who may log in is a matter of flows.
- */
-const logins = new Set(['sshd', 'sshd-session', 'sshd-auth', 'dropbear', 'login', 'in.telnetd',
-  'slurmd', 'slurmstepd', 'pbs_mom', 'orted', 'prted', 'hydra_pmi_proxy', 'systemd-logind'])
 
 /** A hop that no flow allows, and a shell that a server starts, are each enough. */
 const NOT_ALLOWED = 50
@@ -46,13 +42,9 @@ const SESSION = 5
 const FURTHER_HOP = 5
 const ORDINARY_MOST = 15
 
-export function isLogin(process: LineageProcess | null): boolean {
-  return process !== null && logins.has(programOf(process.exe || process.comm))
-}
-
 /**
  * Null unless the path leads from a less trusted zone into a protected one, over at least one
- * process that is known, and not in a way that the policy allows from end to end.
+ * process that is known.
  */
 export function judgePath(steps: Step[], context: Context): JudgedPath | null {
   if (steps.length < context.setting('hops_min')) return null
@@ -64,7 +56,7 @@ export function judgePath(steps: Step[], context: Context): JudgedPath | null {
   const reasons: Reason[] = []
   const forbidden = steps.filter((step, i) => !isAllowed(step, zones[i], context))
   const head = steps[steps.length - 1]
-  if (forbidden.length === 0 && isAllowed(head, [from, to], context)) return null
+  const permitted = forbidden.length === 0 && isAllowed(head, [from, to], context)
   for (const step of forbidden) {
     const [source, target] = zones[steps.indexOf(step)]
     reasons.push({ points: NOT_ALLOWED, text: `no flow allows ${context.zoneName(source)} to ` +
@@ -78,7 +70,7 @@ export function judgePath(steps: Step[], context: Context): JudgedPath | null {
     sum(reasons.slice(forbidden.length)) + Math.min(SWITCHES_MOST, sum(switches)) +
     Math.min(ORDINARY_MOST, sum(ordinary))
   const all = [...reasons, ...switches].sort((a, b) => b.points - a.points)
-  return { steps, zones, score, reasons: [...new Set(all.map(({ text }) => text))] }
+  return { steps, zones, score, permitted, reasons: [...new Set(all.map(({ text }) => text))] }
 }
 
 /** From the process that the step before reached (exclusive) to the one that acts. */
@@ -105,7 +97,7 @@ export function processesBetween(
 function zonesOf(steps: Step[], context: Context): [from: number, to: number][] {
   const { columns } = context.graph.connections
   const zones = steps.map(({ connection, actor }) =>
-    context.zonesOfConnection(connection, context.processOf(actor)))
+    context.zonesOfConnection(connection, context.processOf(actor || columns.client[connection])))
   // A file or a Unix socket has no address: the zones are those of what comes after.
   for (let i = steps.length - 2; i >= 0; i--) {
     const next = zones[i + 1][0]

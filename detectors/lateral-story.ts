@@ -4,6 +4,7 @@ import type {
   Evidence, Hop, HopEnd, HopProcess, Severity, Story,
 } from '../detect/finding.ts'
 import { means } from '../detect/graph/connection-columns.ts'
+import { isLogin } from '../detect/graph/logins.ts'
 import type { Step } from '../detect/graph/walk.ts'
 import { processIdentity } from '../detect/lineage.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
@@ -12,7 +13,7 @@ import { DRILL_ZONES } from '../policy/zone-names.ts'
 import { formatAddress } from '../proto/address.ts'
 import { formatTime } from '../proto/event-json.ts'
 import { protocolNames } from '../proto/gen/events.ts'
-import { isLogin, processesBetween } from './lateral-score.ts'
+import { processesBetween } from './lateral-score.ts'
 import type { JudgedPath } from './lateral-score.ts'
 
 const ARGS_CHARS_MAX = 240

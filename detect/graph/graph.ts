@@ -17,6 +17,8 @@ import { OriginRules } from './origins.ts'
 import type { Origins, OriginsSnapshot } from './origins.ts'
 import { Parentless } from './parentless.ts'
 import type { ParentlessSnapshot } from './parentless.ts'
+import { SearchBudget } from './search-budget.ts'
+import type { SearchBudgetSnapshot } from './search-budget.ts'
 import { SharedFiles } from './shared-files.ts'
 import type { SharedFilesSnapshot } from './shared-files.ts'
 import { Waiting } from './waiting.ts'
@@ -28,6 +30,7 @@ export type GraphSnapshot = {
   forgotten: number
   files: SharedFilesSnapshot
   waiting: WaitingSnapshot
+  searches: SearchBudgetSnapshot
   parentless: ParentlessSnapshot
 }
 
@@ -47,10 +50,13 @@ export class Graph {
   readonly connections: Connections
   readonly rules: OriginRules
   readonly waiting = new Waiting()
+  readonly searches = new SearchBudget()
   /** Connection of the event; -1 when it has none. */
   current = -1
   /** The event brought the second end of the connection. */
   met = false
+  /** For who judges: what leads to the connection of the event is to be searched. */
+  toSearch = false
   /** Connections of which the event changed what leads to them. */
   stale: number[] = []
   /** Numbers of processes by the parent that is not known yet. */
@@ -68,14 +74,14 @@ export class Graph {
     this.isTranslated = isTranslated
     this.lineage = lineage
     this.connections = new Connections(options)
-    this.rules = new OriginRules(this.connections)
+    this.rules = new OriginRules(this.connections, (number) => lineage.get(number))
     lineage.onForget = (process) => this.forget(process)
   }
 
   /** Takes what an event says. `nowMs` is the watermark. */
   learn(event: Event, source: Source, process: LineageProcess | null, nowMs: number): void {
     this.current = -1
-    this.met = false
+    this.met = this.toSearch = false
     if (this.stale.length > 0) this.stale = []
     this.connections.nowMs = nowMs
     if (this.fresh !== null) this.adopt(this.fresh)
@@ -158,7 +164,7 @@ export class Graph {
       const origins = known ?? newOrigins()
       const guess = !origins.inherited.some(({ link }) => link === 'descendant')
       const startMs = (process.startHigh * 4294967296 + process.startLow) / 1e6
-      this.rules.fork(parent.origins, origins, startMs, guess)
+      this.rules.fork(parent.origins, parent, origins, startMs, guess)
       if (known === null && origins.inherited.length > 0) process.origins = origins
     }
     if (old || (parent.settledMs < 0 && process.settledMs !== nowMs)) process.settledMs = -1
@@ -197,7 +203,8 @@ export class Graph {
   /** Others may have told the process what to do at a time of its node, beyond plain requests. */
   isInteresting(process: LineageProcess, atMs: number): boolean {
     if (process.settledMs >= 0) this.settle(process)
-    return process.origins !== null && this.rules.isInteresting(process.origins, atMs)
+    const { origins } = process
+    return origins !== null && this.rules.isInteresting(origins, process, atMs)
   }
 
   /**
@@ -362,6 +369,7 @@ export class Graph {
     return {
       connections: this.connections.snapshot(), origins, forgotten: this.rules.forgotten,
       files: this.files.snapshot(), waiting: this.waiting.snapshot(),
+      searches: this.searches.snapshot(),
       parentless: this.parentless.snapshot(),
     }
   }
@@ -373,14 +381,13 @@ export class Graph {
     this.rules.forgotten = from.forgotten
     this.files.restore(from.files)
     this.waiting.restore(from.waiting)
+    this.searches.restore(from.searches)
     this.parentless.restore(from.parentless)
   }
 }
 
 /** Values of `report` in the columns. */
-const FLOW_FIRST = 1
-const FLOW_PERIODIC = 2
-const FLOW_LAST = 3
+const [FLOW_FIRST, FLOW_PERIODIC, FLOW_LAST] = [1, 2, 3]
 
 function newOrigins(): Origins {
   return { accepted: [], inherited: [], open: 0, heads: [], quiet: [] }

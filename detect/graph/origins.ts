@@ -3,7 +3,9 @@
  * ancestors accepted for it. A few each; closed ones give way before open ones.
  */
 import type { HopLink } from '../finding.ts'
+import type { LineageProcess } from '../lineage.ts'
 import type { Connections } from './connections.ts'
+import { isForeign, isLogin } from './logins.ts'
 
 /** A connection that led to a process. */
 export interface Origin {
@@ -17,8 +19,13 @@ export interface Origin {
   claimed: boolean
   /** The peer is the server: a process that calls out and takes orders from there. */
   reverse: boolean
-  /** Whoever opened it was itself told to by others, or no flow allows it. */
+  /**
+   * There is more to it than a request or a login: no flow allows it, who opened it was told to by
+   * such a one, or on the way from there to the process another program was started.
+   */
   tainted: boolean
+  /** Executable of the process when `tainted` was last judged for what it runs itself. */
+  judgedExe: string
 }
 
 /** What leads to one process. */
@@ -52,16 +59,20 @@ const SLACK_MS = 1
 export class OriginRules {
   forgotten = 0
   private readonly connections: Connections
+  private readonly processOf: (number: number) => LineageProcess | null
 
-  constructor(connections: Connections) {
+  constructor(
+    connections: Connections, processOf: (number: number) => LineageProcess | null,
+  ) {
     this.connections = connections
+    this.processOf = processOf
   }
 
   /** A process accepted a connection. */
   accept(origins: Origins, slot: number, tainted: boolean): void {
     const { accepted } = origins
     origins.open++
-    if (origins.quiet.length > 0) origins.quiet = []
+    if (tainted && origins.quiet.length > 0) origins.quiet = []
     const place = accepted.length < ACCEPTED_MAX ? -1 : this.leastOf(accepted, slot)
     const origin = place < 0 ? this.make(slot, 'same_process', 1)
       : this.renew(accepted[place], slot)
@@ -76,13 +87,36 @@ export class OriginRules {
     const origin = origins.accepted.find((one) => this.isOf(one, slot))
     if (origin === undefined || origin.tainted) return false
     origin.tainted = true
+    origins.quiet = []
     return true
   }
 
   /** Others may have told the process what to do at this time, beyond plain requests. */
-  isInteresting(origins: Origins, atMs: number): boolean {
-    if (origins.inherited.some((one) => this.isAlive(one))) return true
-    return this.usable(origins, atMs).some(({ tainted }) => tainted)
+  isInteresting(origins: Origins, process: LineageProcess, atMs: number): boolean {
+    if (this.actsForOthers(origins, process)) return true
+    for (const one of origins.accepted) if (one.tainted && this.isUsable(one, atMs)) return true
+    return false
+  }
+
+  /** Others told the process what to do, for certain: it is no server that was only asked. */
+  actsForOthers(origins: Origins, process: LineageProcess): boolean {
+    for (const one of this.judged(origins, process)) {
+      if (one.tainted && this.isAlive(one)) return true
+    }
+    return false
+  }
+
+  /** What a process has from others, judged by what it runs now. */
+  private judged({ inherited }: Origins, process: LineageProcess): Origin[] {
+    for (const origin of inherited) {
+      if (origin.tainted || origin.judgedExe === process.exe) continue
+      origin.judgedExe = process.exe
+      const { connection: slot, link } = origin
+      const server = this.processOf(this.connections.columns.server[slot])
+      origin.tainted = link === 'descendant' ? isForeign(process, server)
+        : link !== 'stdio' || (!isLogin(process) && !isLogin(server))
+    }
+    return inherited
   }
 
   /** The process connects into a protected zone. */
@@ -101,12 +135,18 @@ export class OriginRules {
   }
 
   /** One more way in that is not an accept of its own. True when it is new. */
-  inherit(origins: Origins, slot: number, link: HopLink, of = 1, reverse = false): boolean {
+  inherit(
+    origins: Origins, slot: number, link: HopLink, of = 1, reverse = false, tainted = false,
+  ): boolean {
     const { inherited } = origins
     const known = inherited.find((one) => this.isOf(one, slot))
     if (known !== undefined) {
+      if (tainted && !known.tainted) {
+        known.tainted = true
+        origins.quiet = []
+      }
       if (link === 'descendant' || known.link === link) return false
-      Object.assign(known, { link, of, reverse })
+      Object.assign(known, { link, of, reverse, judgedExe: '' })
       origins.quiet = []
       return false
     }
@@ -120,6 +160,7 @@ export class OriginRules {
     }
     const origin = this.make(slot, link, of)
     origin.reverse = reverse
+    origin.tainted = tainted
     origins.quiet = []
     inherited.push(origin)
     return true
@@ -140,10 +181,13 @@ export class OriginRules {
    * one that it has just accepted, and no other child has it; one that serves many at once may have
    * been told to by any of them.
    *
+   * @param process the parent
    * @param startMs start of the child, milliseconds since boot
    * @param guess false: only what the parent has itself from others
    */
-  fork(parent: Origins, child: Origins, startMs: number, guess: boolean): void {
+  fork(
+    parent: Origins, process: LineageProcess, child: Origins, startMs: number, guess: boolean,
+  ): void {
     if (guess) {
       const usable = this.usable(parent, startMs)
       const unclaimed = usable.filter(({ claimed }) => !claimed)
@@ -152,24 +196,25 @@ export class OriginRules {
         : likely.length
       if (likely.length === 1) likely[0].claimed = true
       for (const origin of this.likeliest(likely, startMs).slice(0, LIKELY_MAX)) {
-        this.inherit(child, origin.connection, 'descendant', of)
+        this.inherit(child, origin.connection, 'descendant', of, false, origin.tainted)
       }
     }
-    for (const { connection, serial, link, of, reverse } of parent.inherited) {
-      if (this.connections.columns.serial[connection] !== serial) continue
-      this.inherit(child, connection, link, of, reverse)
+    for (const one of this.judged(parent, process)) {
+      if (!this.isAlive(one)) continue
+      this.inherit(child, one.connection, one.link, one.of, one.reverse, one.tainted)
     }
   }
 
   /** Accepted connections for which the process may act at a time, the latest last. */
   usable(origins: Origins, atMs: number): Origin[] {
+    return origins.accepted.filter((one) => this.isUsable(one, atMs))
+  }
+
+  private isUsable(origin: Origin, atMs: number): boolean {
     const { serverMs, serverEndMs } = this.connections.columns
-    return origins.accepted.filter((one) => {
-      const { connection: slot } = one
-      if (!this.isAlive(one)) return false
-      const began = serverMs[slot] <= atMs + SLACK_MS || this.connections.isAtStart(slot)
-      return began && serverEndMs[slot] >= atMs - LINGER_MS
-    })
+    const { connection: slot } = origin
+    if (!this.isAlive(origin) || serverEndMs[slot] < atMs - LINGER_MS) return false
+    return serverMs[slot] <= atMs + SLACK_MS || this.connections.isAtStart(slot)
   }
 
   /**
@@ -229,7 +274,8 @@ export class OriginRules {
   private make(slot: number, link: HopLink, of: number): Origin {
     this.connections.hold(slot)
     const serial = this.connections.columns.serial[slot]
-    return { connection: slot, serial, link, of, claimed: false, reverse: false, tainted: false }
+    return { connection: slot, serial, link, of, claimed: false, reverse: false, tainted: false,
+      judgedExe: '' }
   }
 
   /** The same object for another connection: accepts are frequent. */
