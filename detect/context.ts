@@ -162,7 +162,8 @@ export class Context {
     if (current < 0) return null
     const near = sideOf(event)
     const client = near !== flag.clientSeen
-    if ((columns.flags[current] & (client ? flag.clientSeen : flag.serverSeen)) === 0) return null
+    const seen = client ? flag.clientSeen : flag.serverSeen
+    if ((columns.flags.get(current) & seen) === 0) return null
     return {
       process: this.lineage.get(this.graph.otherProcess(near)),
       evidence: this.evidenceOf(current, client)!,
@@ -172,10 +173,10 @@ export class Context {
   /** The event of one end of a connection of the graph; null when it was not seen. */
   evidenceOf(slot: number, client: boolean): Evidence | null {
     const { columns } = this.graph.connections
-    const source = this.sources.get((client ? columns.clientSource : columns.serverSource)[slot])
+    const source = this.sources.get((client ? columns.clientSource : columns.serverSource).get(slot))
     if (source === null) return null
     const { node_id, boot_id } = source
-    return { node_id, boot_id, seq: (client ? columns.clientSeq : columns.serverSeq)[slot] }
+    return { node_id, boot_id, seq: (client ? columns.clientSeq : columns.serverSeq).get(slot) }
   }
 
   /**
@@ -190,9 +191,9 @@ export class Context {
   zonesOfConnection(slot: number, client: LineageProcess | null): [from: number, to: number] {
     const { columns } = this.graph.connections
     const { clientAddr, serverAddr, clientPort, serverPort } = columns
-    const server = this.lineage.get(columns.server[slot])
+    const server = this.lineage.get(columns.server.get(slot))
     return this.zones.ofEnds(client, server, clientAddr, serverAddr, 16 * slot,
-      clientPort[slot], serverPort[slot])
+      clientPort.get(slot), serverPort.get(slot))
   }
 
   /** As `verdict`, of a connection of the graph. */
@@ -200,9 +201,9 @@ export class Context {
     slot: number, from: number, to: number, client: LineageProcess | null,
   ): Verdict {
     const { clientAddr, serverAddr, serverPort, protocol } = this.graph.connections.columns
-    const name = protocolNames[protocol[slot]] ?? ''
+    const name = protocolNames[protocol.get(slot)] ?? ''
     return this.zones.verdictOf(
-      from, to, client, clientAddr, serverAddr, 16 * slot, serverPort[slot], name)
+      from, to, client, clientAddr, serverAddr, 16 * slot, serverPort.get(slot), name)
   }
 
   /** A process by its number; null when it is forgotten. */

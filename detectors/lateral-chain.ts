@@ -66,15 +66,15 @@ export default defineDetector({
       return
     }
     if (!begins(event)) return known.closed(slot)
-    if ((columns.flags[slot] & flag.inChain) === 0) {
+    if ((columns.flags.get(slot) & flag.inChain) === 0) {
       if (graph.toSearch || state.held.has(slot)) evaluateOpen(event, slot, state, context)
     } else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
     againStale(state, context)
     if (!graph.met) return
-    const heads = graph.waiting.take(slot, columns.serial[slot])
+    const heads = graph.waiting.take(slot, columns.serial.get(slot))
     for (let i = 0; i < heads.length; i += 2) {
       const [head, serial] = [heads[i], heads[i + 1]]
-      if (columns.serial[head] === serial) again(head, state, context)
+      if (columns.serial.get(head) === serial) again(head, state, context)
     }
   },
   wake(state, context) {
@@ -82,7 +82,7 @@ export default defineDetector({
     for (const [slot, { serial, actor, dueMs }] of [...state.held]) {
       if (dueMs > context.watermarkMs) continue
       state.held.delete(slot)
-      if (columns.serial[slot] !== serial) continue
+      if (columns.serial.get(slot) !== serial) continue
       consider(slot, context.processOf(actor), 'raise', state, context)
     }
     wakeForHeld(state, context)
@@ -99,12 +99,12 @@ function concerns(event: Opening | Closing | Life, context: Context): boolean {
   const { graph } = context
   const { current: slot, connections: { columns } } = graph
   if (!isConnection(event) || slot < 0) return graph.stale.length > 0
-  if ((columns.flags[slot] & flag.inChain) !== 0) return true
+  if ((columns.flags.get(slot) & flag.inChain) !== 0) return true
   if (!begins(event)) return false
   // What no flow allows makes others stale: so this comes first.
   graph.toSearch = mayEnd(slot, actorOf(event, slot, context), context)
   return graph.toSearch || graph.stale.length > 0 ||
-    (graph.met && graph.waiting.has(slot, columns.serial[slot]))
+    (graph.met && graph.waiting.has(slot, columns.serial.get(slot)))
 }
 
 /** It is about the beginning of a connection, not about its course and end. */
@@ -116,7 +116,7 @@ function begins(event: Opening | Closing): event is Opening {
 /** The process that connects, or acts on the connection from now on. */
 function actorOf(event: Opening | Closing, slot: number, context: Context): LineageProcess | null {
   if (event.kind === 'socket_received') return context.process
-  return context.processOf(context.graph.connections.columns.client[slot])
+  return context.processOf(context.graph.connections.columns.client.get(slot))
 }
 
 /**
@@ -134,10 +134,10 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   const origins = graph.originsFor(actor)
   if (origins === null) return false
   graph.rules.noteHead(origins, slot)
-  if (!forbidden && !graph.rules.isInteresting(origins, actor, clientMs[slot])) return false
+  if (!forbidden && !graph.rules.isInteresting(origins, actor, clientMs.get(slot))) return false
   const { quiet } = origins
   if (!forbidden && quiet.length > 0 && (quiet.includes(quietNumber(to, ANY_PORT, context)) ||
-    quiet.includes(quietNumber(to, serverPort[slot], context)))) return false
+    quiet.includes(quietNumber(to, serverPort.get(slot), context)))) return false
   const isCertain = forbidden || graph.rules.actsForOthers(origins, actor)
   return graph.searches.take(isCertain, context.watermarkMs)
 }
@@ -151,7 +151,7 @@ function quietNumber(to: number, port: number, { policyNumber }: Context): numbe
 function againStale(state: ChainState, context: Context): void {
   const { graph } = context
   for (const head of graph.stale) {
-    const actor = context.processOf(graph.connections.columns.client[head])
+    const actor = context.processOf(graph.connections.columns.client.get(head))
     const origins = actor?.origins
     if (!actor || !origins) continue
     const isCertain = graph.rules.actsForOthers(origins, actor)
@@ -161,7 +161,7 @@ function againStale(state: ChainState, context: Context): void {
 
 /** What leads to a connection has changed. */
 function again(head: number, state: ChainState, context: Context): void {
-  const actor = context.processOf(context.graph.connections.columns.client[head])
+  const actor = context.processOf(context.graph.connections.columns.client.get(head))
   consider(head, actor, state.held.has(head) ? 'hold' : 'raise', state, context)
 }
 
@@ -171,7 +171,7 @@ function evaluateOpen(
   const actor = actorOf(event, slot, context)
   const waited = state.held.delete(slot)
   const { flags } = context.graph.connections.columns
-  const complete = waited || (flags[slot] & flag.serverSeen) !== 0
+  const complete = waited || (flags.get(slot) & flag.serverSeen) !== 0
   consider(slot, actor, complete ? 'raise' : 'hold', state, context)
 }
 
@@ -210,7 +210,7 @@ function noteQuiet(
   if (!origins) return
   const { rules, connections: { columns } } = context.graph
   const [, to] = context.zonesOfConnection(slot, actor)
-  const port = permitted ? columns.serverPort[slot] : ANY_PORT
+  const port = permitted ? columns.serverPort.get(slot) : ANY_PORT
   rules.noteQuiet(origins, quietNumber(to, port, context))
 }
 
@@ -218,10 +218,10 @@ function noteQuiet(
 function waitForMore(first: number, head: number, context: Context): void {
   const { graph } = context
   const { columns } = graph.connections
-  if (first === head || (columns.flags[first] & flag.clientSeen) !== 0) return
+  if (first === head || (columns.flags.get(first) & flag.clientSeen) !== 0) return
   const [from] = context.zonesOfConnection(first, null)
   if (from === EXTERNAL) return
-  graph.waiting.add(first, columns.serial[first], head, columns.serial[head])
+  graph.waiting.add(first, columns.serial.get(first), head, columns.serial.get(head))
 }
 
 function hold(
@@ -232,12 +232,12 @@ function hold(
     if (state.held.size < HELD_MAX) break
     // What was being held back is better said too early than never.
     state.held.delete(oldest)
-    if (serial[oldest] !== held.serial) continue
+    if (serial.get(oldest) !== held.serial) continue
     consider(oldest, context.processOf(held.actor), 'raise', state, context)
   }
   const holdMs = context.setting('hold_ms')
   state.held.set(slot, {
-    serial: serial[slot], actor: actor?.number ?? 0, dueMs: context.watermarkMs + holdMs,
+    serial: serial.get(slot), actor: actor?.number ?? 0, dueMs: context.watermarkMs + holdMs,
   })
   if (state.held.size === 1) wakeForHeld(state, context)
 }

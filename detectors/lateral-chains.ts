@@ -87,7 +87,7 @@ export class Chains {
     const [chain, part] = this.find(slot)
     if (chain === null || part === null) return []
     const { columns } = context.graph.connections
-    if (part.step.actor === 0) part.step.actor = columns.client[slot]
+    if (part.step.actor === 0) part.step.actor = columns.client.get(slot)
     const zones = context.zonesOfConnection(slot, context.processOf(part.step.actor))
     const hop = tellHop(part.step, part.before, zones, context)
     // A process that is forgotten by now stays in the story.
@@ -108,8 +108,9 @@ export class Chains {
     if (chain === null || part === null) return
     const { bytesSent, bytesReceived } = this.context.graph.connections.columns
     const { hop } = part
-    if (hop.bytes_sent === bytesSent[slot] && hop.bytes_received === bytesReceived[slot]) return
-    part.hop = { ...hop, bytes_sent: bytesSent[slot], bytes_received: bytesReceived[slot] }
+    const [sent, received] = [bytesSent.get(slot), bytesReceived.get(slot)]
+    if (hop.bytes_sent === sent && hop.bytes_received === received) return
+    part.hop = { ...hop, bytes_sent: sent, bytes_received: received }
     if (chain.incident === null) return
     this.context.amend(chain.incident, chain.key, { hops: chain.hops.map((one) => one.hop) })
   }
@@ -193,7 +194,7 @@ export class Chains {
   private pin(number: number, slot: number): void {
     const { connections } = this.context.graph
     connections.hold(slot)
-    connections.columns.flags[slot] |= flag.inChain
+    connections.columns.flags.set(slot, connections.columns.flags.get(slot) | flag.inChain)
     this.state.byConnection.set(slot, number)
   }
 
@@ -202,8 +203,9 @@ export class Chains {
     for (const { step: { connection, serial } } of state.chains.get(number)!.hops) {
       if (state.byConnection.get(connection) !== number) continue
       state.byConnection.delete(connection)
-      if (connections.columns.serial[connection] === serial) {
-        connections.columns.flags[connection] &= ~flag.inChain
+      if (connections.columns.serial.get(connection) === serial) {
+        const { flags } = connections.columns
+        flags.set(connection, flags.get(connection) & ~flag.inChain)
       }
       connections.release(connection, serial)
     }

@@ -79,7 +79,7 @@ export function processesBetween(
 ): { reached: LineageProcess | null; via: LineageProcess[] } {
   const { columns } = context.graph.connections
   const slot = before.connection
-  const reached = context.processOf((before.reverse ? columns.client : columns.server)[slot])
+  const reached = context.processOf((before.reverse ? columns.client : columns.server).get(slot))
   const actor = context.processOf(step.actor)
   if (actor === null || actor === reached) return { reached, via: [] }
   const via: LineageProcess[] = []
@@ -87,8 +87,9 @@ export function processesBetween(
     if (process === reached) break
     // Where the reached one is no ancestor, what ran before it was reached is none of it either.
     const startMs = (process.startHigh * 4294967296 + process.startLow) / 1e6
-    const after = startMs >= columns.serverMs[slot] - 1 || context.graph.connections.isAtStart(slot)
-    if (process !== actor && process.source === columns.serverSource[slot] && !after) break
+    const after = startMs >= columns.serverMs.get(slot) - 1 ||
+      context.graph.connections.isAtStart(slot)
+    if (process !== actor && process.source === columns.serverSource.get(slot) && !after) break
     via.push(process)
   }
   return { reached, via: via.reverse() }
@@ -97,11 +98,12 @@ export function processesBetween(
 function zonesOf(steps: Step[], context: Context): [from: number, to: number][] {
   const { columns } = context.graph.connections
   const zones = steps.map(({ connection, actor }) =>
-    context.zonesOfConnection(connection, context.processOf(actor || columns.client[connection])))
+    context.zonesOfConnection(
+      connection, context.processOf(actor || columns.client.get(connection))))
   // A file or a Unix socket has no address: the zones are those of what comes after.
   for (let i = steps.length - 2; i >= 0; i--) {
     const next = zones[i + 1][0]
-    if (columns.means[steps[i].connection] !== means.network) zones[i] = [next, next]
+    if (columns.means.get(steps[i].connection) !== means.network) zones[i] = [next, next]
   }
   return zones
 }
@@ -110,7 +112,7 @@ function isAllowed(
   { connection, actor, reverse }: Step, [from, to]: [from: number, to: number], context: Context,
 ): boolean {
   const { means: how } = context.graph.connections.columns
-  if (how[connection] !== means.network || from === to || reverse) return true
+  if (how.get(connection) !== means.network || from === to || reverse) return true
   return context.verdictOfConnection(connection, from, to, context.processOf(actor)).allowed
 }
 

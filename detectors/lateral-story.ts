@@ -32,22 +32,23 @@ export function tellHop(
   const { connections } = context.graph
   const { columns } = connections
   const { connection: slot } = step
-  const clientEnd = endOf(slot, true, context.processOf(columns.client[slot]), from, context)
-  const serverEnd = endOf(slot, false, context.processOf(columns.server[slot]), to, context)
+  const clientEnd = endOf(slot, true, context.processOf(columns.client.get(slot)), from, context)
+  const serverEnd = endOf(slot, false, context.processOf(columns.server.get(slot)), to, context)
   // A process that was handed the connection acts in the place of the one that opened it.
   const actor = context.processOf(step.actor)
   if (actor !== null) Object.assign(clientEnd, processFacts(actor, context))
-  const how = columns.means[slot]
+  const how = columns.means.get(slot)
   const protocol = how === means.unix ? 'unix' : how === means.file ? 'file'
-    : protocolNames[columns.protocol[slot]] ?? ''
+    : protocolNames[columns.protocol.get(slot)] ?? ''
   const hop: Hop = {
     time: formatTime(wallNsOf(slot, context)), protocol, established: true,
     from: step.reverse ? serverEnd : clientEnd, to: step.reverse ? clientEnd : serverEnd,
     evidence: evidenceOf(slot, context),
   }
-  if (connections.isClosed(slot) || columns.bytesSent[slot] + columns.bytesReceived[slot] > 0) {
-    hop.bytes_sent = columns.bytesSent[slot]
-    hop.bytes_received = columns.bytesReceived[slot]
+  const [sent, received] = [columns.bytesSent.get(slot), columns.bytesReceived.get(slot)]
+  if (connections.isClosed(slot) || sent + received > 0) {
+    hop.bytes_sent = sent
+    hop.bytes_received = received
   }
   if (before === null || step.link === null) return hop
   hop.link = step.link
@@ -69,7 +70,7 @@ function viaOf(process: LineageProcess): HopProcess {
 export function evidenceOf(slot: number, context: Context): Evidence[] {
   const { columns } = context.graph.connections
   const ends = [true, false].flatMap((client) => {
-    const seen = (columns.flags[slot] & (client ? 1 : 2)) !== 0
+    const seen = (columns.flags.get(slot) & (client ? 1 : 2)) !== 0
     const evidence = seen ? context.evidenceOf(slot, client) : null
     return evidence === null ? [] : [evidence]
   })
@@ -80,8 +81,8 @@ export function evidenceOf(slot: number, context: Context): Evidence[] {
 export function wallNsOf(slot: number, context: Context): bigint {
   const { flags, clientMs, clientOffset, serverMs, serverOffset } =
     context.graph.connections.columns
-  const ms = (flags[slot] & 1) !== 0 ? clientMs[slot] + clientOffset[slot]
-    : serverMs[slot] + serverOffset[slot]
+  const ms = (flags.get(slot) & 1) !== 0 ? clientMs.get(slot) + clientOffset.get(slot)
+    : serverMs.get(slot) + serverOffset.get(slot)
   return BigInt(Math.round(ms * 1000)) * 1000n
 }
 
@@ -144,8 +145,8 @@ function endOf(
 ): HopEnd {
   const { columns } = context.graph.connections
   const address = client ? columns.clientAddr : columns.serverAddr
-  const port = (client ? columns.clientPort : columns.serverPort)[slot]
-  const text = columns.means[slot] === means.network ? formatAddress(address, 16 * slot) : ''
+  const port = (client ? columns.clientPort : columns.serverPort).get(slot)
+  const text = columns.means.get(slot) === means.network ? formatAddress(address, 16 * slot) : ''
   const place: HopEnd = { zone: context.zoneName(zone), address: text }
   if (port !== 0) place.port = port
   return process === null ? place : { ...place, ...processFacts(process, context) }
@@ -163,10 +164,10 @@ export function subjectsOf(path: JudgedPath, context: Context): string[] {
   const subjects: string[] = []
   path.steps.forEach((step, i) => {
     const actor = context.processOf(step.actor)
-    const opener = context.processOf(columns.client[step.connection])
+    const opener = context.processOf(columns.client.get(step.connection))
     if (actor !== null) subjects.push(context.subjectOf(actor))
     if (opener !== null) subjects.push(context.subjectOf(opener))
-    else if (i === 0 && !step.reverse && columns.means[step.connection] === means.network) {
+    else if (i === 0 && !step.reverse && columns.means.get(step.connection) === means.network) {
       subjects.push(`address ${formatAddress(columns.clientAddr, 16 * step.connection)}`)
     }
     if (i === 0) return
@@ -181,6 +182,6 @@ export function shapeOf(step: Step, context: Context): string {
   const { columns } = context.graph.connections
   const actor = context.processOf(step.actor)
   const address = formatAddress(columns.serverAddr, 16 * step.connection)
-  const port = columns.serverPort[step.connection]
+  const port = columns.serverPort.get(step.connection)
   return `${actor?.node_id ?? ''} ${actor?.exe ?? ''} ${address} ${port}`
 }

@@ -1,4 +1,5 @@
-/** The columns of connections. */
+/** The fields of connections, in rows. */
+
 
 /** Bits of `flags`. The first two are also the directions of the events of the two ends. */
 export const flag = {
@@ -21,57 +22,131 @@ export const means = {
   file: 2,
 } as const
 
-/** The column of every field of a connection. Times: milliseconds since boot of the end's node. */
-const types = {
+/** Words and doubles of a row. A row in one piece: one looked up at random is in few cache lines. */
+const ROW_WORDS = 40
+const ROW_DOUBLES = 20
+const ROW_BYTES = 160
+const ADDRESS_BYTES = 16
+
+/** One field of 32 bits of all rows. */
+class Words {
+  view = new Uint32Array(0)
+  private readonly place: number
+  constructor(place: number) { this.place = place }
+  get(row: number): number { return this.view[ROW_WORDS * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_WORDS * row + this.place] = value }
+}
+
+/** One field of all rows that is a row itself, or -1. */
+class Links {
+  view = new Int32Array(0)
+  private readonly place: number
+  constructor(place: number) { this.place = place }
+  get(row: number): number { return this.view[ROW_WORDS * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_WORDS * row + this.place] = value }
+}
+
+/** One field of all rows that needs more than 32 bits. */
+class Doubles {
+  view = new Float64Array(0)
+  private readonly place: number
+  constructor(place: number) { this.place = place }
+  get(row: number): number { return this.view[ROW_DOUBLES * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_DOUBLES * row + this.place] = value }
+}
+
+export type ColumnsSnapshot = { rows: Uint8Array; clientAddr: Uint8Array; serverAddr: Uint8Array }
+
+/** Times are milliseconds since boot of the end's node. */
+export class ConnectionColumns {
   /** Key of the connection. */
-  low: Uint32Array, high: Uint32Array,
-  /** The next one of the bucket or of the free ones; the neighbours in the list of its state. */
-  next: Int32Array, older: Int32Array, newer: Int32Array,
-  /** Counts up when the slot is used again. */
-  serial: Uint32Array,
+  readonly low = new Words(0)
+  readonly high = new Words(1)
+  /** The next one of the bucket, or of the free ones. */
+  readonly next = new Links(2)
+  /** Bits of `flag`. */
+  readonly flags = new Words(3)
+  /** Counts up when the row is used again. */
+  readonly serial = new Words(4)
   /** Origins and chains that refer to it. */
-  refs: Uint32Array,
-  flags: Uint8Array, means: Uint8Array, protocol: Uint8Array,
+  readonly refs = new Words(5)
+  /** Neighbours in the list of its state. */
+  readonly older = new Links(6)
+  readonly newer = new Links(7)
+  readonly means = new Words(8)
+  readonly protocol = new Words(9)
+  /** The events of the two ends: numbers of the node and boot, and below of the event there. */
+  readonly clientSource = new Words(10)
+  readonly serverSource = new Words(11)
+  readonly clientPort = new Words(12)
+  readonly serverPort = new Words(13)
   /** Numbers of the processes; 0 when not known. */
-  client: Float64Array, server: Float64Array,
-  /** Another process that the client's end was handed to; 0 when none. */
-  holder: Float64Array,
-  /** The events of the two ends. */
-  clientSource: Uint32Array, serverSource: Uint32Array,
-  clientSeq: Float64Array, serverSeq: Float64Array,
-  clientMs: Float64Array, serverMs: Float64Array,
-  /** To be added to the time of the end for wall clock milliseconds. */
-  clientOffset: Float64Array, serverOffset: Float64Array,
+  readonly client = new Doubles(7)
+  readonly server = new Doubles(8)
+  readonly clientMs = new Doubles(9)
+  readonly serverMs = new Doubles(10)
   /** When the server's end closed; Infinity before. */
-  serverEndMs: Float64Array,
-  /** Watermark when it became idle. */
-  idleMs: Float64Array,
+  readonly serverEndMs = new Doubles(11)
+  /** To be added to the time of the end for wall clock milliseconds. */
+  readonly clientOffset = new Doubles(12)
+  readonly serverOffset = new Doubles(13)
+  readonly clientSeq = new Doubles(14)
+  readonly serverSeq = new Doubles(15)
   /** As the client counts. */
-  bytesSent: Float64Array, bytesReceived: Float64Array,
-  clientPort: Uint32Array, serverPort: Uint32Array,
+  readonly bytesSent = new Doubles(16)
+  readonly bytesReceived = new Doubles(17)
+  /** Watermark when it became idle. */
+  readonly idleMs = new Doubles(18)
+  /** Another process that the client's end was handed to; 0 when none. */
+  readonly holder = new Doubles(19)
   /** Sixteen bytes each. */
-  clientAddr: Uint8Array, serverAddr: Uint8Array,
-} as const
+  clientAddr = new Uint8Array(0)
+  serverAddr = new Uint8Array(0)
+  private rows = new Uint8Array(0)
 
-export type Types = typeof types
-export type ConnectionColumns = { -readonly [K in keyof Types]: InstanceType<Types[K]> }
-export type Column = Uint8Array | Uint32Array | Int32Array | Float64Array
+  /** Rows that there is room for. */
+  get capacity(): number { return this.rows.length / ROW_BYTES }
 
-/** Elements per connection. */
-export function widthOf(name: string): number {
-  return name.endsWith('Addr') ? 16 : 1
+  get bytes(): number { return this.rows.length + 2 * this.clientAddr.length }
+
+  /** Makes room for so many rows; those that are there stay. */
+  resize(capacity: number): void {
+    this.rows = resized(this.rows, capacity * ROW_BYTES)
+    this.clientAddr = resized(this.clientAddr, capacity * ADDRESS_BYTES)
+    this.serverAddr = resized(this.serverAddr, capacity * ADDRESS_BYTES)
+    const words = new Uint32Array(this.rows.buffer)
+    const links = new Int32Array(this.rows.buffer)
+    const doubles = new Float64Array(this.rows.buffer)
+    for (const field of Object.values(this)) {
+      if (field instanceof Words) field.view = words
+      else if (field instanceof Links) field.view = links
+      else if (field instanceof Doubles) field.view = doubles
+    }
+  }
+
+  /** The first rows, as bytes. */
+  snapshot(rows: number): ColumnsSnapshot {
+    return {
+      rows: this.rows.slice(0, rows * ROW_BYTES),
+      clientAddr: this.clientAddr.slice(0, rows * ADDRESS_BYTES),
+      serverAddr: this.serverAddr.slice(0, rows * ADDRESS_BYTES),
+    }
+  }
+
+  /** Takes over what `snapshot` gave; there is room for it. */
+  restore(from: ColumnsSnapshot): void {
+    this.rows.set(from.rows)
+    this.clientAddr.set(from.clientAddr)
+    this.serverAddr.set(from.serverAddr)
+  }
 }
 
-/** Columns for so many connections, each made by `make`. */
-export function columnsOf(
-  capacity: number,
-  make: (Type: new (size: number) => Column, size: number, name: keyof Types) => Column,
-): ConnectionColumns {
-  const entries = Object.entries(types).map(([name, Type]) =>
-    [name, make(Type, capacity * widthOf(name), name as keyof Types)])
-  return Object.fromEntries(entries) as ConnectionColumns
+export function copyAddress(column: Uint8Array, row: number, from: Uint8Array, at: number): void {
+  for (let i = 0; i < ADDRESS_BYTES; i++) column[ADDRESS_BYTES * row + i] = from[at + i]
 }
 
-export function copyAddress(column: Uint8Array, slot: number, from: Uint8Array, at: number): void {
-  for (let i = 0; i < 16; i++) column[16 * slot + i] = from[at + i]
+function resized(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  const to = new Uint8Array(length)
+  to.set(bytes)
+  return to
 }

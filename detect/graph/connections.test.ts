@@ -33,8 +33,8 @@ describe('connections', () => {
       expect(connections.open(end(5, b))).toBe(slot)
       expect(connections.met).toBe(true)
       const { columns } = connections
-      expect([columns.client[slot], columns.server[slot]]).toEqual([1, 2])
-      expect([columns.clientPort[slot], columns.serverPort[slot]]).toEqual([5, 80])
+      expect([columns.client.get(slot), columns.server.get(slot)]).toEqual([1, 2])
+      expect([columns.clientPort.get(slot), columns.serverPort.get(slot)]).toEqual([5, 80])
       expect(columns.clientAddr.slice(16 * slot, 16 * slot + 16)).toEqual(client)
       expect(connections.open(end(5, b))).not.toBe(slot)
     }
@@ -89,7 +89,7 @@ describe('connections', () => {
     connections.open(end(5, serverSeen))
     connections.close(slot, serverSeen, 1100, 9, 100)
     connections.close(slot, clientSeen, 1100, 10, 90)
-    expect([connections.columns.bytesSent[slot], connections.columns.bytesReceived[slot]]).toEqual([10, 100])
+    expect([connections.columns.bytesSent.get(slot), connections.columns.bytesReceived.get(slot)]).toEqual([10, 100])
   })
 
   it('leave some time after they closed, unless somebody refers to them', () => {
@@ -103,7 +103,7 @@ describe('connections', () => {
     connections.nowMs = 100
     connections.advance()
     expect(connections.size).toBe(2)
-    connections.release(slots[1], connections.columns.serial[slots[1]])
+    connections.release(slots[1], connections.columns.serial.get(slots[1]))
     connections.nowMs = 200
     connections.advance()
     expect([connections.size, connections.evictions]).toEqual([1, 0])
@@ -114,14 +114,14 @@ describe('connections', () => {
     const connections = table({ connectionsMax: 100 })
     const slots = Array.from({ length: 100 }, (_, port) => connections.open(end(port, clientSeen)))
     connections.close(slots[50], clientSeen, 1, 0, 0)
-    const before = [...connections.columns.serial]
+    const before = slots.map((slot) => connections.columns.serial.get(slot))
     connections.open(end(1000, clientSeen))
     connections.open(end(1001, clientSeen))
     expect(connections.evictions).toBe(2)
-    const changed = slots.filter((slot) => connections.columns.serial[slot] !== before[slot])
+    const changed = slots.filter((slot, i) => connections.columns.serial.get(slot) !== before[i])
     expect(changed.sort((a, b) => a - b)).toEqual([slots[0], slots[50]])
     for (let port = 0; port < 5000; port++) connections.open(end(port, clientSeen))
-    expect([connections.size, connections.columns.low.length]).toEqual([100, 100])
+    expect([connections.size, connections.columns.capacity]).toEqual([100, 100])
   })
 
   it('go on from a snapshot', () => {

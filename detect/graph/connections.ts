@@ -3,8 +3,8 @@
  * columns that grow up to a maximum, no object per connection. Closed connections leave first, then
  * those that were opened longest ago.
  */
-import { columnsOf, copyAddress, flag, widthOf } from './connection-columns.ts'
-import type { Column, ConnectionColumns } from './connection-columns.ts'
+import { ConnectionColumns, copyAddress, flag } from './connection-columns.ts'
+import type { ColumnsSnapshot } from './connection-columns.ts'
 
 /** What the event of one end says. */
 export interface EndEvent {
@@ -39,7 +39,7 @@ export interface ConnectionOptions {
 }
 
 export type ConnectionsSnapshot = {
-  columns: Record<string, Column>
+  columns: ColumnsSnapshot
   used: number
   size: number
   free: number
@@ -53,7 +53,7 @@ const FIRST_CAPACITY = 64
 const ALIKE_MAX = 256
 
 export class Connections {
-  columns: ConnectionColumns
+  readonly columns = new ConnectionColumns()
   /** Connections that left before their time was over. */
   evictions = 0
   size = 0
@@ -74,14 +74,13 @@ export class Connections {
     this.max = options.connectionsMax ?? 1_000_000
     this.closedKeepMs = options.closedKeepMs ?? 180_000
     this.skewMs = options.skewMs ?? 120_000
-    this.columns = columnsOf(Math.min(this.max, FIRST_CAPACITY), (Type, size) => new Type(size))
+    this.columns.resize(Math.min(this.max, FIRST_CAPACITY))
     this.buckets = new Int32Array(2 * FIRST_CAPACITY).fill(NONE)
   }
 
   /** Bytes of all columns. */
   get bytes(): number {
-    const columns = Object.values(this.columns)
-    return columns.reduce((sum, { byteLength }) => sum + byteLength, this.buckets.byteLength)
+    return this.columns.bytes + this.buckets.byteLength
   }
 
   /** Slot of the connection of an end: it begins here, or the end meets the other one. */
@@ -93,11 +92,11 @@ export class Connections {
     let nearest = Infinity
     let same = NONE
     let steps = 0
-    for (let slot = this.first(end.low); slot !== NONE; slot = this.columns.next[slot]) {
-      if (low[slot] !== end.low || steps++ > ALIKE_MAX) continue
-      if (high[slot] !== end.high && !end.translated && !this.isTranslated(slot)) continue
-      if ((flags[slot] & side) !== 0) {
-        if ((flags[slot] & (side << 2)) === 0) same = slot
+    for (let slot = this.first(end.low); slot !== NONE; slot = this.columns.next.get(slot)) {
+      if (low.get(slot) !== end.low || steps++ > ALIKE_MAX) continue
+      if (high.get(slot) !== end.high && !end.translated && !this.isTranslated(slot)) continue
+      if ((flags.get(slot) & side) !== 0) {
+        if ((flags.get(slot) & (side << 2)) === 0) same = slot
         continue
       }
       const apartMs = this.apart(slot, end)
@@ -123,12 +122,12 @@ export class Connections {
     const { columns } = this
     let found = NONE
     let steps = 0
-    for (let slot = this.first(low); slot !== NONE; slot = columns.next[slot]) {
-      if (columns.low[slot] !== low || steps++ > ALIKE_MAX) continue
-      if (columns.high[slot] !== high && !this.isTranslated(slot)) continue
+    for (let slot = this.first(low); slot !== NONE; slot = columns.next.get(slot)) {
+      if (columns.low.get(slot) !== low || steps++ > ALIKE_MAX) continue
+      if (columns.high.get(slot) !== high && !this.isTranslated(slot)) continue
       if (side !== 0) {
-        if ((columns.flags[slot] & side) === 0) continue
-        if ((columns.flags[slot] & (side << 2)) === 0) return slot
+        if ((columns.flags.get(slot) & side) === 0) continue
+        if ((columns.flags.get(slot) & (side << 2)) === 0) return slot
       }
       if (found === NONE || this.startMs(slot) > this.startMs(found)) found = slot
     }
@@ -139,34 +138,35 @@ export class Connections {
   close(slot: number, side: number, atMs: number, sent: number, received: number): void {
     const { flags, serverEndMs } = this.columns
     this.count(slot, sent, received)
-    if (side === flag.serverSeen) serverEndMs[slot] = atMs
-    flags[slot] |= side << 2
-    if (this.columns.refs[slot] === 0) this.idle(slot)
+    if (side === flag.serverSeen) serverEndMs.set(slot, atMs)
+    flags.set(slot, flags.get(slot) | side << 2)
+    if (this.columns.refs.get(slot) === 0) this.idle(slot)
   }
 
   /** What passed so far, as the client counts; the larger of what the ends say. */
   count(slot: number, sent: number, received: number): void {
     const { bytesSent, bytesReceived } = this.columns
-    if (sent > bytesSent[slot]) bytesSent[slot] = sent
-    if (received > bytesReceived[slot]) bytesReceived[slot] = received
+    if (sent > bytesSent.get(slot)) bytesSent.set(slot, sent)
+    if (received > bytesReceived.get(slot)) bytesReceived.set(slot, received)
   }
 
   isClosed(slot: number): boolean {
-    return (this.columns.flags[slot] & (flag.clientClosed | flag.serverClosed)) !== 0
+    return (this.columns.flags.get(slot) & (flag.clientClosed | flag.serverClosed)) !== 0
   }
 
   private isTranslated(slot: number): boolean {
-    return (this.columns.flags[slot] & flag.translated) !== 0
+    return (this.columns.flags.get(slot) & flag.translated) !== 0
   }
 
   isAtStart(slot: number): boolean {
-    return (this.columns.flags[slot] & flag.atStart) !== 0
+    return (this.columns.flags.get(slot) & flag.atStart) !== 0
   }
 
   /** Both were opened by the same process or, where that is not known, from the same address. */
   samePeer(slot: number, other: number): boolean {
     const { client, clientAddr } = this.columns
-    if (client[slot] !== 0 && client[other] !== 0) return client[slot] === client[other]
+    const [one, another] = [client.get(slot), client.get(other)]
+    if (one !== 0 && another !== 0) return one === another
     // From the end: addresses of one network differ there.
     for (let i = 15; i >= 0; i--) {
       if (clientAddr[16 * slot + i] !== clientAddr[16 * other + i]) return false
@@ -176,38 +176,42 @@ export class Connections {
 
   /** Somebody refers to it: it stays, also when it is closed. */
   hold(slot: number): void {
-    if (this.columns.refs[slot]++ > 0) return
-    if ((this.columns.flags[slot] & flag.idle) === 0) return
+    const { refs, flags } = this.columns
+    const before = refs.get(slot)
+    refs.set(slot, before + 1)
+    if (before > 0 || (flags.get(slot) & flag.idle) === 0) return
     this.unlink(slot)
-    this.columns.flags[slot] &= ~flag.idle
+    flags.set(slot, flags.get(slot) & ~flag.idle)
     this.append(slot, 0)
   }
 
   /** Takes back a `hold` of this use of the slot. */
   release(slot: number, serial: number): void {
-    if (this.columns.serial[slot] !== serial) return
-    if (--this.columns.refs[slot] === 0 && this.isClosed(slot)) this.idle(slot)
+    if (this.columns.serial.get(slot) !== serial) return
+    const left = this.columns.refs.get(slot) - 1
+    this.columns.refs.set(slot, left)
+    if (left === 0 && this.isClosed(slot)) this.idle(slot)
   }
 
   /** Forgets closed ones whose time is over. */
   advance(): void {
     const { idleMs } = this.columns
     for (let slot = this.lists[2]; slot !== NONE; slot = this.lists[2]) {
-      if (this.nowMs - idleMs[slot] < this.closedKeepMs) return
+      if (this.nowMs - idleMs.get(slot) < this.closedKeepMs) return
       this.remove(slot)
     }
   }
 
   private startMs(slot: number): number {
     const { flags, clientMs, clientOffset, serverMs, serverOffset } = this.columns
-    return (flags[slot] & flag.clientSeen) !== 0 ? clientMs[slot] + clientOffset[slot]
-      : serverMs[slot] + serverOffset[slot]
+    return (flags.get(slot) & flag.clientSeen) !== 0 ? clientMs.get(slot) + clientOffset.get(slot)
+      : serverMs.get(slot) + serverOffset.get(slot)
   }
 
   /** Milliseconds between an end and the other one that waits in `slot`. */
   private apart(slot: number, end: EndEvent): number {
     // When a connection that stood before was seen says nothing of when it began.
-    if (end.atStart || (this.columns.flags[slot] & flag.atStart) !== 0) return 0
+    if (end.atStart || (this.columns.flags.get(slot) & flag.atStart) !== 0) return 0
     return Math.abs(this.startMs(slot) - end.atMs - end.offsetMs)
   }
 
@@ -219,19 +223,19 @@ export class Connections {
     const slot = this.place()
     const { columns } = this
     const at = end.low & (this.buckets.length - 1)
-    columns.low[slot] = end.low
-    columns.high[slot] = end.high
-    columns.next[slot] = this.buckets[at]
+    columns.low.set(slot, end.low)
+    columns.high.set(slot, end.high)
+    columns.next.set(slot, this.buckets[at])
     this.buckets[at] = slot
-    columns.refs[slot] = columns.flags[slot] = 0
-    columns.client[slot] = columns.server[slot] = columns.holder[slot] = 0
-    columns.bytesSent[slot] = columns.bytesReceived[slot] = 0
-    columns.serverEndMs[slot] = Infinity
-    columns.protocol[slot] = end.protocol
-    columns.means[slot] = end.means
+    const { refs, flags, client, server: accepter, holder, bytesSent, bytesReceived } = columns
+    for (const field of [refs, flags]) field.set(slot, 0)
+    for (const field of [client, accepter, holder, bytesSent, bytesReceived]) field.set(slot, 0)
+    columns.serverEndMs.set(slot, Infinity)
+    columns.protocol.set(slot, end.protocol)
+    columns.means.set(slot, end.means)
     const isClient = end.side === flag.clientSeen
-    columns.clientPort[slot] = isClient ? end.nearPort : end.farPort
-    columns.serverPort[slot] = isClient ? end.farPort : end.nearPort
+    columns.clientPort.set(slot, isClient ? end.nearPort : end.farPort)
+    columns.serverPort.set(slot, isClient ? end.farPort : end.nearPort)
     copyAddress(isClient ? columns.clientAddr : columns.serverAddr, slot, end.nearAddr, end.nearAt)
     copyAddress(isClient ? columns.serverAddr : columns.clientAddr, slot, end.farAddr, end.farAt)
     this.append(slot, 0)
@@ -241,29 +245,29 @@ export class Connections {
 
   private fill(slot: number, end: EndEvent): void {
     const { columns } = this
-    columns.flags[slot] |= end.side | (end.atStart ? flag.atStart : 0) |
-      (end.translated ? flag.translated : 0)
+    columns.flags.set(slot, columns.flags.get(slot) | end.side |
+      (end.atStart ? flag.atStart : 0) | (end.translated ? flag.translated : 0))
     if (end.side === flag.clientSeen) {
-      columns.client[slot] = end.process
-      columns.clientSource[slot] = end.source
-      columns.clientSeq[slot] = end.seq
-      columns.clientMs[slot] = end.atMs
-      columns.clientOffset[slot] = end.offsetMs
+      columns.client.set(slot, end.process)
+      columns.clientSource.set(slot, end.source)
+      columns.clientSeq.set(slot, end.seq)
+      columns.clientMs.set(slot, end.atMs)
+      columns.clientOffset.set(slot, end.offsetMs)
     } else {
       // Where it was translated, the server knows its address.
       copyAddress(columns.serverAddr, slot, end.nearAddr, end.nearAt)
-      columns.serverPort[slot] = end.nearPort
-      columns.server[slot] = end.process
-      columns.serverSource[slot] = end.source
-      columns.serverSeq[slot] = end.seq
-      columns.serverMs[slot] = end.atMs
-      columns.serverOffset[slot] = end.offsetMs
+      columns.serverPort.set(slot, end.nearPort)
+      columns.server.set(slot, end.process)
+      columns.serverSource.set(slot, end.source)
+      columns.serverSeq.set(slot, end.seq)
+      columns.serverMs.set(slot, end.atMs)
+      columns.serverOffset.set(slot, end.offsetMs)
     }
   }
 
   /** A free slot; the columns grow, or one connection leaves, to make one. */
   private place(): number {
-    if (this.free === NONE && this.used === this.columns.low.length) {
+    if (this.free === NONE && this.used === this.columns.capacity) {
       if (this.used < this.max) this.grow()
       else {
         this.evictions++
@@ -272,18 +276,12 @@ export class Connections {
     }
     if (this.free === NONE) return this.used++
     const slot = this.free
-    this.free = this.columns.next[slot]
+    this.free = this.columns.next.get(slot)
     return slot
   }
 
   private grow(): void {
-    const old = this.columns
-    const capacity = Math.min(this.max, 2 * this.used)
-    this.columns = columnsOf(capacity, (Type, size, name) => {
-      const column = new Type(size)
-      column.set(old[name])
-      return column
-    })
+    this.columns.resize(Math.min(this.max, 2 * this.used))
     this.index()
   }
 
@@ -291,12 +289,12 @@ export class Connections {
   private index(): void {
     const { low, next } = this.columns
     let size = 2 * FIRST_CAPACITY
-    while (size < low.length) size *= 2
+    while (size < this.columns.capacity) size *= 2
     this.buckets = new Int32Array(size).fill(NONE)
     for (const list of [0, 2]) {
-      for (let slot = this.lists[list]; slot !== NONE; slot = this.columns.newer[slot]) {
-        const at = low[slot] & (size - 1)
-        next[slot] = this.buckets[at]
+      for (let slot = this.lists[list]; slot !== NONE; slot = this.columns.newer.get(slot)) {
+        const at = low.get(slot) & (size - 1)
+        next.set(slot, this.buckets[at])
         this.buckets[at] = slot
       }
     }
@@ -304,25 +302,25 @@ export class Connections {
 
   private idle(slot: number): void {
     const { flags, idleMs } = this.columns
-    if ((flags[slot] & flag.idle) !== 0) return
+    if ((flags.get(slot) & flag.idle) !== 0) return
     this.unlink(slot)
-    flags[slot] |= flag.idle
-    idleMs[slot] = this.nowMs
+    flags.set(slot, flags.get(slot) | flag.idle)
+    idleMs.set(slot, this.nowMs)
     this.append(slot, 2)
   }
 
   private remove(slot: number): void {
     this.unlink(slot)
     const { next, low, serial } = this.columns
-    const at = low[slot] & (this.buckets.length - 1)
-    if (this.buckets[at] === slot) this.buckets[at] = next[slot]
+    const at = low.get(slot) & (this.buckets.length - 1)
+    if (this.buckets[at] === slot) this.buckets[at] = next.get(slot)
     else {
       let before = this.buckets[at]
-      while (next[before] !== slot) before = next[before]
-      next[before] = next[slot]
+      while (next.get(before) !== slot) before = next.get(before)
+      next.set(before, next.get(slot))
     }
-    serial[slot]++
-    next[slot] = this.free
+    serial.set(slot, serial.get(slot) + 1)
+    next.set(slot, this.free)
     this.free = slot
     this.size--
   }
@@ -330,29 +328,25 @@ export class Connections {
   private append(slot: number, list: number): void {
     const { older, newer } = this.columns
     const last = this.lists[list + 1]
-    older[slot] = last
-    newer[slot] = NONE
+    older.set(slot, last)
+    newer.set(slot, NONE)
     if (last === NONE) this.lists[list] = slot
-    else newer[last] = slot
+    else newer.set(last, slot)
     this.lists[list + 1] = slot
   }
 
   private unlink(slot: number): void {
     const { older, newer, flags } = this.columns
-    const list = (flags[slot] & flag.idle) !== 0 ? 2 : 0
-    if (older[slot] === NONE) this.lists[list] = newer[slot]
-    else newer[older[slot]] = newer[slot]
-    if (newer[slot] === NONE) this.lists[list + 1] = older[slot]
-    else older[newer[slot]] = older[slot]
+    const list = (flags.get(slot) & flag.idle) !== 0 ? 2 : 0
+    if (older.get(slot) === NONE) this.lists[list] = newer.get(slot)
+    else newer.set(older.get(slot), newer.get(slot))
+    if (newer.get(slot) === NONE) this.lists[list + 1] = older.get(slot)
+    else older.set(newer.get(slot), older.get(slot))
   }
 
   snapshot(): ConnectionsSnapshot {
     const { used, size, free, evictions } = this
-    const columns: Record<string, Column> = {}
-    for (const [name, column] of Object.entries(this.columns)) {
-      columns[name] = column.slice(0, used * widthOf(name))
-    }
-    return { columns, used, size, free, lists: [...this.lists], evictions }
+    return { columns: this.columns.snapshot(used), used, size, free, lists: [...this.lists], evictions }
   }
 
   /** Takes over what `snapshot` gave; this one must be empty, with the same options. */
@@ -360,11 +354,8 @@ export class Connections {
     this.used = from.used
     let capacity = Math.min(this.max, FIRST_CAPACITY)
     while (capacity < from.used) capacity = Math.min(this.max, 2 * capacity)
-    this.columns = columnsOf(capacity, (Type, size, name) => {
-      const column = new Type(size)
-      column.set(from.columns[name])
-      return column
-    })
+    this.columns.resize(capacity)
+    this.columns.restore(from.columns)
     this.size = from.size
     this.free = from.free
     this.lists = Int32Array.from(from.lists)

@@ -139,7 +139,7 @@ export class Graph {
         parents.push(child)
         const heads = child.origins?.heads ?? []
         for (let at = 0; at < heads.length && this.stale.length < STALE_MAX; at += 2) {
-          const isSame = this.connections.columns.serial[heads[at]] === heads[at + 1]
+          const isSame = this.connections.columns.serial.get(heads[at]) === heads[at + 1]
           if (isSame) this.stale.push(heads[at])
         }
       }
@@ -174,7 +174,7 @@ export class Graph {
   /** Number of the process at the other end of the current connection; 0 when it is not known. */
   otherProcess(side: number): number {
     const { client, server } = this.connections.columns
-    return side === flag.clientSeen ? server[this.current] : client[this.current]
+    return side === flag.clientSeen ? server.get(this.current) : client.get(this.current)
   }
 
   private opened(
@@ -196,8 +196,8 @@ export class Graph {
     const origins = originsOf(process)
     if (atStart && origins.accepted.some(({ connection }) => connection === slot)) return
     const { client, clientMs } = this.connections.columns
-    const peer = this.met ? this.lineage.get(client[slot]) : null
-    this.rules.accept(origins, slot, peer !== null && this.isInteresting(peer, clientMs[slot]))
+    const peer = this.met ? this.lineage.get(client.get(slot)) : null
+    this.rules.accept(origins, slot, peer !== null && this.isInteresting(peer, clientMs.get(slot)))
   }
 
   /** Others may have told the process what to do at a time of its node, beyond plain requests. */
@@ -216,13 +216,13 @@ export class Graph {
     const { columns } = this.connections
     while (queue.length > 0 && this.stale.length < STALE_MAX) {
       const next = queue.pop()!
-      const origins = this.lineage.get(columns.server[next])?.origins
+      const origins = this.lineage.get(columns.server.get(next))?.origins
       if (!origins || !this.rules.taint(origins, next)) continue
       const { heads } = origins
       for (let i = 0; i < heads.length; i += 2) {
         const head = heads[i]
-        if (columns.serial[head] !== heads[i + 1]) continue
-        if (columns.clientMs[head] < columns.serverMs[next] - 1) continue
+        if (columns.serial.get(head) !== heads[i + 1]) continue
+        if (columns.clientMs.get(head) < columns.serverMs.get(next) - 1) continue
         this.stale.push(head)
         queue.push(head)
       }
@@ -250,11 +250,11 @@ export class Graph {
     const [sent, received] = side === ACCEPTED ? [far, near] : [near, far]
     if (!ends) return this.connections.count(slot, sent, received)
     const { flags, server } = this.connections.columns
-    const again = (flags[slot] & (side << 2)) !== 0
+    const again = (flags.get(slot) & (side << 2)) !== 0
     const atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
     this.connections.close(slot, side, atMs, sent, received)
     if (side !== ACCEPTED || again) return
-    const origins = this.lineage.get(server[slot])?.origins
+    const origins = this.lineage.get(server.get(slot))?.origins
     if (origins) origins.open = Math.max(0, origins.open - 1)
   }
 
@@ -309,15 +309,15 @@ export class Graph {
       if (side === flag.clientSeen) {
         // It calls out: from here on it acts on the connection, and takes what comes over it.
         if (link === 'descriptor') {
-          const opener = this.lineage.get(client[slot])
+          const opener = this.lineage.get(client.get(slot))
           const isOwn = opener === process || this.lineage.ancestry(process).includes(opener!)
-          if (!isOwn) holder[slot] = process.number
+          if (!isOwn) holder.set(slot, process.number)
         } else {
           this.rules.inherit(origins, slot, link, 1, true)
           this.rules.calledBack(origins, slot)
         }
         this.current = slot
-      } else if (server[slot] !== process.number) {
+      } else if (server.get(slot) !== process.number) {
         this.settle(process)
         this.rules.replaceGuesses(origins, slot)
         this.rules.inherit(origins, slot, link)
@@ -337,10 +337,10 @@ export class Graph {
     const slot = this.connections.open(this.reader.between(
       { low: written.low, high: process.number >>> 0, means: means.file }, writer, event, source))
     const { clientSource, clientSeq, clientMs, clientOffset } = this.connections.columns
-    clientSource[slot] = written.source
-    clientSeq[slot] = written.seq
-    clientMs[slot] = written.atMs
-    clientOffset[slot] = written.offsetMs
+    clientSource.set(slot, written.source)
+    clientSeq.set(slot, written.seq)
+    clientMs.set(slot, written.atMs)
+    clientOffset.set(slot, written.offsetMs)
     this.complete(slot, process, source, this.reader.end.atMs)
     this.rules.inherit(originsOf(process), slot, 'file')
     this.current = slot
@@ -348,12 +348,12 @@ export class Graph {
 
   private complete(slot: number, server: LineageProcess, source: Source, atMs: number): void {
     const { columns } = this.connections
-    columns.server[slot] = server.number
-    columns.serverSource[slot] = source.number
-    columns.serverSeq[slot] = this.reader.end.seq
-    columns.serverMs[slot] = atMs
-    columns.serverOffset[slot] = this.reader.end.offsetMs
-    columns.flags[slot] |= flag.serverSeen
+    columns.server.set(slot, server.number)
+    columns.serverSource.set(slot, source.number)
+    columns.serverSeq.set(slot, this.reader.end.seq)
+    columns.serverMs.set(slot, atMs)
+    columns.serverOffset.set(slot, this.reader.end.offsetMs)
+    columns.flags.set(slot, columns.flags.get(slot) | flag.serverSeen)
   }
 
   private forget(process: LineageProcess): void {

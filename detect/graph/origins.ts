@@ -112,7 +112,7 @@ export class OriginRules {
       if (origin.tainted || origin.judgedExe === process.exe) continue
       origin.judgedExe = process.exe
       const { connection: slot, link } = origin
-      const server = this.processOf(this.connections.columns.server[slot])
+      const server = this.processOf(this.connections.columns.server.get(slot))
       origin.tainted = link === 'descendant' ? isForeign(process, server)
         : link !== 'stdio' || (!isLogin(process) && !isLogin(server))
     }
@@ -125,7 +125,7 @@ export class OriginRules {
     // Both ends tell of it.
     if (heads[heads.length - 2] === slot) return
     if (heads.length >= 2 * HEADS_MAX) heads.splice(0, 2)
-    heads.push(slot, this.connections.columns.serial[slot])
+    heads.push(slot, this.connections.columns.serial.get(slot))
   }
 
   /** What was judged is no path, until something else leads to the process. */
@@ -213,8 +213,8 @@ export class OriginRules {
   private isUsable(origin: Origin, atMs: number): boolean {
     const { serverMs, serverEndMs } = this.connections.columns
     const { connection: slot } = origin
-    if (!this.isAlive(origin) || serverEndMs[slot] < atMs - LINGER_MS) return false
-    return serverMs[slot] <= atMs + SLACK_MS || this.connections.isAtStart(slot)
+    if (!this.isAlive(origin) || serverEndMs.get(slot) < atMs - LINGER_MS) return false
+    return serverMs.get(slot) <= atMs + SLACK_MS || this.connections.isAtStart(slot)
   }
 
   /**
@@ -237,12 +237,12 @@ export class OriginRules {
   /** Those that were open at a time before those that had just closed; the latest first. */
   likeliest(origins: readonly Origin[], atMs: number): Origin[] {
     const { serverEndMs } = this.connections.columns
-    const rank = ({ connection }: Origin): number => serverEndMs[connection] >= atMs ? 0 : 1
+    const rank = ({ connection }: Origin): number => serverEndMs.get(connection) >= atMs ? 0 : 1
     return origins.toReversed().sort((a, b) => rank(a) - rank(b))
   }
 
   isAlive({ connection, serial }: Origin): boolean {
-    return this.connections.columns.serial[connection] === serial
+    return this.connections.columns.serial.get(connection) === serial
   }
 
   /** The process is forgotten. */
@@ -264,7 +264,7 @@ export class OriginRules {
     }
     for (let i = 0; i < accepted.length; i++) {
       const { connection } = accepted[i]
-      if (connections.columns.serverEndMs[connection] !== Infinity) return i
+      if (connections.columns.serverEndMs.get(connection) !== Infinity) return i
       if (samePeer < 0 && connections.samePeer(connection, slot)) samePeer = i
     }
     this.forgotten++
@@ -273,7 +273,7 @@ export class OriginRules {
 
   private make(slot: number, link: HopLink, of: number): Origin {
     this.connections.hold(slot)
-    const serial = this.connections.columns.serial[slot]
+    const serial = this.connections.columns.serial.get(slot)
     return { connection: slot, serial, link, of, claimed: false, reverse: false, tainted: false,
       judgedExe: '' }
   }
@@ -283,7 +283,7 @@ export class OriginRules {
     this.drop(origin)
     this.connections.hold(slot)
     origin.connection = slot
-    origin.serial = this.connections.columns.serial[slot]
+    origin.serial = this.connections.columns.serial.get(slot)
     origin.claimed = false
     return origin
   }

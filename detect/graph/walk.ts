@@ -50,14 +50,14 @@ export function pathsTo(
   search.steps.push(stepTo(graph, head, actor?.number ?? 0, false))
   if (actor === null) return [search.steps]
   // A process that was handed the connection acts on it later than it was opened.
-  const atMs = actor.number === columns.client[head] && !graph.connections.isAtStart(head)
-    ? columns.clientMs[head] : Infinity
+  const atMs = actor.number === columns.client.get(head) && !graph.connections.isAtStart(head)
+    ? columns.clientMs.get(head) : Infinity
   extend(search, actor, atMs)
   return search.paths
 }
 
 function stepTo(graph: Graph, slot: number, actor: number, reverse: boolean): Step {
-  const serial = graph.connections.columns.serial[slot]
+  const serial = graph.connections.columns.serial.get(slot)
   return { connection: slot, serial, actor, link: null, of: 1, reverse }
 }
 
@@ -75,10 +75,10 @@ function extend(search: Search, process: LineageProcess, atMs: number): void {
       extended = true
       last.link = link
       last.of = of
-      const before = reverse ? null : search.processOf(holder[slot] || client[slot])
+      const before = reverse ? null : search.processOf(holder.get(slot) || client.get(slot))
       steps.push(stepTo(graph, slot, before?.number ?? 0, reverse))
       // Who was handed a connection acts on it later than it was opened.
-      if (before !== null) extend(search, before, holder[slot] ? Infinity : clientMs[slot])
+      if (before !== null) extend(search, before, holder.get(slot) ? Infinity : clientMs.get(slot))
       else emit(search)
       steps.pop()
       if (paths.length >= PATHS_MAX) return
