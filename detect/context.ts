@@ -173,7 +173,8 @@ export class Context {
   /** The event of one end of a connection of the graph; null when it was not seen. */
   evidenceOf(slot: number, client: boolean): Evidence | null {
     const { columns } = this.graph.connections
-    const source = this.sources.get((client ? columns.clientSource : columns.serverSource).get(slot))
+    const sources = client ? columns.clientSource : columns.serverSource
+    const source = this.sources.get(sources.get(slot))
     if (source === null) return null
     const { node_id, boot_id } = source
     return { node_id, boot_id, seq: (client ? columns.clientSeq : columns.serverSeq).get(slot) }
@@ -194,6 +195,13 @@ export class Context {
     const server = this.lineage.get(columns.server.get(slot))
     return this.zones.ofEnds(client, server, clientAddr, serverAddr, 16 * slot,
       clientPort.get(slot), serverPort.get(slot))
+  }
+
+  /** Zone of the accepting end of a connection of the graph, which has been seen. */
+  zoneOfServer(slot: number): number {
+    const { server, serverAddr, clientAddr, serverPort } = this.graph.connections.columns
+    const process = this.lineage.get(server.get(slot))
+    return this.zones.nearOf(process, serverAddr, clientAddr, 16 * slot, serverPort.get(slot))
   }
 
   /** As `verdict`, of a connection of the graph. */

@@ -1,6 +1,7 @@
 import { defineDetector } from '../detect/detector.ts'
 import type { Context } from '../detect/context.ts'
 import { flag } from '../detect/graph/connection-columns.ts'
+import { ACCEPTED, sideOf } from '../detect/graph/sides.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { EXTERNAL } from '../policy/compile.ts'
 import type { EventViews } from '../proto/gen/events.ts'
@@ -65,7 +66,11 @@ export default defineDetector({
       againStale(state, context)
       return
     }
-    if (!begins(event)) return known.closed(slot)
+    if (!begins(event)) {
+      // Of one that is held only its far end is news.
+      if ((columns.flags.get(slot) & flag.inChain) !== 0) known.closed(slot)
+      return
+    }
     if ((columns.flags.get(slot) & flag.inChain) === 0) {
       if (graph.toSearch || state.held.has(slot)) evaluateOpen(event, slot, state, context)
     } else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
@@ -81,7 +86,8 @@ export default defineDetector({
     const { columns } = context.graph.connections
     for (const [slot, { serial, actor, dueMs }] of [...state.held]) {
       if (dueMs > context.watermarkMs) continue
-      state.held.delete(slot)
+      if (columns.serial.get(slot) === serial) release(slot, state, context)
+      else state.held.delete(slot)
       if (columns.serial.get(slot) !== serial) continue
       consider(slot, context.processOf(actor), 'raise', state, context)
     }
@@ -99,12 +105,30 @@ function concerns(event: Opening | Closing | Life, context: Context): boolean {
   const { graph } = context
   const { current: slot, connections: { columns } } = graph
   if (!isConnection(event) || slot < 0) return graph.stale.length > 0
-  if ((columns.flags.get(slot) & flag.inChain) !== 0) return true
+  if ((columns.flags.get(slot) & (flag.inChain | flag.held)) !== 0) return true
   if (!begins(event)) return false
+  if (graph.met && isAccepted(event) && isKnownZone(slot, context)) {
+    return graph.waiting.has(slot, columns.serial.get(slot))
+  }
   // What no flow allows makes others stale: so this comes first.
   graph.toSearch = mayEnd(slot, actorOf(event, slot, context), context)
   return graph.toSearch || graph.stale.length > 0 ||
     (graph.met && graph.waiting.has(slot, columns.serial.get(slot)))
+}
+
+function isAccepted(event: Opening | Closing): boolean {
+  return event.kind !== 'socket_received' && sideOf(event) === ACCEPTED
+}
+
+/** The server says of its zone what the client's end was judged by: nothing is new. */
+function isKnownZone(slot: number, context: Context): boolean {
+  const { columns } = context.graph.connections
+  const zone = columns.zone.get(slot)
+  return zone !== 0 && zone === zoneNumber(context.zoneOfServer(slot), context)
+}
+
+function zoneNumber(to: number, { policyNumber }: Context): number {
+  return ((policyNumber << 16) | (to + 1)) >>> 0
 }
 
 /** It is about the beginning of a connection, not about its course and end. */
@@ -128,6 +152,7 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   const { clientAddr, clientMs, serverAddr, serverPort } = graph.connections.columns
   if (!policy.mayCross(clientAddr, 16 * slot, serverAddr, 16 * slot)) return false
   const [from, to] = context.zonesOfConnection(slot, actor)
+  graph.connections.columns.zone.set(slot, actor === null ? 0 : zoneNumber(to, context))
   const forbidden = from !== to && !context.verdictOfConnection(slot, from, to, actor).allowed
   if (forbidden) graph.taint(slot)
   if (actor === null || policy.exposures[to] !== 'protected') return false
@@ -151,6 +176,7 @@ function quietNumber(to: number, port: number, { policyNumber }: Context): numbe
 function againStale(state: ChainState, context: Context): void {
   const { graph } = context
   for (const head of graph.stale) {
+    if (graph.searches.isSpent(context.watermarkMs)) break
     const actor = context.processOf(graph.connections.columns.client.get(head))
     const origins = actor?.origins
     if (!actor || !origins) continue
@@ -169,7 +195,7 @@ function evaluateOpen(
   event: Opening | Closing, slot: number, state: ChainState, context: Context,
 ): void {
   const actor = actorOf(event, slot, context)
-  const waited = state.held.delete(slot)
+  const waited = release(slot, state, context)
   const { flags } = context.graph.connections.columns
   const complete = waited || (flags.get(slot) & flag.serverSeen) !== 0
   consider(slot, actor, complete ? 'raise' : 'hold', state, context)
@@ -227,19 +253,28 @@ function waitForMore(first: number, head: number, context: Context): void {
 function hold(
   slot: number, actor: LineageProcess | null, state: ChainState, context: Context,
 ): void {
-  const { serial } = context.graph.connections.columns
+  const { serial, flags } = context.graph.connections.columns
   for (const [oldest, held] of state.held) {
     if (state.held.size < HELD_MAX) break
     // What was being held back is better said too early than never.
-    state.held.delete(oldest)
+    if (serial.get(oldest) === held.serial) release(oldest, state, context)
+    else state.held.delete(oldest)
     if (serial.get(oldest) !== held.serial) continue
     consider(oldest, context.processOf(held.actor), 'raise', state, context)
   }
   const holdMs = context.setting('hold_ms')
+  flags.set(slot, flags.get(slot) | flag.held)
   state.held.set(slot, {
     serial: serial.get(slot), actor: actor?.number ?? 0, dueMs: context.watermarkMs + holdMs,
   })
   if (state.held.size === 1) wakeForHeld(state, context)
+}
+
+/** True when it was held. */
+function release(slot: number, state: ChainState, context: Context): boolean {
+  const { flags } = context.graph.connections.columns
+  flags.set(slot, flags.get(slot) & ~flag.held)
+  return state.held.delete(slot)
 }
 
 function wakeForHeld(state: ChainState, context: Context): void {

@@ -12,6 +12,8 @@ export const flag = {
   idle: 64,
   /** The client saw another address of the server than that one itself. */
   translated: 128,
+  /** For who judges: it waits for its other end to be judged again. */
+  held: 256,
 } as const
 
 /** How the two ends are connected. */
@@ -22,10 +24,10 @@ export const means = {
   file: 2,
 } as const
 
-/** Words and doubles of a row. A row in one piece: one looked up at random is in few cache lines. */
-const ROW_WORDS = 40
-const ROW_DOUBLES = 20
-const ROW_BYTES = 160
+/** Words and doubles of a row. In one piece: a row looked up at random is few cache lines. */
+const ROW_WORDS = 42
+const ROW_DOUBLES = 21
+const ROW_BYTES = 168
 const ADDRESS_BYTES = 16
 
 /** One field of 32 bits of all rows. */
@@ -80,25 +82,27 @@ export class ConnectionColumns {
   readonly serverSource = new Words(11)
   readonly clientPort = new Words(12)
   readonly serverPort = new Words(13)
+  /** For who judges: which zone the server was taken to be in, and by which policy. */
+  readonly zone = new Words(14)
   /** Numbers of the processes; 0 when not known. */
-  readonly client = new Doubles(7)
-  readonly server = new Doubles(8)
-  readonly clientMs = new Doubles(9)
-  readonly serverMs = new Doubles(10)
+  readonly client = new Doubles(8)
+  readonly server = new Doubles(9)
+  readonly clientMs = new Doubles(10)
+  readonly serverMs = new Doubles(11)
   /** When the server's end closed; Infinity before. */
-  readonly serverEndMs = new Doubles(11)
+  readonly serverEndMs = new Doubles(12)
   /** To be added to the time of the end for wall clock milliseconds. */
-  readonly clientOffset = new Doubles(12)
-  readonly serverOffset = new Doubles(13)
-  readonly clientSeq = new Doubles(14)
-  readonly serverSeq = new Doubles(15)
+  readonly clientOffset = new Doubles(13)
+  readonly serverOffset = new Doubles(14)
+  readonly clientSeq = new Doubles(15)
+  readonly serverSeq = new Doubles(16)
   /** As the client counts. */
-  readonly bytesSent = new Doubles(16)
-  readonly bytesReceived = new Doubles(17)
+  readonly bytesSent = new Doubles(17)
+  readonly bytesReceived = new Doubles(18)
   /** Watermark when it became idle. */
-  readonly idleMs = new Doubles(18)
+  readonly idleMs = new Doubles(19)
   /** Another process that the client's end was handed to; 0 when none. */
-  readonly holder = new Doubles(19)
+  readonly holder = new Doubles(20)
   /** Sixteen bytes each. */
   clientAddr = new Uint8Array(0)
   serverAddr = new Uint8Array(0)

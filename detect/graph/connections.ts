@@ -162,18 +162,6 @@ export class Connections {
     return (this.columns.flags.get(slot) & flag.atStart) !== 0
   }
 
-  /** Both were opened by the same process or, where that is not known, from the same address. */
-  samePeer(slot: number, other: number): boolean {
-    const { client, clientAddr } = this.columns
-    const [one, another] = [client.get(slot), client.get(other)]
-    if (one !== 0 && another !== 0) return one === another
-    // From the end: addresses of one network differ there.
-    for (let i = 15; i >= 0; i--) {
-      if (clientAddr[16 * slot + i] !== clientAddr[16 * other + i]) return false
-    }
-    return true
-  }
-
   /** Somebody refers to it: it stays, also when it is closed. */
   hold(slot: number): void {
     const { refs, flags } = this.columns
@@ -227,8 +215,9 @@ export class Connections {
     columns.high.set(slot, end.high)
     columns.next.set(slot, this.buckets[at])
     this.buckets[at] = slot
-    const { refs, flags, client, server: accepter, holder, bytesSent, bytesReceived } = columns
-    for (const field of [refs, flags]) field.set(slot, 0)
+    const { refs, flags, zone, client, server: accepter, holder, bytesSent, bytesReceived } =
+      columns
+    for (const field of [refs, flags, zone]) field.set(slot, 0)
     for (const field of [client, accepter, holder, bytesSent, bytesReceived]) field.set(slot, 0)
     columns.serverEndMs.set(slot, Infinity)
     columns.protocol.set(slot, end.protocol)
@@ -346,7 +335,8 @@ export class Connections {
 
   snapshot(): ConnectionsSnapshot {
     const { used, size, free, evictions } = this
-    return { columns: this.columns.snapshot(used), used, size, free, lists: [...this.lists], evictions }
+    const columns = this.columns.snapshot(used)
+    return { columns, used, size, free, lists: [...this.lists], evictions }
   }
 
   /** Takes over what `snapshot` gave; this one must be empty, with the same options. */

@@ -8,13 +8,15 @@ import type { HopLink } from '../finding.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
 import type { Source } from '../source-table.ts'
 import { flag, means } from './connection-columns.ts'
+import { indexOfAccepted } from './accepted.ts'
 import { Connections } from './connections.ts'
 import type { ConnectionOptions, ConnectionsSnapshot } from './connections.ts'
 import { EndReader } from './end-reader.ts'
 import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
-import { OriginRules } from './origins.ts'
+import { OriginRules, newOrigins, originsOf } from './origins.ts'
 import type { Origins, OriginsSnapshot } from './origins.ts'
+import { addressKey } from './keys.ts'
 import { Parentless } from './parentless.ts'
 import type { ParentlessSnapshot } from './parentless.ts'
 import { SearchBudget } from './search-budget.ts'
@@ -41,7 +43,8 @@ const TCP = 6
 const PARENT_MS = 60_000
 const DEPTH_MAX = 16
 /** Connections that one event can make stale. */
-const STALE_MAX = 64
+const STALE_MAX = 32
+const SIDES_MAX = 2
 const ADOPTED_MAX = 256
 /** A request over a Unix socket acts so long: its end is not told. */
 const UNIX_MS = 30_000
@@ -194,10 +197,11 @@ export class Graph {
     }
     // Told once more by an agent that began again: it is among them.
     const origins = originsOf(process)
-    if (atStart && origins.accepted.some(({ connection }) => connection === slot)) return
+    if (atStart && indexOfAccepted(origins.accepted, slot) >= 0) return
     const { client, clientMs } = this.connections.columns
     const peer = this.met ? this.lineage.get(client.get(slot)) : null
-    this.rules.accept(origins, slot, peer !== null && this.isInteresting(peer, clientMs.get(slot)))
+    const tainted = peer !== null && this.isInteresting(peer, clientMs.get(slot))
+    this.rules.accept(origins, slot, addressKey(end.farAddr, end.farAt), tainted)
   }
 
   /** Others may have told the process what to do at a time of its node, beyond plain requests. */
@@ -218,6 +222,8 @@ export class Graph {
       const next = queue.pop()!
       const origins = this.lineage.get(columns.server.get(next))?.origins
       if (!origins || !this.rules.taint(origins, next)) continue
+      // Who is reached from many sides like this has been judged for it before.
+      if (origins.accepted.tainted > SIDES_MAX) continue
       const { heads } = origins
       for (let i = 0; i < heads.length; i += 2) {
         const head = heads[i]
@@ -255,7 +261,7 @@ export class Graph {
     this.connections.close(slot, side, atMs, sent, received)
     if (side !== ACCEPTED || again) return
     const origins = this.lineage.get(server.get(slot))?.origins
-    if (origins) origins.open = Math.max(0, origins.open - 1)
+    if (origins) this.rules.ended(origins, slot)
   }
 
   /** Datagrams and queue pairs: one kind of event tells of their beginning, course and end. */
@@ -289,7 +295,8 @@ export class Graph {
     this.complete(slot, peer, source, this.reader.end.atMs)
     this.connections.close(slot, flag.serverSeen, this.reader.end.atMs + UNIX_MS, 0, 0)
     const origins = originsOf(peer)
-    this.rules.accept(origins, slot, this.isInteresting(process, this.reader.end.atMs))
+    const tainted = this.isInteresting(process, this.reader.end.atMs)
+    this.rules.accept(origins, slot, process.number, tainted)
     origins.open--
     this.current = slot
   }
@@ -388,12 +395,3 @@ export class Graph {
 
 /** Values of `report` in the columns. */
 const [FLOW_FIRST, FLOW_PERIODIC, FLOW_LAST] = [1, 2, 3]
-
-function newOrigins(): Origins {
-  return { accepted: [], inherited: [], open: 0, heads: [], quiet: [] }
-}
-
-function originsOf(process: LineageProcess): Origins {
-  process.origins ??= newOrigins()
-  return process.origins
-}

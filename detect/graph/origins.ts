@@ -4,6 +4,11 @@
  */
 import type { HopLink } from '../finding.ts'
 import type { LineageProcess } from '../lineage.ts'
+import {
+  acceptedAt, acceptedBit, bitsOfAccepted, indexOfAccepted, leastAccepted,
+  newAccepted, pushAccepted,
+} from './accepted.ts'
+import type { Accepted } from './accepted.ts'
 import type { Connections } from './connections.ts'
 import { isForeign, isLogin } from './logins.ts'
 
@@ -30,8 +35,7 @@ export interface Origin {
 
 /** What leads to one process. */
 export interface Origins {
-  /** Connections that it accepted itself, the latest last. */
-  accepted: Origin[]
+  accepted: Accepted
   /** Those that it has from its ancestors, or by its standard streams, a descriptor or a file. */
   inherited: Origin[]
   /** How many it accepted that are still open. */
@@ -44,10 +48,11 @@ export interface Origins {
 
 export type OriginsSnapshot = [process: number, origins: Origins][]
 
-const ACCEPTED_MAX = 8
 const INHERITED_MAX = 6
 /** Guesses that a child takes over. */
 const LIKELY_MAX = 4
+/** So many usable ones are all that are kept: there may be more. */
+const GUESSES_MIN = 8
 const HEADS_MAX = 8
 const QUIET_MAX = 4
 /** A process acts for a connection until so long after its end. */
@@ -68,25 +73,42 @@ export class OriginRules {
     this.processOf = processOf
   }
 
-  /** A process accepted a connection. */
-  accept(origins: Origins, slot: number, tainted: boolean): void {
+  /**
+   * A process accepted a connection.
+   *
+   * @param peer the address of who opened it, as a number
+   */
+  accept(origins: Origins, slot: number, peer: number, tainted: boolean): void {
     const { accepted } = origins
     origins.open++
     if (tainted && origins.quiet.length > 0) origins.quiet = []
-    const place = accepted.length < ACCEPTED_MAX ? -1 : this.leastOf(accepted, slot)
-    const origin = place < 0 ? this.make(slot, 'same_process', 1)
-      : this.renew(accepted[place], slot)
-    // In order of time: the last one is the likeliest cause of what follows.
-    if (place >= 0) accepted.splice(place, 1)
-    accepted.push(origin)
-    origin.tainted = tainted
+    const place = leastAccepted(accepted, peer)
+    if (place >= 0) {
+      if ((bitsOfAccepted(accepted, place) & acceptedBit.ended) === 0) this.forgotten++
+      if ((bitsOfAccepted(accepted, place) & acceptedBit.tainted) !== 0) accepted.tainted--
+      const gone = acceptedAt(accepted, place, true)
+      this.connections.release(gone.slot, gone.serial)
+    }
+    this.connections.hold(slot)
+    const serial = this.connections.columns.serial.get(slot)
+    if (tainted) accepted.tainted++
+    pushAccepted(accepted, slot, serial, peer, tainted ? acceptedBit.tainted : 0)
+  }
+
+  /** An accepted connection ended. */
+  ended(origins: Origins, slot: number): void {
+    origins.open = Math.max(0, origins.open - 1)
+    const i = indexOfAccepted(origins.accepted, slot)
+    if (i >= 0) bitsOfAccepted(origins.accepted, i, acceptedBit.ended)
   }
 
   /** An accepted connection turned out to come from somewhere else. True when that is new. */
   taint(origins: Origins, slot: number): boolean {
-    const origin = origins.accepted.find((one) => this.isOf(one, slot))
-    if (origin === undefined || origin.tainted) return false
-    origin.tainted = true
+    const { accepted } = origins
+    const i = indexOfAccepted(accepted, slot)
+    if (i < 0 || (bitsOfAccepted(accepted, i) & acceptedBit.tainted) !== 0) return false
+    bitsOfAccepted(accepted, i, acceptedBit.tainted)
+    accepted.tainted++
     origins.quiet = []
     return true
   }
@@ -94,7 +116,13 @@ export class OriginRules {
   /** Others may have told the process what to do at this time, beyond plain requests. */
   isInteresting(origins: Origins, process: LineageProcess, atMs: number): boolean {
     if (this.actsForOthers(origins, process)) return true
-    for (const one of origins.accepted) if (one.tainted && this.isUsable(one, atMs)) return true
+    const { accepted } = origins
+    if (accepted.tainted === 0) return false
+    for (let i = 0; i < accepted.count; i++) {
+      if ((bitsOfAccepted(accepted, i) & acceptedBit.tainted) === 0) continue
+      const { slot, serial } = acceptedAt(accepted, i)
+      if (this.isUsable(slot, serial, atMs)) return true
+    }
     return false
   }
 
@@ -124,7 +152,10 @@ export class OriginRules {
     const { heads } = origins
     // Both ends tell of it.
     if (heads[heads.length - 2] === slot) return
-    if (heads.length >= 2 * HEADS_MAX) heads.splice(0, 2)
+    if (heads.length >= 2 * HEADS_MAX) {
+      heads.copyWithin(0, 2)
+      heads.length -= 2
+    }
     heads.push(slot, this.connections.columns.serial.get(slot))
   }
 
@@ -192,9 +223,12 @@ export class OriginRules {
       const usable = this.usable(parent, startMs)
       const unclaimed = usable.filter(({ claimed }) => !claimed)
       const likely = unclaimed.length > 0 ? unclaimed : usable
-      const of = likely.length === ACCEPTED_MAX ? Math.max(parent.open, likely.length)
-        : likely.length
-      if (likely.length === 1) likely[0].claimed = true
+      const of = likely.length < GUESSES_MIN ? likely.length
+        : Math.max(parent.open, likely.length)
+      if (likely.length === 1) {
+        const i = indexOfAccepted(parent.accepted, likely[0].connection)
+        bitsOfAccepted(parent.accepted, i, acceptedBit.claimed)
+      }
       for (const origin of this.likeliest(likely, startMs).slice(0, LIKELY_MAX)) {
         this.inherit(child, origin.connection, 'descendant', of, false, origin.tainted)
       }
@@ -206,15 +240,25 @@ export class OriginRules {
   }
 
   /** Accepted connections for which the process may act at a time, the latest last. */
-  usable(origins: Origins, atMs: number): Origin[] {
-    return origins.accepted.filter((one) => this.isUsable(one, atMs))
+  usable({ accepted }: Origins, atMs: number): Origin[] {
+    const usable: Origin[] = []
+    for (let i = 0; i < accepted.count; i++) {
+      const { slot, serial } = acceptedAt(accepted, i)
+      if (!this.isUsable(slot, serial, atMs)) continue
+      const bits = bitsOfAccepted(accepted, i)
+      usable.push({
+        connection: slot, serial, link: 'same_process', of: 1, reverse: false, judgedExe: '',
+        claimed: (bits & acceptedBit.claimed) !== 0, tainted: (bits & acceptedBit.tainted) !== 0,
+      })
+    }
+    return usable
   }
 
-  private isUsable(origin: Origin, atMs: number): boolean {
-    const { serverMs, serverEndMs } = this.connections.columns
-    const { connection: slot } = origin
-    if (!this.isAlive(origin) || serverEndMs.get(slot) < atMs - LINGER_MS) return false
-    return serverMs.get(slot) <= atMs + SLACK_MS || this.connections.isAtStart(slot)
+  private isUsable(slot: number, serial: number, atMs: number): boolean {
+    const { columns } = this.connections
+    if (columns.serial.get(slot) !== serial) return false
+    if (columns.serverEndMs.get(slot) < atMs - LINGER_MS) return false
+    return columns.serverMs.get(slot) <= atMs + SLACK_MS || this.connections.isAtStart(slot)
   }
 
   /**
@@ -247,28 +291,15 @@ export class OriginRules {
 
   /** The process is forgotten. */
   release({ accepted, inherited }: Origins): void {
-    for (const origin of accepted) this.drop(origin)
+    for (let i = 0; i < accepted.count; i++) {
+      const { slot, serial } = acceptedAt(accepted, i)
+      this.connections.release(slot, serial)
+    }
     for (const origin of inherited) this.drop(origin)
   }
 
   private isOf(origin: Origin, slot: number): boolean {
     return origin.connection === slot && this.isAlive(origin)
-  }
-
-  /** Which one gives way: gone, closed, of the same peer, oldest; the oldest of each. */
-  private leastOf(accepted: readonly Origin[], slot: number): number {
-    const { connections } = this
-    let samePeer = -1
-    for (let i = 0; i < accepted.length; i++) {
-      if (!this.isAlive(accepted[i])) return i
-    }
-    for (let i = 0; i < accepted.length; i++) {
-      const { connection } = accepted[i]
-      if (connections.columns.serverEndMs.get(connection) !== Infinity) return i
-      if (samePeer < 0 && connections.samePeer(connection, slot)) samePeer = i
-    }
-    this.forgotten++
-    return Math.max(0, samePeer)
   }
 
   private make(slot: number, link: HopLink, of: number): Origin {
@@ -278,17 +309,16 @@ export class OriginRules {
       judgedExe: '' }
   }
 
-  /** The same object for another connection: accepts are frequent. */
-  private renew(origin: Origin, slot: number): Origin {
-    this.drop(origin)
-    this.connections.hold(slot)
-    origin.connection = slot
-    origin.serial = this.connections.columns.serial.get(slot)
-    origin.claimed = false
-    return origin
-  }
-
   private drop({ connection, serial }: Origin): void {
     this.connections.release(connection, serial)
   }
+}
+
+export function newOrigins(): Origins {
+  return { accepted: newAccepted(), inherited: [], open: 0, heads: [], quiet: [] }
+}
+
+export function originsOf(process: LineageProcess): Origins {
+  process.origins ??= newOrigins()
+  return process.origins
 }

@@ -33,6 +33,11 @@ export class SearchBudget {
     return false
   }
 
+  /** True when there may be none in this second. */
+  isSpent(nowMs: number): boolean {
+    return nowMs - this.secondMs < 1000 && this.certain >= CERTAIN_MAX && this.plain >= PLAIN_MAX
+  }
+
   snapshot(): SearchBudgetSnapshot {
     const { secondMs, certain, plain, skipped } = this
     return { secondMs, certain, plain, skipped }
