@@ -57,6 +57,24 @@ describe('the story of an incident', () => {
     ]) expect(story.replaceAll(/\s+/g, ' ')).toContain(part)
   })
 
+  it('tells of a chain how each hop follows from the one before, what was run, and how much passed', () => {
+    const [hop] = incident.hops
+    const chain: Incident = { ...incident, close_reason: 'joined', joined_into: '77aa', hops: [hop, {
+      ...hop, established: true, link: 'descendant', link_of: 4, bytes_sent: 91, bytes_received: 3_000_128,
+      via: [
+        { pid: 7, process_id: '7:1', exe: '/bin/sh', uid: 990, args: ['sh', '-c', 'a b'] },
+        { pid: 8, process_id: '8:1', exe: '/tmp/\x1b', uid: 0, args: ['/usr/sbin/sshd'] },
+      ],
+    }] }
+    const told = incidentStory(chain, 100).join('\n').replaceAll(/\s+/g, ' ')
+    for (const part of [
+      'by a descendant of the process that was reached, the likeliest of 4 that it could be',
+      "ran sh -c 'a b' (pid 7, uid 990)", 'as /usr/sbin/sshd (pid 8, uid 0)', 'tcp, 91 B there, 2.9 MiB back',
+      'Goes on in 77aa',
+    ]) expect(told).toContain(part)
+    expect(told).not.toMatch(/\x1b/)
+  })
+
   it('shows the executable of an ancestor that claims to be another one', () => {
     expect(story).toContain('pid 12, uid 0 (root): bash -c x')
     expect(story).toContain('pid 13, uid 0 (root): /tmp/evil as /usr/sbin/sshd')

@@ -35,6 +35,19 @@ describe('the alert of an incident', () => {
     expect(Object.values(bodyOf(odd).labels).join('')).toMatch(/^[\x20-\x7e]*$/)
   })
 
+  it('is from where the way of a chain begins to where it ends, connections beside it left out', () => {
+    const [hop] = incident().hops
+    const to = (zone: string) => ({ zone, address: '10.0.0.3' })
+    const chain = incident({ hops: [
+      { ...hop, from: to('external'), to: to('inference') },
+      { ...hop, link: 'descendant', from: to('inference'), to: to('training') },
+      { ...hop, link: 'same_process', from: to('training'), to: to('storage') },
+      { ...hop, from: to('inference'), to: to('external') },
+    ] })
+    expect(originOf(chain)).toMatchObject({ zone_from: 'external', zone_to: 'storage' })
+    expect(originOf(incident({ hops: [] }))).toMatchObject({ zone_from: '', zone_to: '' })
+  })
+
   it('keeps its labels when more is found, unless it gets worse', () => {
     const first = incident()
     const more = incident({ hops: [...first.hops].reverse(), findings: [...first.findings, ...first.findings] })
