@@ -167,6 +167,8 @@ function observeEngine(registry: Registry, sources: MetricSources): void {
       this.inc({ table: 'processes' }, counters.process_evictions)
       this.inc({ table: 'sources' }, counters.source_evictions)
       this.inc({ table: 'pairing' }, counters.pairing_evictions)
+      this.inc({ table: 'origins' }, counters.origins_forgotten)
+      this.inc({ table: 'paths' }, counters.paths_unsearched)
       this.inc({ table: 'incidents' }, counters.incidents_aged_out)
     },
   })

@@ -145,7 +145,7 @@ describe('lineage', () => {
       exec(of(1), [], 0), exec(of(2), [], 1), exec(of(3), [], 2), exec(of(4), [], 3),
       exit(of(3), 10), exec(of(1), [], 300), exec(of(5), [], 301), exec(of(6), [], 302),
     ])
-    const left = lineage.snapshot().processes.filter((_, i) => i % 21 === 2)
+    const left = lineage.snapshot().processes.filter((_, i) => i % 22 === 2)
     expect(left).toEqual([1, 4, 5, 6])
     expect(lineage.evictions).toBe(2)
   })

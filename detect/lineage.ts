@@ -54,6 +54,8 @@ export interface LineageProcess {
    * Watermark when it was first asked what it has from its parent; 0 before, -1 when that is known.
    */
   settledMs: number
+  /** One more than the row of its latest connection into a protected zone; 0 when none. */
+  lastHead: number
   /** Another process that had the same pid. */
   next: LineageProcess | null
 }
@@ -76,7 +78,7 @@ export type LineageSnapshot = {
 /** Levels of `ancestry`, the process itself not counted. */
 const ANCESTORS_MAX = 16
 const ARGS_CHARS_MAX = 1024
-const ROW_NUMBERS = 21
+const ROW_NUMBERS = 22
 
 export class Lineage {
   /** Processes that were forgotten to make room. */
@@ -170,7 +172,7 @@ export class Lineage {
       cgroup: this.cgroups.none,
       exitedMs: 0, touchedMs: nowMs, forgotten: false,
       zone: -1, zonePolicy: -1, zoneCgroup: 0, subject: '', subjectCgroup: 0,
-      origins: null, settledMs: 0, next: null,
+      origins: null, settledMs: 0, lastHead: 0, next: null,
     }
     this.insert(process)
     return process
@@ -328,19 +330,20 @@ function toRow(process: LineageProcess, put: (text: string) => number): number[]
     process.rowWorkload, process.subject].map(put)
   return [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
     process.cgroup.number, process.exitedMs, process.touchedMs, process.subjectCgroup,
-    process.settledMs, ...texts]
+    process.settledMs, process.lastHead, ...texts]
 }
 
 function fromRow(
   row: number[], strings: string[], cgroups: ReadonlyMap<number, Cgroup>,
 ): LineageProcess {
   const [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    cgroup, exitedMs, touchedMs, subjectCgroup, settledMs, ...texts] = row
+    cgroup, exitedMs, touchedMs, subjectCgroup, settledMs, lastHead,
+    ...texts] = row
   const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
   return {
     number, source, node_id, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
     comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!,
     exitedMs, touchedMs, forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0,
-    subject, subjectCgroup, origins: null, settledMs, next: null,
+    subject, subjectCgroup, origins: null, settledMs, lastHead, next: null,
   }
 }

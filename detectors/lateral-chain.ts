@@ -1,6 +1,7 @@
 import { defineDetector } from '../detect/detector.ts'
 import type { Context } from '../detect/context.ts'
 import { flag } from '../detect/graph/connection-columns.ts'
+import { noteHead } from '../detect/graph/heads.ts'
 import { ACCEPTED, sideOf } from '../detect/graph/sides.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { EXTERNAL } from '../policy/compile.ts'
@@ -156,9 +157,10 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   const forbidden = from !== to && !context.verdictOfConnection(slot, from, to, actor).allowed
   if (forbidden) graph.taint(slot)
   if (actor === null || policy.exposures[to] !== 'protected') return false
-  const origins = graph.originsFor(actor)
+  noteHead(graph.connections.columns, actor, slot)
+  if (actor.settledMs >= 0) graph.settle(actor)
+  const { origins } = actor
   if (origins === null) return false
-  graph.rules.noteHead(origins, slot)
   if (!forbidden && !graph.rules.isInteresting(origins, actor, clientMs.get(slot))) return false
   const { quiet } = origins
   if (!forbidden && quiet.length > 0 && (quiet.includes(quietNumber(to, ANY_PORT, context)) ||

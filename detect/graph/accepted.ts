@@ -16,15 +16,15 @@ export interface Accepted {
   count: number
   /** How many of them are tainted. */
   tainted: number
-  /** Slot, use of the slot, peer and bits of each. */
-  rows: Float64Array
+  /** Slot, use of the slot, peer (its low 32 bits) and bits of each. */
+  rows: Uint32Array
 }
 
 const ACCEPTED_MAX = 8
 const WIDTH = 4
 const PEER = 2
 const BITS = 3
-const none = new Float64Array(0)
+const none = new Uint32Array(0)
 
 export function newAccepted(): Accepted {
   // Most processes accept nothing.
@@ -61,7 +61,7 @@ export function leastAccepted({ rows, count }: Accepted, peer: number): number {
   let samePeer = -1
   for (let i = 0; i < count; i++) {
     if ((rows[WIDTH * i + BITS] & acceptedBit.ended) !== 0) return i
-    if (samePeer < 0 && rows[WIDTH * i + PEER] === peer) samePeer = i
+    if (samePeer < 0 && rows[WIDTH * i + PEER] === peer >>> 0) samePeer = i
   }
   return Math.max(0, samePeer)
 }
@@ -70,7 +70,7 @@ export function leastAccepted({ rows, count }: Accepted, peer: number): number {
 export function pushAccepted(
   accepted: Accepted, slot: number, serial: number, peer: number, bits: number,
 ): void {
-  if (accepted.rows.length === 0) accepted.rows = new Float64Array(WIDTH * ACCEPTED_MAX)
+  if (accepted.rows.length === 0) accepted.rows = new Uint32Array(WIDTH * ACCEPTED_MAX)
   const at = WIDTH * accepted.count++
   const { rows } = accepted
   rows[at] = slot

@@ -84,6 +84,8 @@ export class ConnectionColumns {
   readonly serverPort = new Words(13)
   /** For who judges: which zone the server was taken to be in, and by which policy. */
   readonly zone = new Words(14)
+  /** One more than the row of the head before it of the same client; 0 when none. */
+  readonly headBefore = new Words(15)
   /** Numbers of the processes; 0 when not known. */
   readonly client = new Doubles(8)
   readonly server = new Doubles(9)

@@ -215,9 +215,9 @@ export class Connections {
     columns.high.set(slot, end.high)
     columns.next.set(slot, this.buckets[at])
     this.buckets[at] = slot
-    const { refs, flags, zone, client, server: accepter, holder, bytesSent, bytesReceived } =
-      columns
-    for (const field of [refs, flags, zone]) field.set(slot, 0)
+    const { refs, flags, zone, headBefore } = columns
+    const { client, server: accepter, holder, bytesSent, bytesReceived } = columns
+    for (const field of [refs, flags, zone, headBefore]) field.set(slot, 0)
     for (const field of [client, accepter, holder, bytesSent, bytesReceived]) field.set(slot, 0)
     columns.serverEndMs.set(slot, Infinity)
     columns.protocol.set(slot, end.protocol)
@@ -243,9 +243,11 @@ export class Connections {
       columns.clientMs.set(slot, end.atMs)
       columns.clientOffset.set(slot, end.offsetMs)
     } else {
-      // Where it was translated, the server knows its address.
-      copyAddress(columns.serverAddr, slot, end.nearAddr, end.nearAt)
-      columns.serverPort.set(slot, end.nearPort)
+      if (this.isTranslated(slot)) {
+        // The server knows its own address.
+        copyAddress(columns.serverAddr, slot, end.nearAddr, end.nearAt)
+        columns.serverPort.set(slot, end.nearPort)
+      }
       columns.server.set(slot, end.process)
       columns.serverSource.set(slot, end.source)
       columns.serverSeq.set(slot, end.seq)
@@ -277,8 +279,9 @@ export class Connections {
   /** Makes the buckets anew. */
   private index(): void {
     const { low, next } = this.columns
+    // Few share a bucket: each that does is one more look into memory far away.
     let size = 2 * FIRST_CAPACITY
-    while (size < this.columns.capacity) size *= 2
+    while (size < 3 * this.columns.capacity) size *= 2
     this.buckets = new Int32Array(size).fill(NONE)
     for (const list of [0, 2]) {
       for (let slot = this.lists[list]; slot !== NONE; slot = this.columns.newer.get(slot)) {

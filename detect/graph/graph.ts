@@ -15,8 +15,9 @@ import { EndReader } from './end-reader.ts'
 import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 import { OriginRules, newOrigins, originsOf } from './origins.ts'
-import type { Origins, OriginsSnapshot } from './origins.ts'
-import { addressKey } from './keys.ts'
+import type { OriginsSnapshot } from './origins.ts'
+import { headsOf } from './heads.ts'
+import { TCP, addressKey } from './keys.ts'
 import { Parentless } from './parentless.ts'
 import type { ParentlessSnapshot } from './parentless.ts'
 import { SearchBudget } from './search-budget.ts'
@@ -38,7 +39,6 @@ export type GraphSnapshot = {
 
 type IsTranslated = (bytes: Uint8Array, at: number, port: number) => boolean
 
-const TCP = 6
 /** A process that was seen so long ago has no parent that comes late. */
 const PARENT_MS = 60_000
 const DEPTH_MAX = 16
@@ -125,12 +125,6 @@ export class Graph {
     if (this.parentless.size > 0) this.fresh = process
   }
 
-  /** What led to a process; null when nothing did, and nothing more can come to be known. */
-  originsFor(process: LineageProcess): Origins | null {
-    this.settle(process)
-    return process.settledMs < 0 ? process.origins : originsOf(process)
-  }
-
   /** Descendants that were seen before it: what leads to their connections is known now. */
   private adopt(process: LineageProcess): void {
     const parents = [process]
@@ -140,10 +134,8 @@ export class Graph {
         if (child === null) continue
         this.settle(child)
         parents.push(child)
-        const heads = child.origins?.heads ?? []
-        for (let at = 0; at < heads.length && this.stale.length < STALE_MAX; at += 2) {
-          const isSame = this.connections.columns.serial.get(heads[at]) === heads[at + 1]
-          if (isSame) this.stale.push(heads[at])
+        for (const head of headsOf(this.connections.columns, child)) {
+          if (this.stale.length < STALE_MAX) this.stale.push(head)
         }
       }
     }
@@ -220,14 +212,12 @@ export class Graph {
     const { columns } = this.connections
     while (queue.length > 0 && this.stale.length < STALE_MAX) {
       const next = queue.pop()!
-      const origins = this.lineage.get(columns.server.get(next))?.origins
+      const server = this.lineage.get(columns.server.get(next))
+      const origins = server?.origins
       if (!origins || !this.rules.taint(origins, next)) continue
       // Who is reached from many sides like this has been judged for it before.
       if (origins.accepted.tainted > SIDES_MAX) continue
-      const { heads } = origins
-      for (let i = 0; i < heads.length; i += 2) {
-        const head = heads[i]
-        if (columns.serial.get(head) !== heads[i + 1]) continue
+      for (const head of headsOf(columns, server!)) {
         if (columns.clientMs.get(head) < columns.serverMs.get(next) - 1) continue
         this.stale.push(head)
         queue.push(head)

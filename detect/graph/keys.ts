@@ -1,5 +1,8 @@
 /** Keys of connections and addresses: numbers that stand for them. */
 
+/** Number of the protocol. */
+export const TCP = 6
+
 /** 64 bits that stand for a connection. Two connections with the same ones: not in our lifetime. */
 export interface ConnectionKey {
   low: number
@@ -34,7 +37,6 @@ export function connectionKey(
   key.high = mixed(b ^ a)
 }
 
-const TCP = 6
 
 /** A number of 53 bits for an address, to count distinct ones. Exact for IPv4. */
 export function addressKey(bytes: Uint8Array, at: number): number {

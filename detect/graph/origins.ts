@@ -40,8 +40,6 @@ export interface Origins {
   inherited: Origin[]
   /** How many it accepted that are still open. */
   open: number
-  /** Slot and use of its latest connections into protected zones, one after the other. */
-  heads: number[]
   /** What was judged and is no path: numbers of the caller. Void when what leads here changes. */
   quiet: number[]
 }
@@ -53,7 +51,6 @@ const INHERITED_MAX = 6
 const LIKELY_MAX = 4
 /** So many usable ones are all that are kept: there may be more. */
 const GUESSES_MIN = 8
-const HEADS_MAX = 8
 const QUIET_MAX = 4
 /** A process acts for a connection until so long after its end. */
 const LINGER_MS = 5000
@@ -128,6 +125,7 @@ export class OriginRules {
 
   /** Others told the process what to do, for certain: it is no server that was only asked. */
   actsForOthers(origins: Origins, process: LineageProcess): boolean {
+    if (origins.inherited.length === 0) return false
     for (const one of this.judged(origins, process)) {
       if (one.tainted && this.isAlive(one)) return true
     }
@@ -145,18 +143,6 @@ export class OriginRules {
         : link !== 'stdio' || (!isLogin(process) && !isLogin(server))
     }
     return inherited
-  }
-
-  /** The process connects into a protected zone. */
-  noteHead(origins: Origins, slot: number): void {
-    const { heads } = origins
-    // Both ends tell of it.
-    if (heads[heads.length - 2] === slot) return
-    if (heads.length >= 2 * HEADS_MAX) {
-      heads.copyWithin(0, 2)
-      heads.length -= 2
-    }
-    heads.push(slot, this.connections.columns.serial.get(slot))
   }
 
   /** What was judged is no path, until something else leads to the process. */
@@ -315,7 +301,7 @@ export class OriginRules {
 }
 
 export function newOrigins(): Origins {
-  return { accepted: newAccepted(), inherited: [], open: 0, heads: [], quiet: [] }
+  return { accepted: newAccepted(), inherited: [], open: 0, quiet: [] }
 }
 
 export function originsOf(process: LineageProcess): Origins {
