@@ -9,8 +9,8 @@ import { SampleCluster, clusterPolicy } from './sample-cluster.ts'
 
 const live = 1_000_000
 /** Made and measured in parts: all at once would be memory of the bench, not of the engine. */
-const part = 200_000
-const replaced = 400_000
+const part = 500_000
+const replaced = 500_000
 
 export async function measure(): Promise<Figure[]> {
   const { policy, problems } = parsePolicy(clusterPolicy)
