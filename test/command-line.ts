@@ -24,6 +24,8 @@ export interface RunOptions {
   uid?: number
   /** How long `until` waits; emulated machines are slow. */
   waitMs?: number
+  /** Options of Node itself. */
+  nodeWords?: readonly string[]
 }
 
 /** A command that runs. */
@@ -41,7 +43,7 @@ export class Running {
     const enter = ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', `${options.cgroup}/cgroup.procs`]
     const alone = ['unshare', '-m', 'sh', '-c', `${options.privately} && exec "$0" "$@"`]
     const command = [...options.cgroup ? enter : [], ...options.privately ? alone : [],
-      process.execPath, cli, ...words]
+      process.execPath, ...options.nodeWords ?? [], cli, ...words]
     this.child = spawn(command[0], command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, uid: options.uid, gid: options.uid,
       env: { ...env, NO_COLOR: '1', ...options.env },

@@ -1,7 +1,7 @@
 // Every drill, as a user does it: from its processes over the kernel to the incident.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drills } from '../../drills/list.ts'
@@ -25,6 +25,9 @@ function whyNoRdma(): string {
   return ''
 }
 
+/** In the kernel rig: there Node takes a minute to load both halves, and what it compiles meanwhile
+ * can crash it (QEMU with several threads). So only what needs its kernel is done there. */
+const emulated = /^vedette-\d/.test(hostname())
 const reason = whyNot()
 const noRdma = reason || whyNoRdma()
 /** Why a drill cannot raise its incident on this kernel; '' when it can. */
@@ -32,11 +35,12 @@ const hindrances: Record<string, string> = {
   'rdma-peer': noRdma || whyBlind('rdma_connection'),
   'reverse-shell': reason || whyBlind('process_stdio'),
 }
+if (emulated) for (const { name } of drills) if (name !== 'rdma-peer') hindrances[name] = 'done on the live kernel'
 for (const [name, why] of Object.entries(hindrances)) {
   if (why) process.stderr.write(`!! SKIPPED: the drill ${name}: ${why}\n`)
 }
 /** Node starts in ten seconds on an emulated machine. */
-const waitMs = 120_000
+const waitMs = 240_000
 
 describe.skipIf(reason)(`drills ${reason}`, () => {
   let cgroup: ScopeCgroup
@@ -49,7 +53,7 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
     data = mkdtempSync(join(tmpdir(), 'vedette-drills-'))
     up = new Running(['up', '--quiet', '--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`,
       '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0', '--agent-listen-http', '127.0.0.1:0'],
-    { cwd: data, waitMs })
+    { cwd: data, waitMs, nodeWords: emulated ? ['--single-threaded'] : [] })
     server = await up.until('the address of the readers', ({ stderr }) =>
       /Readers +gRPC (\S+)/.exec(stderr)?.[1])
   }, waitMs)
@@ -65,7 +69,8 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
   for (const { name, raises } of drills) {
     it.skipIf(hindrances[name])(`${name} raises ${raises} while the policy only learns`, async () => {
       const { code, stdout, stderr } = await run(
-        ['drill', name, '-o', 'json', '--wait', '60', '--server', server], { cgroup: cgroup.path })
+        ['drill', name, '-o', 'json', '--wait', '60', '--server', server],
+        { cgroup: cgroup.path, nodeWords: emulated ? ['--single-threaded'] : [] })
       expect(stderr).toContain('raised: incident')
       expect(code).toBe(0)
       const { findings } = jsonLines(stdout)[0] as unknown as Incident
