@@ -42,7 +42,7 @@ for library in $libraries; do
 done
 
 cp -a LICENSE package.json package-lock.json "$home"
-for folder in $CODE; do [ ! -d "$folder" ] || cp -a "$folder" "$home"; done
+for folder in $CODE; do cp -a "$folder" "$home"; done
 rm -rf "$home"/native/{src,CMakeLists.txt,build.ts,sanitize.ts}
 install -D "$addon" "$home/$addon"
 strip --strip-unneeded "$home/$addon"
