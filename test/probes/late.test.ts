@@ -28,7 +28,7 @@ describe.skipIf(reason)(`a module that comes late ${reason}`, () => {
   it('is watched from then on, and what was watched before goes on', async () => {
     const watch = new Watch(cgroup)
     expect(watch.states.find(({ probe }) => probe === 'vsock_connection')).toMatchObject({
-      state: 'missing', reason: 'the kernel module vsock is not loaded',
+      state: 'waiting', reason: 'the kernel module vsock is not loaded',
     })
     expect(watch.late.look()).toEqual([])
     const before = cgroup.start('true')

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, statSync, symlinkSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -79,12 +79,15 @@ describe.skipIf(reason)(`tokens of service accounts ${reason}`, () => {
     const tokens = join(link, '../tokens')
     writeFileSync(tokens, 'x')
     const elsewhere = tokenBelow('quiet/kubernetes.iot/serviceaccount')
-    const onDisk = join(folder, 'disk/kubernetes.io/serviceaccount')
-    mkdirSync(onDisk, { recursive: true })
-    writeFileSync(join(onDisk, 'token'), 'x')
-    // The folder of the test may be a tmpfs itself.
-    const disk = statfsSync(folder).type === 0x01021994 ? [] : [join(onDisk, 'token')]
-    const reader = cgroup.start('cat', tokens, elsewhere.link, ...disk)
+    // The folder of the test may be a tmpfs itself, or lie over one.
+    const other = join(folder, 'other')
+    mkdirSync(other)
+    execFileSync('mount', ['-t', 'ramfs', 'ramfs', other])
+    mounted.push(other)
+    const place = join(other, 'kubernetes.io/serviceaccount')
+    mkdirSync(place, { recursive: true })
+    writeFileSync(join(place, 'token'), 'x')
+    const reader = cgroup.start('cat', tokens, elsewhere.link, join(place, 'token'))
     await done(reader)
     const writer = cgroup.start('perl', '-e', 'open(my $f, ">", $ARGV[0]) or die', file)
     await done(writer)
