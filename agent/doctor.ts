@@ -14,8 +14,8 @@ import type { Probe } from './probes/table.ts'
 export interface DoctorFact {
   /** Such as 'btf', or 'program process_exec_tp_btf'. */
   name: string
-  /** degraded: it works, and something is lost. */
-  state: 'have' | 'missing' | 'degraded'
+  /** degraded: it works, and something is lost. waiting: not tried, as its module is not loaded. */
+  state: 'have' | 'missing' | 'degraded' | 'waiting'
   /** What was found. */
   detail: string
   /** What cannot be seen or done because of it; '' when nothing. */
@@ -191,7 +191,7 @@ export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): Docto
       return fact(name, 'missing', `${program.section}: ${module} was not built with this kernel`,
         probe?.lost ?? '', `the ${module} of the kernel itself`)
     }
-    if (module) return fact(name, 'have', `${program.section}: waits for the module ${module}`)
+    if (module) return fact(name, 'waiting', `${program.section}: for the module ${module}`)
     if (!failure) return fact(name, 'have', program.section)
     const detail = `${program.section}: ${failure.operation} failed (${failure.code})`
     const other = probe?.ways.find((way) => way.programs.every((one) => works.has(one)))

@@ -26,13 +26,15 @@ export class CliError extends Error {
 }
 
 /** Codes that mean that the command was not called rightly. */
-const USAGE_CODES = new Set(['CLI_USAGE', 'CLI_CONFIG', 'CONFIG_INVALID', 'AGENT_CONFIG'])
+const USAGE_CODES = new Set(['CLI_USAGE', 'CLI_CONFIG', 'CONFIG_INVALID', 'AGENT_CONFIG',
+  'KUBERNETES_ACCESS'])
+const EXPECTED = new Set(['CliError', 'AgentError', 'CorrelatorError', 'KubernetesError',
+  'LogError', 'BatchError', 'DrillError', 'AddonMissingError'])
 
 /** A person's mistake or the machine's refusal has a code of ours; anything else is a defect. */
 export function isExpected(error: unknown): error is Error & { code: string } {
   return error instanceof Error && 'code' in error &&
-    /^(CliError|AgentError|CorrelatorError|LogError|BatchError|DrillError|AddonMissingError)$/
-      .test(error.name === 'Error' ? error.constructor.name : error.name)
+    EXPECTED.has(error.name === 'Error' ? error.constructor.name : error.name)
 }
 
 /** 2 for wrong usage, 1 for everything else. */

@@ -40,6 +40,8 @@ describe('the command line', () => {
       [['agent'], /needs --correlator/],
       [['policy'], /policy check/],
       [['correlator', '--data', dir, '--log-bytes-max', '5'], /log_bytes_max is 5/],
+      [['agent', '--correlator', '127.0.0.1:1', '--data', join(dir, 'agent'), '--kubernetes-api', 'gpu-07:6443'],
+        /kubernetes_api "gpu-07:6443" is no URL such as https/],
       [['up', '--tls-ca', 'ca.pem', '--data', join(dir, 'tls')], /all of --tls-ca/],
     ]
     const results = await Promise.all(cases.map(([words]) => run(words)))
