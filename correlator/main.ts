@@ -113,21 +113,21 @@ async function start(
     known: () => incidents.engine.known,
   })
   const watch = watchPolicy(settings.policy, inForce.reload)
-  const names = startClusterNames(settings, { log, sequences }, report)
+  const names = startClusterNames(settings, { log, sequences, incidents }, report)
   opened.push(() => watch.close(), () => names?.stop())
 
   // Stage 7: ingest; and, on the same port, what people read.
   const ingest: Ingest = new Ingest({ settings, log, sequences, metrics, report })
   const query = new Query({
     events: { log, stored, metrics, zoner: () => inForce.zoner },
-    feed, status: { log, incidents, ingest, sequences, incidentLog },
+    feed, status: { log, incidents, ingest, sequences, incidentLog, names },
   })
   const server = newServer(settings)
   server.addService(ingestService, { Uplink: ingest.uplink })
   server.addService(queryService, query.handlers)
   opened.push(() => { ingest.stop(); query.stop(); return shutDown(server) })
   const grpc_port = await listenGrpc(server, settings)
-  observeParts(metrics, { log, incidents, ingest, query, sequences, alerts, incidentLog })
+  observeParts(metrics, { log, incidents, ingest, query, sequences, alerts, incidentLog, names })
   health.notReady = () => notReady(log, incidents)
   let stopping: Promise<void> | null = null
   return {

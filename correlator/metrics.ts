@@ -5,6 +5,7 @@ import type { EngineCounters } from '../detect/engine-counters.ts'
 import type { BatchEnvelope } from '../proto/batch.ts'
 import { kindInfos } from '../proto/gen/events.ts'
 import type { RefusalCode } from './grpc.ts'
+import type { NameCounts } from './names/cluster-names.ts'
 import { OWN_NODE_ID } from './policy/own-batch.ts'
 
 /** Values that are read when somebody asks. */
@@ -26,6 +27,8 @@ export interface MetricSources {
   watermarkMs(): number
   queries(): number
   alertsPending(): number
+  /** Undefined outside of Kubernetes. */
+  names(): NameCounts | undefined
 }
 
 const REFUSALS: RefusalCode[] = [
@@ -127,6 +130,18 @@ function observe(registry: Registry, sources: MetricSources): void {
     sources.removedBatches)
   readTotal('vedette_detection_failures_total', 'Batches at which the detectors failed.',
     sources.detectionFailures)
+  const names = (of: keyof NameCounts) => () => sources.names()?.[of] ?? 0
+  read('vedette_kubernetes_objects', 'Objects of the Kubernetes API that are known.',
+    names('known'))
+  readTotal('vedette_kubernetes_left_total', 'Times that such an object did not fit.',
+    names('left'))
+  readTotal('vedette_kubernetes_malformed_total',
+    'Lines of the Kubernetes API that could not be read; everything was listed again.',
+    names('malformed'))
+  read('vedette_names_waiting', 'Names of addresses that wait to be written into the log.',
+    names('waiting'))
+  readTotal('vedette_names_unwritten_total', 'Names left out because too many waited.',
+    names('unwritten'))
   observeEngine(registry, sources)
 }
 
@@ -169,7 +184,11 @@ function observeEngine(registry: Registry, sources: MetricSources): void {
       this.inc({ table: 'pairing' }, counters.pairing_evictions)
       this.inc({ table: 'origins' }, counters.origins_forgotten)
       this.inc({ table: 'paths' }, counters.paths_unsearched)
+      this.inc({ table: 'names' }, counters.name_evictions)
       this.inc({ table: 'incidents' }, counters.incidents_aged_out)
+      this.inc({ table: 'findings' }, counters.findings_unlisted)
+      this.inc({ table: 'amendments' }, counters.amendments_lost)
+      this.inc({ table: 'incident_holds' }, counters.incident_holds_cut)
     },
   })
 }

@@ -7,6 +7,7 @@ import type { Incidents } from './incidents.ts'
 import type { Ingest } from './ingest.ts'
 import { VERSION } from './metrics.ts'
 import type { Metrics } from './metrics.ts'
+import type { ClusterNames } from './names/cluster-names.ts'
 import { OWN_NODE_ID } from './policy/own-batch.ts'
 import type { SequenceTable } from './ingest/sequences.ts'
 
@@ -17,6 +18,8 @@ export interface StatusParts {
   ingest: Ingest
   sequences: SequenceTable
   incidentLog: IncidentLog
+  /** Undefined outside of Kubernetes. */
+  names: ClusterNames | undefined
 }
 
 /** Why the correlator cannot do its work now; empty when it can. */
@@ -29,7 +32,7 @@ export function notReady(log: EventLog, incidents: Incidents): string[] {
 export function observeParts(
   metrics: Metrics, parts: StatusParts & { alerts: Alerts, query: { open: number } },
 ): void {
-  const { log, incidents, ingest, sequences, incidentLog, alerts, query } = parts
+  const { log, incidents, ingest, sequences, incidentLog, alerts, query, names } = parts
   const { engine } = incidents
   metrics.observe({
     logBytes: () => log.bytes,
@@ -48,12 +51,14 @@ export function observeParts(
     watermarkMs: () => engine.watermarkMs,
     queries: () => query.open,
     alertsPending: () => alerts.pending,
+    names: () => names?.counts,
   })
 }
 
 /** JSON lines. `component` is `correlator` in the first, `agent` in the others. */
 export function statusLines(parts: StatusParts): string[] {
-  const { log, incidents, ingest, sequences } = parts
+  const { log, incidents, ingest, sequences, names } = parts
+  const counts = names?.counts
   const troubles = notReady(log, incidents)
   const correlator = {
     component: 'correlator', version: VERSION,
@@ -61,6 +66,11 @@ export function statusLines(parts: StatusParts): string[] {
     detected_position: incidents.position, watermark: timeOf(incidents.engine.watermarkMs),
     incidents_open: incidents.engine.openIncidents, policy_sha256: incidents.policySha256,
     streams: ingest.streams, storing: troubles.length === 0, trouble: troubles.join(' '),
+    // Absent outside of Kubernetes.
+    ...(counts && {
+      names_known: counts.known, names_left: counts.left + counts.unwritten,
+      names_waiting: counts.waiting,
+    }),
   }
   const boots = sequences.all()
     .filter(({ stored_seq, node_id }) => stored_seq > 0 && node_id !== OWN_NODE_ID)

@@ -37,7 +37,7 @@ interface WatchEvent { type?: string, object?: unknown }
 
 /** Runs from `start` to `stop`. Never throws: while the API is away, what is known stays. */
 export class Watch<T> {
-  /** Objects that did not fit. */
+  /** Times that an object did not fit; never set back. */
   left = 0
   /** Lines of the server that could not be read. */
   malformed = 0
@@ -116,7 +116,6 @@ export class Watch<T> {
     const seen = new Set<string>()
     let next = ''
     let version = ''
-    this.left = 0
     this.lists++
     do {
       const page = await client.get(path, {

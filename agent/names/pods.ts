@@ -1,11 +1,12 @@
 // The pods of this node, from the Kubernetes API: their names, and whose address is whose.
 
+import { AddressBook, addressesOfPod } from '../../kubernetes/addresses.ts'
+import type { SeenAddress } from '../../kubernetes/addresses.ts'
 import type { KubernetesError } from '../../kubernetes/errors.ts'
 import { keepPod } from '../../kubernetes/objects.ts'
 import type { PodFacts } from '../../kubernetes/objects.ts'
 import type { Client } from '../../kubernetes/request.ts'
 import { Watch } from '../../kubernetes/watch.ts'
-import type { AddressSeen } from '../../proto/gen/events.ts'
 import type { Workloads } from './workloads.ts'
 
 export interface PodsOptions {
@@ -13,7 +14,7 @@ export interface PodsOptions {
   /** Name of the node in Kubernetes. */
   node: string
   workloads: Workloads
-  addressSeen(address: Partial<AddressSeen>): void
+  addressSeen(address: SeenAddress): void
   complain(error: KubernetesError): void
   recovered(): void
 }
@@ -25,8 +26,7 @@ const podsMax = 2048
 export class Pods {
   readonly #options: PodsOptions
   readonly #watch: Watch<PodFacts>
-  /** Addresses that were told, with the pod that has them. */
-  readonly #addresses = new Map<string, PodFacts>()
+  readonly #book = new AddressBook()
 
   constructor(options: PodsOptions) {
     this.#options = options
@@ -36,37 +36,22 @@ export class Pods {
     })
   }
 
-  get size(): number { return this.#watch.size }
+  /** Pods that are known, and what did not fit or could not be read. */
+  get counts(): { known: number, left: number, malformed: number } {
+    const { size: known, left, malformed } = this.#watch
+    return { known, left, malformed }
+  }
 
   start(): void { this.#watch.start() }
 
   stop(): Promise<void> { return this.#watch.stop() }
 
   #changed(uid: string, pod: PodFacts | undefined): void {
-    const { workloads } = this.#options
-    for (const [address, owner] of this.#addresses) {
-      if (owner.uid !== uid || (pod && !pod.ended && pod.addresses.includes(address))) continue
-      this.#addresses.delete(address)
-      this.#tell(address, owner, true)
-    }
-    if (pod) {
-      workloads.setFacts(`pod:${uid}`, factsOf(pod))
-      if (!pod.ended) for (const address of pod.addresses) this.#take(address, pod)
-    }
+    const { workloads, addressSeen } = this.#options
+    const told = this.#book.changed(uid, pod ? addressesOfPod(pod) : [])
+    for (const address of told) addressSeen(address)
+    if (pod) workloads.setFacts(`pod:${uid}`, factsOf(pod))
     if (!pod || pod.ended) workloads.ended(`pod:${uid}`, Date.now())
-  }
-
-  #take(address: string, pod: PodFacts): void {
-    this.#addresses.set(address, pod)
-    this.#tell(address, pod, false)
-  }
-
-  #tell(address: string, pod: PodFacts, gone: boolean): void {
-    const { namespace, name, service_account, labels, node } = pod
-    this.#options.addressSeen({
-      seen_addr: address, address_kind: 'pod', workload: `pod:${namespace}/${name}`, namespace,
-      service_account, labels, on_node: node, gone,
-    })
   }
 }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ApiServer } from '../../kubernetes/sample/api-server.ts'
 import { samplePod } from '../../kubernetes/sample/pod.ts'
-import type { AddressSeen } from '../../proto/gen/events.ts'
+import type { SeenAddress } from '../../kubernetes/addresses.ts'
 import { ClusterNames } from './cluster-names.ts'
 
 const service = {
@@ -11,13 +11,17 @@ const service = {
 
 let server: ApiServer
 let names: ClusterNames
-let written: Partial<AddressSeen>[][]
+let written: SeenAddress[][]
 let refuse: number
+/** Addresses that the log knows, and whether all of it was read. */
+let known: Set<string>
+let caughtUp: boolean
 
 // One server holds one kind here; the other two paths get the same list, of which they keep nothing.
 async function start(): Promise<void> {
   names = new ClusterNames({
     access: { api: await server.listen() }, collectMs: 20, report: () => undefined,
+    caughtUp: () => caughtUp, isKnown: ({ seen_addr }) => known.has(seen_addr),
     write(addresses) {
       if (refuse-- > 0) throw new Error('no space')
       written.push(addresses)
@@ -31,6 +35,8 @@ beforeEach(() => {
   server = new ApiServer()
   written = []
   refuse = 0
+  known = new Set()
+  caughtUp = true
 })
 afterEach(async () => {
   await names.stop()
@@ -44,7 +50,7 @@ describe('the names of the cluster', () => {
     await vi.waitFor(() => expect(written.flat().length).toBeGreaterThan(0))
     expect(written.flat().find(({ address_kind }) => address_kind === 'service')).toEqual({
       seen_addr: '10.96.4.4', port: 80, address_kind: 'service', workload: 'service:team-a/llm',
-      namespace: 'team-a', labels: ['app=llm'], translated: true,
+      namespace: 'team-a', service_account: '', labels: ['app=llm'], on_node: '', translated: true, gone: false,
     })
   })
 
@@ -72,5 +78,27 @@ describe('the names of the cluster', () => {
     server.put('b', samplePod({ uid: 'b', ip: '10.244.1.2' }))
     await vi.waitFor(() => expect(written.flat().map(({ seen_addr }) => seen_addr)).toContain('10.244.1.2'))
     expect(written.flat().map(({ seen_addr }) => seen_addr)).not.toContain('not an address')
+  })
+
+  it('are not written when the log says them already', async () => {
+    known.add('10.244.1.1')
+    await start()
+    server.put('a', samplePod({ uid: 'a', ip: '10.244.1.1' }))
+    server.put('b', samplePod({ uid: 'b', ip: '10.244.1.2' }))
+    await vi.waitFor(() => expect(written.flat()).not.toEqual([]))
+    expect(new Set(written.flat().map(({ seen_addr }) => seen_addr))).toEqual(new Set(['10.244.1.2']))
+  })
+
+  it('wait until what was written before is known, and then are asked for', async () => {
+    caughtUp = false
+    await start()
+    server.put('a', samplePod({ uid: 'a', ip: '10.244.1.1' }))
+    server.put('b', samplePod({ uid: 'b', ip: '10.244.1.2' }))
+    await vi.waitFor(() => expect(names.counts).toMatchObject({ waiting: 2, known: 3 }))
+    expect(written).toEqual([])
+    known.add('10.244.1.1')
+    caughtUp = true
+    await vi.waitFor(() => expect(written.flat().map(({ seen_addr }) => seen_addr)).toEqual(['10.244.1.2']))
+    expect(names.counts).toMatchObject({ waiting: 0, left: 0, unwritten: 0 })
   })
 })

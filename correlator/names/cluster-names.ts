@@ -2,20 +2,23 @@
  * Whom addresses of the cluster stand for, from the Kubernetes API: services, pods, nodes. Written
  * into the event log as `address_seen`, so that a replay knows what was known then.
  */
-import { isIP } from 'node:net'
 import type { Access } from '../../kubernetes/access.ts'
+import {
+  AddressBook, addressesOfNode, addressesOfPod, addressesOfService, placeOf,
+} from '../../kubernetes/addresses.ts'
+import type { SeenAddress } from '../../kubernetes/addresses.ts'
 import { keepNode, keepPod, keepService } from '../../kubernetes/objects.ts'
-import type { NodeFacts, PodFacts, ServiceFacts } from '../../kubernetes/objects.ts'
 import { Client } from '../../kubernetes/request.ts'
 import { Watch } from '../../kubernetes/watch.ts'
-import type { AddressSeen } from '../../proto/gen/events.ts'
-
-type Address = Partial<AddressSeen> & { seen_addr: string, port: number }
 
 export interface ClusterNamesOptions {
   access: Access
   /** Takes what is new. Throws when it cannot be stored: then it is offered again. */
-  write(addresses: Address[]): void
+  write(addresses: SeenAddress[]): void
+  /** Whether all that was written is known: only then can `isKnown` be asked. */
+  caughtUp(): boolean
+  /** Whether the log says this already, from whomever. */
+  isKnown(address: SeenAddress): boolean
   report(line: string): void
   /** How long changes are collected, ms. */
   collectMs?: number
@@ -27,16 +30,26 @@ const batchMax = 1000
 /** Changes that wait while the log cannot be written; what does not fit is counted. */
 const waitingMax = 200_000
 
+/** What became of the names, in objects and changes. */
+export interface NameCounts {
+  known: number
+  /** Times that an object did not fit. */
+  left: number
+  /** Lines of the API that could not be read; everything was listed again. */
+  malformed: number
+  /** Changes that were left out: too many waited. */
+  unwritten: number
+  waiting: number
+}
+
 /** Runs from `start` to `stop`. */
 export class ClusterNames {
-  /** Changes that were left out: too many waited. */
-  left = 0
   readonly #options: ClusterNamesOptions
   readonly #client: Client
-  readonly #watches: { start(): void, stop(): Promise<void>, left: number, size: number }[]
-  /** What was told of each object, to take it back. */
-  readonly #told = new Map<string, Address[]>()
-  readonly #waiting = new Map<string, Address>()
+  readonly #watches: Pick<Watch<unknown>, 'start' | 'stop' | 'left' | 'malformed' | 'size'>[]
+  readonly #book = new AddressBook()
+  readonly #waiting = new Map<string, SeenAddress>()
+  #unwritten = 0
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: ClusterNamesOptions) {
@@ -49,11 +62,14 @@ export class ClusterNames {
     ]
   }
 
-  /** Objects that are known, and those that did not fit. */
-  get counts(): { known: number, left: number } {
-    const sum = (of: 'size' | 'left'): number =>
+  /** Objects that are known, what did not fit, and what could not be read. */
+  get counts(): NameCounts {
+    const sum = (of: 'size' | 'left' | 'malformed'): number =>
       this.#watches.reduce((all, watch) => all + watch[of], 0)
-    return { known: sum('size'), left: sum('left') + this.left }
+    return {
+      known: sum('size'), left: sum('left'), malformed: sum('malformed'),
+      unwritten: this.#unwritten, waiting: this.#waiting.size,
+    }
   }
 
   start(): void {
@@ -71,7 +87,7 @@ export class ClusterNames {
 
   #watch<T>(
     path: string, keep: (object: unknown) => { key: string, value: T } | null,
-    addresses: (value: T) => Address[], entriesMax: number,
+    addresses: (value: T) => SeenAddress[], entriesMax: number,
   ): Watch<T> {
     const { report } = this.#options
     return new Watch<T>({
@@ -82,70 +98,48 @@ export class ClusterNames {
     })
   }
 
-  #changed(object: string, addresses: Address[]): void {
-    const now = addresses.filter(({ seen_addr }) => isIP(seen_addr) !== 0)
-    const places = new Set(now.map(placeOf))
-    for (const before of this.#told.get(object) ?? []) {
-      if (!places.has(placeOf(before))) this.#collect({ ...before, gone: true })
-    }
-    for (const address of now) this.#collect(address)
-    if (now.length > 0) this.#told.set(object, now)
-    else this.#told.delete(object)
+  #changed(object: string, addresses: SeenAddress[]): void {
+    for (const address of this.#book.changed(object, addresses)) this.#collect(address)
   }
 
   // The last word about an address counts.
-  #collect(address: Address): void {
+  #collect(address: SeenAddress): void {
     const place = placeOf(address)
     if (!this.#waiting.has(place) && this.#waiting.size >= waitingMax) {
-      this.left++
+      this.#unwritten++
       return
     }
     this.#waiting.delete(place)
     this.#waiting.set(place, address)
-    this.#timer ??= setTimeout(() => this.#flush(), this.#options.collectMs ?? 1000)
+    this.#flushSoon()
+  }
+
+  #flushSoon(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined
+      // Nobody can use a name before what was written earlier has been read.
+      if (this.#options.caughtUp()) this.#flush()
+      else this.#flushSoon()
+    }, this.#options.collectMs ?? 1000)
   }
 
   #flush(): void {
-    this.#timer = undefined
-    const { write, collectMs = 1000 } = this.#options
+    const { write, caughtUp, isKnown } = this.#options
+    if (caughtUp()) {
+      for (const [place, address] of this.#waiting) {
+        if (isKnown(address)) this.#waiting.delete(place)
+      }
+    }
     while (this.#waiting.size > 0) {
       const batch = [...this.#waiting].slice(0, batchMax)
       try {
         write(batch.map(([, address]) => address))
       } catch {
         // The log has told what is wrong with it.
-        this.#timer = setTimeout(() => this.#flush(), collectMs)
+        this.#flushSoon()
         return
       }
       for (const [place] of batch) this.#waiting.delete(place)
     }
   }
-}
-
-function placeOf({ seen_addr, port }: Address): string {
-  return `${seen_addr} ${port}`
-}
-
-function addressesOfService(service: ServiceFacts): Address[] {
-  const { namespace, name, labels, addresses, ports } = service
-  const workload = `service:${namespace}/${name}`
-  // A Service without ports translates nothing, and none is known by port 0.
-  return addresses.flatMap((seen_addr) => ports.map((port) => ({
-    seen_addr, port, address_kind: 'service', workload, namespace, labels, translated: true,
-  })))
-}
-
-function addressesOfPod(pod: PodFacts): Address[] {
-  const { namespace, name, service_account, labels, node } = pod
-  if (pod.ended) return []
-  return pod.addresses.map((seen_addr) => ({
-    seen_addr, port: 0, address_kind: 'pod', workload: `pod:${namespace}/${name}`, namespace,
-    service_account, labels, on_node: node,
-  }))
-}
-
-function addressesOfNode({ name, labels, addresses }: NodeFacts): Address[] {
-  return addresses.map((seen_addr) => ({
-    seen_addr, port: 0, address_kind: 'node', workload: `node:${name}`, labels, on_node: name,
-  }))
 }

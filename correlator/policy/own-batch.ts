@@ -19,16 +19,20 @@ function ownBootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim().replaceAll('-', '')
 }
 
-/** Writes events into the event log, as one batch. Throws LogError when it cannot be written. */
+/**
+ * Writes events into the event log, as one batch, and gives its position. Throws LogError when it
+ * cannot be written.
+ */
 export function appendOwn(
   { log, sequences }: { log: EventLog, sequences: SequenceTable }, events: readonly OwnEvent[],
-): void {
+): number {
   const bootId = ownBootId()
   const seq = (sequences.of(OWN_NODE_ID, bootId)?.appended_seq ?? 0) + 1
   const bytes = ownBatch(events, bootId, seq)
   const batch = decodeBatch(bytes)
-  log.append(bytes, batch)
+  const position = log.append(bytes, batch)
   sequences.noteAppended(batch.envelope)
+  return position
 }
 
 /** @param seq number of the first event: the last one stored of this boot, plus 1 */
