@@ -1,6 +1,7 @@
 /** What a detector may ask and do while it looks at an event. */
 import type { CompiledPolicy } from '../policy/compile.ts'
 import type { Verdict } from '../policy/match/flow-rules.ts'
+import { parseAddress } from '../proto/address.ts'
 import type { EventView } from '../proto/event-view.ts'
 import { protocolNames } from '../proto/gen/events.ts'
 import type { Detector } from './detector.ts'
@@ -268,6 +269,7 @@ export class Context {
       return null
     }
     running.findings++
+    const nodes = finding.nodes ?? [this.event!.node_id]
     return this.incidents.add(detector, {
       ...finding, wallNs,
       subject: finding.subject ?? this.subjectOfEvent(),
@@ -275,10 +277,10 @@ export class Context {
       evidence: finding.evidence ?? [this.evidence],
       zones: finding.zones ?? [],
       workloads: finding.workloads ?? (process === null ? [] : [this.workloadOf(process)]),
-      nodes: finding.nodes ?? [this.event!.node_id],
+      nodes,
       totals: finding.totals ?? {},
-      joins: finding.joins ?? [],
-    }, this.watermarkMs)
+      joins: finding.joins ?? (process === null ? [] : this.chainOf(process)),
+    }, this.watermarkMs, (address) => nodes.includes(this.nodeOf(address)))
   }
 
   /** Adds to a finding of this detector; `incident` from `report`. */
@@ -301,6 +303,23 @@ export class Context {
   /** Forgets the state of the key of this call. */
   forget(): void {
     this.running!.states.delete(this.key)
+  }
+
+  /** Who connected, where a chain that was raised led to the process: it is one story. */
+  private chainOf({ origins }: LineageProcess): string[] {
+    const { flags, client } = this.graph.connections.columns
+    return (origins?.inherited ?? []).flatMap((origin) => {
+      const { connection: slot, of } = origin
+      if (of > 1 || !this.graph.rules.isAlive(origin)) return []
+      if ((flags.get(slot) & flag.inChain) === 0) return []
+      const caller = this.lineage.get(client.get(slot))
+      return caller === null ? [] : [this.subjectOf(caller)]
+    })
+  }
+
+  /** The node that has an address, or a pod with it; '' when that is not known. */
+  private nodeOf(address: string): string {
+    return this.names.find(parseAddress(address), 0, 0, this.watermarkMs)?.on_node ?? ''
   }
 
   private subjectOfEvent(): string {

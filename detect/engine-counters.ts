@@ -30,4 +30,6 @@ export interface EngineCounters {
   incidents_aged_out: number
   findings_unlisted: number
   amendments_lost: number
+  /** Incidents that were told before it was clear that they stand alone: too many were held. */
+  incident_holds_cut: number
 }

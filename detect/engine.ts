@@ -332,6 +332,7 @@ export class Engine {
       incidents_aged_out: this.table.agedOut,
       findings_unlisted: this.table.findingsUnlisted,
       amendments_lost: this.table.amendmentsLost,
+      incident_holds_cut: this.table.holdsCut,
     }
   }
 

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { formatTime } from '../proto/event-json.ts'
 import type { Coverage } from './coverage.ts'
-import type { Evidence, Hop, Severity } from './finding.ts'
+import type { Detector } from './detector.ts'
+import type { Evidence, Finding, Hop, Severity } from './finding.ts'
 import type { Incident, IncidentFinding } from './incident.ts'
 import { amount } from './words.ts'
 
@@ -44,16 +45,48 @@ export interface KeptIncident {
   toldMs: number
   /** It was told at least once. */
   told: boolean
+  /** Watermark until which it is not told: it may turn out to be part of another one. 0: never. */
+  heldUntilMs: number
+  /** Counts up with every incident. */
+  order: number
 }
 
 const severities: readonly Severity[] = ['low', 'medium', 'high', 'critical']
 const STEPS_MAX = 10
 const HOPS_MAX = 100
+const EVIDENCE_MAX = 10
 
 /** A stable name: the same subject and first event give the same one, wherever it is computed. */
 export function incidentId(subject: string, first: Evidence): string {
   const content = JSON.stringify([subject, first.node_id, first.boot_id, first.seq])
   return createHash('sha256').update(content).digest('hex').slice(0, 12)
+}
+
+/** A finding as it is kept, told once and for all. */
+export function keptOf(detector: Detector, finding: Required<Finding>): KeptFinding {
+  const { key, severity, wallNs, totals } = finding
+  const { summary, details, next_steps, hop, hops } = finding.tell()
+  const kept: KeptFinding = {
+    key, detector: detector.id, title: detector.title, severity, firstNs: wallNs, lastNs: wallNs,
+    count: 1, summary, details, totals: { ...totals }, next_steps, hops: hops ?? (hop ? [hop] : []),
+    evidence: [], evidence_unlisted: 0, attack: detector.attack, atlas: detector.atlas,
+  }
+  addFacts(kept, { evidence: finding.evidence })
+  return kept
+}
+
+/** Adds amounts, and evidence while there is room for it. */
+export function addFacts(
+  to: KeptFinding,
+  { totals = {}, evidence = [] }: { totals?: Record<string, number>; evidence?: Evidence[] },
+): void {
+  for (const [name, value] of Object.entries(totals)) {
+    to.totals[name] = (to.totals[name] ?? 0) + value
+  }
+  for (const one of evidence) {
+    if (to.evidence.length < EVIDENCE_MAX) to.evidence.push(one)
+    else to.evidence_unlisted++
+  }
 }
 
 /** The incident as JSON. Shares nothing that changes later. */

@@ -142,6 +142,7 @@ describe('incidents', () => {
     const incidents = table()
     const first = incidents.add(detector, finding('a', 'k1', 'low', 1), 0)
     const second = incidents.add(otherDetector, finding('b', 'k2', 'high', 2), 0)
+    incidents.takeUpdates(1, 0)
     const chain = { ...finding('c', 'k3', 'medium', 3), joins: ['b', 'a', 'd'] }
     expect(incidents.add(detector, chain, 0)).toBe(first)
     const [one, other] = incidents.all()
@@ -168,6 +169,70 @@ describe('incidents', () => {
     const told = incidents.takeUpdates(2, 0)
     expect(told.map(({ change, incident }) => [change, incident.close_reason, incident.findings.length]))
       .toEqual([['closed', 'joined', 1], ['updated', undefined, 3]])
+  })
+
+  it('go silently into another one when nobody was told of them', () => {
+    const incidents = table()
+    const first = incidents.add(detector, finding('a', 'k1'), 0)
+    incidents.add(detector, finding('b', 'k2'), 0)
+    incidents.add(detector, { ...finding('c', 'k3'), joins: ['a', 'b'] }, 0)
+    expect(incidents.takeUpdates(1, 0).map(({ change, incident }) => [change, incident.incident_id]))
+      .toEqual([['opened', first]])
+    expect(incidents.all().map(({ incident_id: id }) => id)).toEqual([first])
+  })
+
+  it('survive by the order in which people were told, not by the clocks of nodes', () => {
+    const incidents = table()
+    const first = incidents.add(detector, finding('a', 'k1', 'low', 9), 0)
+    incidents.takeUpdates(1, 0)
+    incidents.add(detector, finding('b', 'k2', 'low', 1), 0)
+    expect(incidents.add(detector, { ...finding('b', 'k3', 'low', 2), joins: ['a'] }, 0)).toBe(first)
+  })
+
+  const onNode = (address: string): boolean => address === '10.0.0.1'
+
+  it('wait where an open one may be about them, known by the address of the node alone', () => {
+    const incidents = table()
+    const known = incidents.add(detector, finding('address 10.0.0.1', 'k1'), 0)
+    incidents.takeUpdates(1, 0)
+    const held = incidents.add(detector, finding('b', 'k2', 'low', 0), 100, onNode)
+    expect([incidents.takeUpdates(2, 2099), incidents.holds(2099)]).toEqual([[], true])
+    // The link is found: the one that was told has it all, and the other one never was.
+    incidents.amend(known, detector.id, 'k1', { joins: ['b'] }, 2099)
+    expect(incidents.holds(2099)).toBe(false)
+    const [{ change, incident }, ...more] = incidents.takeUpdates(3, 5000)
+    expect([change, incident.incident_id, incident.findings.length, more]).toEqual(['updated', known, 2, []])
+    incidents.amend(held, detector.id, 'k2', { totals: { bytes_sent: 1 } }, 5000)
+    expect(incidents.amendmentsLost).toBe(0)
+  })
+
+  it('go also when what was told joins them: the one that waits gives way', () => {
+    const incidents = table()
+    const known = incidents.add(detector, finding('address 10.0.0.1', 'k1'), 0)
+    const held = incidents.add(detector, finding('b', 'k2'), 0, onNode)
+    incidents.amend(held, detector.id, 'k2', { joins: ['address 10.0.0.1'] }, 0)
+    expect(incidents.takeUpdates(1, 0).map(({ incident }) => incident.incident_id)).toEqual([known])
+  })
+
+  it('are told after two seconds when no link was found, and at once on other nodes', () => {
+    const incidents = table()
+    incidents.add(detector, finding('address 10.0.0.1', 'k1'), 0)
+    incidents.takeUpdates(1, 0)
+    incidents.add(detector, finding('c', 'k3'), 0, () => false)
+    expect(incidents.takeUpdates(2, 0).map(({ incident }) => incident.subject)).toEqual(['c'])
+    incidents.add(detector, finding('b', 'k2'), 0, onNode)
+    expect(incidents.takeUpdates(3, 1999)).toEqual([])
+    expect(incidents.takeUpdates(4, 2000).map(({ change, incident }) => [change, incident.subject]))
+      .toEqual([['opened', 'b']])
+  })
+
+  it('wait only so many, and count those that cannot', () => {
+    const incidents = table()
+    incidents.add(detector, finding('address 10.0.0.1', 'k1'), 0)
+    for (let i = 0; i < 103; i++) incidents.add(detector, finding(`s${i}`, 'k2'), 0, onNode)
+    expect(incidents.takeUpdates(1, 0)).toHaveLength(4)
+    expect(incidents.holdsCut).toBe(3)
+    expect(incidents.takeUpdates(2, 2000)).toHaveLength(100)
   })
 
   it('let go of what they had joined when they close', () => {

@@ -2,8 +2,8 @@
 import type { CoverageTable } from './coverage.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Severity, Story } from './finding.ts'
-import { incidentId, tellIncident } from './incident-story.ts'
-import type { KeptFinding, KeptIncident } from './incident-story.ts'
+import { addFacts, incidentId, keptOf, tellIncident } from './incident-story.ts'
+import type { KeptIncident } from './incident-story.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
 
 /** A finding with everything filled in. */
@@ -44,14 +44,18 @@ export type IncidentTableSnapshot = {
   agedOut: number
   findingsUnlisted: number
   amendmentsLost: number
+  holdsCut: number
+  nextOrder: number
 }
 
-const EVIDENCE_MAX = 10
 /** Part of the findings of an incident that one detector may take. */
 const DETECTOR_SHARE = 0.6
 const NAMES_MAX = 100
 /** Amounts alone are told at most so often: a busy violation must not fill the incident log. */
 const AMOUNTS_EVERY_MS = 10_000
+/** An incident that may turn out to be part of another one is told so much later at most. */
+const HOLD_MS = 2000
+const HELD_MAX = 100
 /** What was lost shortly before the first finding may belong to it. */
 const LOOK_BACK_MS = 60_000
 
@@ -61,6 +65,9 @@ export class IncidentTable {
   findingsUnlisted = 0
   /** Amendments to incidents that are no longer kept. */
   amendmentsLost = 0
+  /** Incidents that were told at once, because too many were held. */
+  holdsCut = 0
+  private nextOrder = 0
   private readonly open = new Map<string, KeptIncident>()
   /** Further subjects of open incidents. */
   private readonly joined = new Map<string, KeptIncident>()
@@ -80,16 +87,27 @@ export class IncidentTable {
 
   get openCount(): number { return this.open.size }
 
-  /** Returns the id of the incident that the finding went into. `nowMs` is the watermark. */
-  add(detector: Detector, finding: CompleteFinding, nowMs: number): string {
-    const incident = this.find(finding.subject, finding.joins) ?? this.openFor(finding, nowMs)
+  /**
+   * Returns the id of the incident that the finding went into. `nowMs` is the watermark.
+   *
+   * @param isHere whether an address is one of the nodes that the finding is about
+   */
+  add(
+    detector: Detector, finding: CompleteFinding, nowMs: number,
+    isHere: (address: string) => boolean = () => false,
+  ): string {
+    const incident = this.find(finding.subject, finding.joins, nowMs) ??
+      this.openFor(finding, this.holdUntil(isHere, nowMs), nowMs)
     if (finding.joins.length > 0) {
       this.unite(incident, [finding.subject, ...finding.joins], nowMs)
     }
     const known = incident.findings.find(({ key, detector: id }) =>
       key === finding.key && id === detector.id)
-    if (known !== undefined) again(known, finding)
-    else if (this.hasRoom(incident, detector.id)) {
+    if (known !== undefined) {
+      known.count++
+      if (finding.wallNs > known.lastNs) known.lastNs = finding.wallNs
+      addFacts(known, finding)
+    } else if (this.hasRoom(incident, detector.id)) {
       incident.findings.push(keptOf(detector, finding))
     } else {
       incident.findings_unlisted++
@@ -116,22 +134,23 @@ export class IncidentTable {
   amend(
     id: string, detector: string, key: string, amendment: Amendment, nowMs: number,
   ): void {
-    const incident = this.follow(id)
+    let incident = this.follow(id)
     const finding = incident?.findings.find((one) => one.key === key && one.detector === detector)
     if (incident === undefined || finding === undefined) {
       this.amendmentsLost++
       return
     }
-    addTotals(finding.totals, amendment.totals ?? {})
-    addEvidence(finding, amendment.evidence ?? [])
+    addFacts(finding, amendment)
     Object.assign(finding.details, amendment.details)
     finding.hops = amendment.hops ?? (amendment.hop ? [amendment.hop] : finding.hops)
     finding.summary = amendment.summary ?? finding.summary
     finding.severity = amendment.severity ?? finding.severity
     finding.next_steps = amendment.next_steps ?? finding.next_steps
     if (incident.state === 'open' && amendment.joins !== undefined) {
+      const subjects = [incident.subject, ...amendment.joins]
+      incident = this.find(incident.subject, amendment.joins, nowMs) ?? incident
       incident.touchedMs = nowMs
-      this.unite(incident, amendment.joins, nowMs)
+      this.unite(incident, subjects, nowMs)
     }
     addNames(incident.zones, amendment.zones ?? [])
     addNames(incident.nodes, amendment.nodes ?? [])
@@ -157,16 +176,40 @@ export class IncidentTable {
     return incident
   }
 
-  /** The open incident of any of the subjects that opened first. */
-  private find(subject: string, joins: readonly string[]): KeptIncident | undefined {
-    let first = this.open.get(subject) ?? this.joined.get(subject)
-    for (const other of joins) {
-      const incident = this.open.get(other) ?? this.joined.get(other)
-      if (incident !== undefined && (first === undefined || isEarlier(incident, first))) {
-        first = incident
-      }
+  /** The open incident of any of the subjects that opened first; one that is held comes last. */
+  private find(
+    subject: string, joins: readonly string[], nowMs: number,
+  ): KeptIncident | undefined {
+    let first: KeptIncident | undefined
+    for (const one of [subject, ...joins]) {
+      const incident = this.open.get(one) ?? this.joined.get(one)
+      if (incident === undefined || incident === first) continue
+      const held = isHeld(incident, nowMs)
+      if (first === undefined || held < isHeld(first, nowMs) ||
+        (held === isHeld(first, nowMs) && incident.order < first.order)) first = incident
     }
     return first
+  }
+
+  /**
+   * Another incident is known by an address alone, and this one begins on the node that has it:
+   * what the node is about to tell may show that they are one.
+   */
+  private holdUntil(isHere: (address: string) => boolean, nowMs: number): number {
+    const subjects = [...this.open.keys(), ...this.joined.keys()]
+    const prefix = 'address '
+    if (!subjects.some((one) => one.startsWith(prefix) && isHere(one.slice(prefix.length)))) {
+      return 0
+    }
+    const held = [...this.open.values()].filter((one) => isHeld(one, nowMs)).length
+    if (held < HELD_MAX) return nowMs + HOLD_MS
+    this.holdsCut++
+    return 0
+  }
+
+  /** Incidents that are not told yet, and wait for their time. */
+  holds(nowMs: number): boolean {
+    return [...this.open.values()].some((one) => !one.told && isHeld(one, nowMs))
   }
 
   /** What is and will be found about the subjects goes into this incident. */
@@ -194,7 +237,7 @@ export class IncidentTable {
         key === finding.key && detector === finding.detector)
       if (known !== undefined) {
         known.count += finding.count
-        addTotals(known.totals, finding.totals)
+        addFacts(known, { totals: finding.totals })
       } else if (this.hasRoom(into, finding.detector)) into.findings.push(finding)
       else into.findings_unlisted++
     }
@@ -230,7 +273,7 @@ export class IncidentTable {
     for (const incident of this.byId.values()) {
       const due = incident.news === 'story' ||
         (incident.news === 'amount' && nowMs - incident.toldMs >= AMOUNTS_EVERY_MS)
-      if (due) this.tell(incident, nowMs)
+      if (due && !isHeld(incident, nowMs) && !isSilent(incident)) this.tell(incident, nowMs)
     }
     const updates = this.updates.map((update) => ({ position, ...update }))
     this.updates = []
@@ -239,10 +282,11 @@ export class IncidentTable {
 
   /** Every incident that is kept, as it is now; the oldest first. */
   all(): Incident[] {
-    return [...this.byId.values()].map((incident) => this.toJson(incident))
+    return [...this.byId.values()].filter((incident) => !isSilent(incident))
+      .map((incident) => this.toJson(incident))
   }
 
-  private openFor(finding: CompleteFinding, nowMs: number): KeptIncident {
+  private openFor(finding: CompleteFinding, heldUntilMs: number, nowMs: number): KeptIncident {
     if (this.open.size >= this.options.openMax) {
       const oldest = [...this.open.values()].reduce((a, b) => b.touchedMs < a.touchedMs ? b : a)
       this.agedOut++
@@ -253,7 +297,7 @@ export class IncidentTable {
       subject: finding.subject, state: 'open', close_reason: null, joined_into: '', joins: [],
       openedNs: finding.wallNs, updatedNs: finding.wallNs, closedMs: 0, touchedMs: nowMs,
       nodes: [], workloads: [], zones: [], findings: [], findings_unlisted: 0,
-      news: 'story', toldMs: 0, told: false,
+      news: 'story', toldMs: 0, told: false, heldUntilMs, order: this.nextOrder++,
     }
     this.open.set(finding.subject, incident)
     this.byId.set(incident.incident_id, incident)
@@ -263,15 +307,16 @@ export class IncidentTable {
   private close(
     incident: KeptIncident, reason: 'quiet' | 'aged_out' | 'joined', nowMs: number,
   ): void {
-    // One that opened in this batch is told as opened first.
-    if (incident.news !== 'none') this.tell(incident, nowMs)
+    // One that opened in this batch is told as opened first, unless it goes into another one.
+    const silent = reason === 'joined' && !incident.told
+    if (incident.news !== 'none' && !silent) this.tell(incident, nowMs)
     incident.state = 'closed'
     incident.close_reason = reason
     incident.closedMs = nowMs
     this.open.delete(incident.subject)
     for (const subject of incident.joins) this.joined.delete(subject)
     this.closed.add(incident)
-    this.updates.push({ change: 'closed', incident: this.toJson(incident) })
+    if (!silent) this.updates.push({ change: 'closed', incident: this.toJson(incident) })
     incident.toldMs = nowMs
     for (const oldest of this.closed) {
       if (this.closed.size <= this.options.closedMax) break
@@ -299,9 +344,12 @@ export class IncidentTable {
   }
 
   snapshot(): IncidentTableSnapshot {
-    const { agedOut, findingsUnlisted, amendmentsLost } = this
+    const { agedOut, findingsUnlisted, amendmentsLost, holdsCut, nextOrder } = this
     const closed = [...this.closed].map((incident) => incident.incident_id)
-    return { kept: [...this.byId.values()], closed, agedOut, findingsUnlisted, amendmentsLost }
+    return {
+      kept: [...this.byId.values()], closed, agedOut, findingsUnlisted, amendmentsLost, holdsCut,
+      nextOrder,
+    }
   }
 
   /** Takes over what `snapshot` gave, which must not be used again; this one must be empty. */
@@ -316,6 +364,8 @@ export class IncidentTable {
     this.agedOut = from.agedOut
     this.findingsUnlisted = from.findingsUnlisted
     this.amendmentsLost = from.amendmentsLost
+    this.holdsCut = from.holdsCut
+    this.nextOrder = from.nextOrder
   }
 }
 
@@ -325,40 +375,13 @@ function windowOf(incident: KeptIncident): [startMs: number, endMs: number] {
     incident.state === 'open' ? Infinity : incident.closedMs]
 }
 
-/** The one that opened first survives; the name decides between two of one moment. */
-function isEarlier(one: KeptIncident, other: KeptIncident): boolean {
-  if (one.openedNs !== other.openedNs) return one.openedNs < other.openedNs
-  return one.incident_id < other.incident_id
+function isHeld({ heldUntilMs }: KeptIncident, nowMs: number): boolean {
+  return nowMs < heldUntilMs
 }
 
-function keptOf(detector: Detector, finding: CompleteFinding): KeptFinding {
-  const { key, severity, wallNs, totals } = finding
-  const { summary, details, next_steps, hop, hops } = finding.tell()
-  return {
-    key, detector: detector.id, title: detector.title, severity, firstNs: wallNs, lastNs: wallNs,
-    count: 1, summary, details, totals: { ...totals }, next_steps, hops: hops ?? (hop ? [hop] : []),
-    evidence: finding.evidence.slice(0, EVIDENCE_MAX),
-    evidence_unlisted: Math.max(0, finding.evidence.length - EVIDENCE_MAX),
-    attack: detector.attack, atlas: detector.atlas,
-  }
-}
-
-function again(known: KeptFinding, finding: CompleteFinding): void {
-  known.count++
-  if (finding.wallNs > known.lastNs) known.lastNs = finding.wallNs
-  addTotals(known.totals, finding.totals)
-  addEvidence(known, finding.evidence)
-}
-
-function addTotals(totals: Record<string, number>, more: Record<string, number>): void {
-  for (const [name, value] of Object.entries(more)) totals[name] = (totals[name] ?? 0) + value
-}
-
-function addEvidence(finding: KeptFinding, evidence: readonly Evidence[]): void {
-  for (const one of evidence) {
-    if (finding.evidence.length < EVIDENCE_MAX) finding.evidence.push(one)
-    else finding.evidence_unlisted++
-  }
+/** It went into another one before anybody was told of it. */
+function isSilent({ told, joined_into: other }: KeptIncident): boolean {
+  return !told && other !== ''
 }
 
 /** How many were new. What does not fit is left out: it stands in the findings. */

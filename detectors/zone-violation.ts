@@ -147,8 +147,11 @@ function meet(event: OpenEvent, state: State, context: Context): void {
   if (crossing === null || state.incident === null) return
   // Reported under the name of the first end: the finding stays, and learns of the second.
   const { summary, hop, details } = tellCrossing(crossing, context)
+  const opener = context.processOf(crossing.opener.process)
   context.amend(state.incident, crossingKey(state.crossing), {
     summary, hop, details, evidence: [context.evidence],
+    // It may have been known by its address alone.
+    joins: opener === null ? [] : [context.subjectOf(opener)],
     nodes: [event.node_id], workloads: context.process ? [context.workloadOf(context.process)] : [],
   })
 }

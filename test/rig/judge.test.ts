@@ -48,9 +48,9 @@ describe('the judge of the rig', () => {
     expect(judge([], { incidents: 0 })).toEqual([])
   })
 
-  it('does not count an incident that went into another one', () => {
-    const joined = incident([], ['NET-001'], { close_reason: 'joined' as 'quiet' })
-    expect(judge([joined, whole], wanted)).toEqual([])
+  it('counts an incident that went into another one, too: somebody was told of it', () => {
+    const joined = incident([], ['NET-001'], { close_reason: 'joined', joined_into: 'x' })
+    expect(judge([whole, joined], wanted)).toEqual([expect.stringMatching(/^2 incidents instead of 1/)])
   })
 
   it('refuses hops in another order, and names the one that is missing', () => {

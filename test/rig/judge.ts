@@ -10,8 +10,7 @@ export function judge(incidents: readonly Incident[], wanted: Expectation): stri
 }
 
 /** As `judge`, but without the bytes: those are known when the connections end. */
-export function judgeStory(all: readonly Incident[], wanted: Expectation): string[] {
-  const incidents = standing(all)
+export function judgeStory(incidents: readonly Incident[], wanted: Expectation): string[] {
   const problems: string[] = []
   if (incidents.length !== wanted.incidents) {
     problems.push(`${incidents.length} incidents instead of ${wanted.incidents}: ` +
@@ -29,15 +28,10 @@ export function judgeStory(all: readonly Incident[], wanted: Expectation): strin
   return [...problems, ...inOrder(first?.hops ?? [], wanted.hops ?? [], fits)]
 }
 
-function judgeAmounts(all: readonly Incident[], { hops = [] }: Expectation): string[] {
-  const [first] = standing(all)
+function judgeAmounts(incidents: readonly Incident[], { hops = [] }: Expectation): string[] {
+  const [first] = incidents
   if (inOrder(first?.hops ?? [], hops, fits).length > 0) return []
   return inOrder(first?.hops ?? [], hops, (hop, want) => fits(hop, want) && carries(hop, want))
-}
-
-/** Incidents that went into another one are told there. */
-function standing(incidents: readonly Incident[]): Incident[] {
-  return incidents.filter((one) => (one.close_reason as string | undefined) !== 'joined')
 }
 
 function told({ title, subject, findings }: Incident): string {

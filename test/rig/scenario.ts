@@ -28,7 +28,7 @@ export interface HopWanted {
 
 /** What must come out. Everything that is raised must be wanted here. */
 export interface Expectation {
-  /** Exactly so many incidents. */
+  /** Exactly so many incidents, those included that went into another one later. */
   incidents: number
   /** Detectors of which the first incident has a finding, at least. */
   detectors?: readonly string[]
