@@ -10,6 +10,8 @@ import type { RunningAgent } from './main.ts'
 import { readKernelFacts } from './kernel-facts.ts'
 import { IngestStub } from './sample/ingest-stub.ts'
 import { eventsOf, withFolder } from './sample/spool.ts'
+import { ApiServer } from '../kubernetes/sample/api-server.ts'
+import { samplePod } from '../kubernetes/sample/pod.ts'
 import { kindInfos } from '../proto/gen/events.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -21,7 +23,7 @@ if (!hasPromtool) console.warn('SKIPPED: promtool (Debian package prometheus) is
 /** An agent that delivers to a stub; both are stopped in the end. */
 async function withAgent(
   work: (agent: RunningAgent, stub: IngestStub, dir: string) => Promise<void>,
-  config: { heartbeat_interval_ms?: number } = {},
+  config: { heartbeat_interval_ms?: number, kubernetes_api?: string } = {},
 ): Promise<void> {
   await withFolder(async (data) => {
     const stub = await new IngestStub().start()
@@ -160,6 +162,32 @@ describe('HTTP', () => {
     const post = await fetch(`http://127.0.0.1:${agent.metrics_port}/metrics`, { method: 'POST' })
     expect(post.status).toBe(405)
   }))
+
+  it('shows which names it has, and what it could not keep or read', async () => {
+    const server = new ApiServer()
+    // Served at the path of the nodes, too, where only one fits.
+    for (const name of ['a', 'b', 'c']) server.put(name, samplePod({ uid: name, name, ip: 'no address' }))
+    try {
+      await withAgent(async (agent) => {
+        const metric = async (name: string) => {
+          const text = await (await get(agent, '/metrics')).text()
+          return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1])
+        }
+        await expect.poll(() => server.watchCount).toBe(2)
+        expect(await metric('vedette_kubernetes_objects')).toBe(4)
+        expect(await metric('vedette_kubernetes_left_total')).toBe(2)
+        expect(await metric('vedette_kubernetes_malformed_total')).toBe(0)
+        server.tell('{"type": broken')
+        await expect.poll(() => metric('vedette_kubernetes_malformed_total')).toBe(2)
+        // Both are listed again: what did not fit then is counted again, and nothing is set back.
+        await expect.poll(() => metric('vedette_kubernetes_left_total')).toBe(4)
+        expect(await metric('vedette_enrich_misses_total{fact="slurm_job"}')).toBe(0)
+        expect(await metric('vedette_enrich_misses_total{fact="workload"}')).toBe(0)
+      }, { kubernetes_api: (await server.listen()).href })
+    } finally {
+      server.close()
+    }
+  })
 
   it.skipIf(!hasPromtool)('has metrics that promtool accepts', () => withAgent(async (agent) => {
     const text = await (await get(agent, '/metrics')).text()

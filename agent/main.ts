@@ -104,7 +104,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     kernel: probes.object, lateStates: () => probes.late?.look() ?? [],
     undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
-  const parts = { decoder, enricher, pulse, source, spool, uplink }
+  const parts = { decoder, enricher, names, pulse, source, spool, uplink }
   const http = await serve({
     ...parts, version, address: config.listen_http, mapBytes: () => probes.object?.mapBytes() ?? 0,
   })

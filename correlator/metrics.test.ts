@@ -44,6 +44,10 @@ describe('the metrics of a correlator', () => {
       .toBeCloseTo(SAMPLE_NODE.booted_ms / 1000, 1)
     expect(await metric('vedette_node_last_event_timestamp_seconds{node="correlator"}')).toBeNaN()
     expect(await metric('vedette_ingest_waiting_bytes')).toBe(0)
+    for (const table of ['processes', 'names', 'incidents', 'findings', 'amendments']) {
+      expect(await metric(`vedette_engine_evictions_total{table="${table}"}`)).toBe(0)
+    }
+    expect(await metric('vedette_names_unwritten_total')).toBe(0)
   }))
 
   it('give no more than 4,096 nodes a series of their own, and count the others', async () => {

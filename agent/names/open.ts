@@ -26,8 +26,17 @@ export interface NamesOptions {
   recovered(): void
 }
 
+/** What is known of the cluster, and what could not be kept or learned. */
+export interface NameCounts {
+  /** Objects of the Kubernetes API, times that one did not fit, lines that could not be read. */
+  kubernetes: { known: number, left: number, malformed: number }
+  /** Facts that could not be told, by name, as those of the enricher. */
+  misses: { slurm_job: number, workload: number }
+}
+
 /** What runs beside the path of the events. */
 export interface Names {
+  readonly counts: NameCounts
   /** A cgroup whose path is known now. */
   cgroupFound(cgroup: Cgroup): void
   start(): void
@@ -47,6 +56,12 @@ export function openNames(options: NamesOptions): Names {
   const access = accessOf(config)
   const kubernetes = access && watchKubernetes(new Client(access), options, workloads, node)
   return {
+    get counts() {
+      return {
+        kubernetes: kubernetes?.counts() ?? { known: 0, left: 0, malformed: 0 },
+        misses: { slurm_job: slurm.misses, workload: workloads.evictions },
+      }
+    },
     cgroupFound: (cgroup) => {
       const { pod_uid: pod, slurm_job: job } = cgroup.workload
       if (pod !== '' && kubernetes) workloads.addCgroup(`pod:${pod}`, cgroup)
@@ -68,7 +83,7 @@ export function openNames(options: NamesOptions): Names {
 
 function watchKubernetes(
   client: Client, options: NamesOptions, workloads: Workloads, node: NodeNames,
-): { start(): void, stop(): Promise<void> } {
+): { start(): void, stop(): Promise<void>, counts(): NameCounts['kubernetes'] } {
   const { config: { node_id }, add, complain, recovered } = options
   const pods = new Pods({
     client, node: node_id, workloads, complain, recovered,
@@ -80,6 +95,12 @@ function watchKubernetes(
     complain, recovered,
   })
   return {
+    counts() {
+      const { known, left, malformed } = pods.counts
+      return {
+        known: known + self.size, left: left + self.left, malformed: malformed + self.malformed,
+      }
+    },
     start() {
       pods.start()
       self.start()

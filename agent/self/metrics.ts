@@ -3,6 +3,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { Decoder } from '../decode.ts'
 import type { Enricher } from '../enrich/enricher.ts'
+import type { Names } from '../names/open.ts'
 import type { Spool } from '../spool.ts'
 import type { Source } from '../source.ts'
 import type { Uplink } from '../uplink.ts'
@@ -17,6 +18,7 @@ export interface MetricSources {
   mapBytes(): number
   decoder: Decoder
   enricher: Pick<Enricher, 'misses'>
+  names: Pick<Names, 'counts'>
   spool: Spool
   uplink: Uplink
   probes(): readonly ProbeState[]
@@ -61,6 +63,7 @@ export function metricsRegistry(sources: MetricSources): Registry {
     }]])
   recordMetrics(sources, counter, gauge)
   spoolMetrics(sources, counter, gauge)
+  nameMetrics(sources, counter, gauge)
   uplinkMetrics(sources, counter, gauge)
   return registry
 }
@@ -108,9 +111,20 @@ function recordMetrics(sources: MetricSources, counter: Define, gauge: Define): 
   counter('vedette_records_malformed_total', 'Records that could not be decoded.', ['kind'],
     () => decoder.malformed().map(({ event_kind: kind, count }) => [count, { kind }]))
   counter('vedette_enrich_misses_total', 'Facts that could not be told in time.', ['fact'],
-    () => Object.entries(enricher.misses).map(([fact, count]) => [count, { fact }]))
+    () => Object.entries({ ...enricher.misses, ...sources.names.counts.misses })
+      .map(([fact, count]) => [count, { fact }]))
   counter('vedette_events_stored_total', 'Events written to the spool.', ['kind'],
     () => spool.accounts.all().map(({ event_kind: kind, stored }) => [stored, { kind }]))
+}
+
+function nameMetrics({ names }: MetricSources, counter: Define, gauge: Define): void {
+  gauge('vedette_kubernetes_objects', 'Objects of the Kubernetes API that are known.', [],
+    () => [[names.counts.kubernetes.known]])
+  counter('vedette_kubernetes_left_total', 'Times that such an object did not fit.', [],
+    () => [[names.counts.kubernetes.left]])
+  counter('vedette_kubernetes_malformed_total',
+    'Lines of the Kubernetes API that could not be read; everything was listed again.', [],
+    () => [[names.counts.kubernetes.malformed]])
 }
 
 function spoolMetrics({ spool }: MetricSources, counter: Define, gauge: Define): void {

@@ -50,6 +50,10 @@ it('the correlator tells what no agent has told, once, and not again after a res
       for (const n of [1, 2, 3]) server.put(`u${n}`, pod(n))
       // One kind is served at all paths: a pod is a node without addresses, too.
       await settled(first, 6)
+      server.tell('{"type": broken')
+      await vi.waitFor(async () =>
+        expect(await first.metric('vedette_kubernetes_malformed_total')).toBe(3), 10_000)
+      expect(await first.metric('vedette_kubernetes_left_total')).toBe(0)
       agent.close()
       await first.stop()
       const before = ['correlator +10.244.1.2', 'correlator +10.244.1.3', 'node-1 +10.244.1.1']
