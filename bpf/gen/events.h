@@ -22,7 +22,13 @@
 #define KIND_DNS_ANSWER 32
 #define KIND_SECRET_READ 40
 #define KIND_SHARED_FILE_WRITTEN 41
-#define KINDS_MAX 109
+#define KIND_GPU_DEVICE_OPEN 50
+#define KIND_GPU_CALL 51
+#define KIND_KERNEL_MODULE 53
+#define KIND_FIRMWARE_LOAD 54
+#define KIND_RUNTIME_HOOK 55
+#define KIND_DRIVER_SETTING 56
+#define KINDS_MAX 110
 
 #define DIRECTION_UNSPECIFIED 0
 #define DIRECTION_OUTGOING 1
@@ -56,6 +62,45 @@
 
 #define SECRET_KIND_UNSPECIFIED 0
 #define SECRET_KIND_SERVICE_ACCOUNT_TOKEN 1
+
+#define GPU_DEVICE_FAMILY_UNSPECIFIED 0
+#define GPU_DEVICE_FAMILY_NVIDIA 1
+#define GPU_DEVICE_FAMILY_NVIDIACTL 2
+#define GPU_DEVICE_FAMILY_NVIDIA_MODESET 3
+#define GPU_DEVICE_FAMILY_NVIDIA_UVM 4
+#define GPU_DEVICE_FAMILY_NVIDIA_UVM_TOOLS 5
+#define GPU_DEVICE_FAMILY_NVIDIA_CAPS 6
+#define GPU_DEVICE_FAMILY_NVIDIA_CAPS_IMEX_CHANNELS 7
+#define GPU_DEVICE_FAMILY_NVIDIA_NVSWITCH 8
+#define GPU_DEVICE_FAMILY_NVIDIA_NVLINK 9
+#define GPU_DEVICE_FAMILY_NVIDIA_VGPU 10
+#define GPU_DEVICE_FAMILY_NVIDIA_FS 11
+#define GPU_DEVICE_FAMILY_GDRDRV 12
+#define GPU_DEVICE_FAMILY_INFINIBAND_VERBS 13
+#define GPU_DEVICE_FAMILY_DRM 14
+#define GPU_DEVICE_FAMILY_MEM 15
+#define GPU_DEVICE_FAMILY_PCI_RESOURCE 16
+
+#define GPU_CALL_KIND_UNSPECIFIED 0
+#define GPU_CALL_KIND_ESCAPE 1
+#define GPU_CALL_KIND_CONTROL 2
+#define GPU_CALL_KIND_ALLOC 3
+#define GPU_CALL_KIND_OPEN 4
+#define GPU_CALL_KIND_MMAP 5
+
+#define KERNEL_MODULE_ACTION_UNSPECIFIED 0
+#define KERNEL_MODULE_ACTION_LOAD 1
+#define KERNEL_MODULE_ACTION_UNLOAD 2
+#define KERNEL_MODULE_ACTION_REFUSED 3
+
+#define TRISTATE_UNSPECIFIED 0
+#define TRISTATE_NO 1
+#define TRISTATE_YES 2
+
+#define GPU_READING_UNSPECIFIED 0
+#define GPU_READING_KNOWN 1
+#define GPU_READING_NOT_SUPPORTED 2
+#define GPU_READING_UNKNOWN 3
 
 #define PROCESS_SOURCE_UNSPECIFIED 0
 #define PROCESS_SOURCE_CALLER 1
@@ -587,5 +632,192 @@ struct shared_file_written {
 	u8 _pad[6];
 };
 _Static_assert(sizeof(struct shared_file_written) == 344, "struct shared_file_written has a hole");
+
+/*
+ * A process opened a device file of the GPU's surface. The first time per process and device; what
+ * follows is counted in gpu_call, of kind open.
+ */
+struct gpu_device_open {
+	struct record_header header;
+	/* Path in its mount namespace. */
+	char path[256];
+	/* Inode number of the device file. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor). */
+	u32 device;
+	/* Flags of open(2), as O_*. */
+	u32 open_flags;
+	/* Permission bits of the device file. */
+	u16 file_mode;
+	/* What it is. */
+	u8 family;
+	/* The process has CAP_SYS_ADMIN in the initial user namespace. */
+	u8 cap_sys_admin;
+	/* The process is not in the initial pid or mount namespace: it is in a container. */
+	u8 in_container;
+	/* It was open already when the agent started. */
+	u8 at_start;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	u8 _pad[1];
+};
+_Static_assert(sizeof(struct gpu_device_open) == 344, "struct gpu_device_open has a hole");
+
+/*
+ * What a process asked of a GPU's driver, counted per process, device, call and command. Told at
+ * once the first time, then at most once per interval. Amounts are those of this report alone.
+ */
+struct gpu_call {
+	struct record_header header;
+	/* Calls. */
+	u64 count;
+	/* Nanoseconds from the first of them to the last one, which is at the time of the event. */
+	u64 duration_ns;
+	/* Calls that the driver answered with an error; 0 also where the answer is not visible. */
+	u64 refused;
+	/* Calls that came inside of the wrapper command NV_ESC_IOCTL_XFER_CMD. */
+	u64 wrapped;
+	/* Calls whose arguments could not be read: command is 0 where it would be in them. */
+	u64 unread;
+	/* Start of the process that the call aims at, nanoseconds since boot; 0 when none is known. */
+	u64 target_start_time;
+	/* Process that the call aims at, when it is not the caller's own: whose client or file it names. */
+	u32 target_pid;
+	/* Device number (kernel encoding, major << 20 | minor). */
+	u32 device;
+	/* Number of the ioctl: _IOC_NR, or of unified memory the whole command. */
+	u32 escape;
+	/* Control command or class of the object; 0 for other calls. */
+	u32 command;
+	/* Bytes of the arguments by the ioctl, of the latest call. */
+	u32 args_bytes;
+	/* Bytes of the parameters of a control command, of the latest call. */
+	u32 params_bytes;
+	/* Client handle of the caller, of the latest call. */
+	u32 client;
+	/* Client handle that the call aims at; 0 when none. */
+	u32 target_client;
+	/* First word of the parameters of commands that set a state, or the access mask of RM_SHARE. */
+	u32 value;
+	/* What was asked. */
+	u8 call_kind;
+	/* What the device is. */
+	u8 family;
+	/* The process has CAP_SYS_ADMIN in the initial user namespace. */
+	u8 cap_sys_admin;
+	/* The process is in a container. */
+	u8 in_container;
+	/* value was read. */
+	u8 has_value;
+	/* What the driver got differs from what was asked a moment before: the arguments were changed. */
+	u8 changed_underway;
+	/* First, periodic or last report. */
+	u8 report;
+	u8 _pad[5];
+};
+_Static_assert(sizeof(struct gpu_call) == 160, "struct gpu_call has a hole");
+
+/* A kernel module was loaded, unloaded or refused. */
+struct kernel_module {
+	struct record_header header;
+	/* Path of the file in the mount namespace of the process; empty when it came from memory. */
+	char path[256];
+	/* Name of the module. */
+	char module[56];
+	/* Its version. */
+	char version[64];
+	/* Digest of its sources (srcversion). */
+	char srcversion[32];
+	/* Inode number of the file. */
+	u64 inode;
+	/* Bytes of the file. */
+	u64 file_bytes;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/*
+	 * Taints of the kernel that come with it, as bits: 0 proprietary, 1 forced, 12 out of tree,
+	 * 13 unsigned.
+	 */
+	u32 taints;
+	/* Error of a refused load, as errno; 0 when not known. */
+	u32 error;
+	/* What happened. */
+	u8 action;
+	/* It has a signature that the kernel trusts. */
+	u8 signature_trusted;
+	/* The process is in a container. */
+	u8 in_container;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+};
+_Static_assert(sizeof(struct kernel_module) == 504, "struct kernel_module has a hole");
+
+/* A driver loaded firmware. */
+struct firmware_load {
+	struct record_header header;
+	/* Path of the file that was read; empty when none was found. */
+	char path[256];
+	/* Name that the driver asked for, such as "nvidia/570.124.06/gsp_ga10x.bin". */
+	char firmware[128];
+	/* Device that it is for, such as "0000:1b:00.0". */
+	char device_name[64];
+	/* Inode number of the file. */
+	u64 inode;
+	/* Bytes of the file. */
+	u64 file_bytes;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Error, as errno; 0 when it was loaded. */
+	u32 error;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	u8 _pad[7];
+};
+_Static_assert(sizeof(struct firmware_load) == 544, "struct firmware_load has a hole");
+
+/*
+ * Code that a workload may have brought into a hook of the container runtime, which runs outside of
+ * the container: a variable of the dynamic linker in its environment, or a library that it mapped.
+ */
+struct runtime_hook {
+	struct record_header header;
+	/* Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+	char variable[32];
+	/* Value of the variable, or path of the library. */
+	char value[256];
+	/* Inode number of the library; 0 for a variable. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Type of the file system of the library, as in statfs. */
+	u32 fs_magic;
+	/* The hook is not in the initial mount namespace. */
+	u8 in_container;
+	/* The value was longer than 256 bytes. */
+	u8 value_cut;
+	u8 _pad[6];
+};
+_Static_assert(sizeof(struct runtime_hook) == 376, "struct runtime_hook has a hole");
+
+/*
+ * A process changed how a driver works, or took a device from it: wrote a parameter of a module,
+ * the search path of firmware, the registry of the GPU driver, or bind, unbind, reset and
+ * configuration of a PCI device.
+ */
+struct driver_setting {
+	struct record_header header;
+	/* Path of the file in sysfs or procfs, from its root, such as "/module/nvidia/parameters/…". */
+	char setting[256];
+	/* What was written, cut at 128 bytes. */
+	char value[128];
+	/* Bytes that were written. */
+	u32 value_bytes;
+	/* The process is in a container. */
+	u8 in_container;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	u8 _pad[2];
+};
+_Static_assert(sizeof(struct driver_setting) == 456, "struct driver_setting has a hole");
 
 #endif

@@ -1,5 +1,6 @@
 import type { EventKind } from '../../proto/gen/events.ts'
 import type { EventJson } from '../../proto/event-json.ts'
+import { gpuFacts } from './gpu-facts.ts'
 import { shellWord } from './printable.ts'
 import { formatBytes, formatCount, formatDuration } from './time.ts'
 
@@ -60,6 +61,7 @@ const FACTS: { [K in EventKind]: (event: EventJson) => string } = {
   node_seen: (event) => `${text(event, 'node_group')} ${list(event, 'addresses')}`.trim(),
   policy_applied: (event) =>
     `${text(event, 'sha256').slice(0, 12)} ${text(event, 'path') || 'learning'}`,
+  ...gpuFacts,
 }
 
 const FAMILIES: Record<number, string> = { 2: 'IPv4', 10: 'IPv6', 17: 'packet' }

@@ -31,6 +31,16 @@ export const rdmaTransportNames: readonly string[] = ['', 'infiniband', 'roce', 
 
 export const secretKindNames: readonly string[] = ['', 'service_account_token']
 
+export const gpuDeviceFamilyNames: readonly string[] = ['', 'nvidia', 'nvidiactl', 'nvidia_modeset', 'nvidia_uvm', 'nvidia_uvm_tools', 'nvidia_caps', 'nvidia_caps_imex_channels', 'nvidia_nvswitch', 'nvidia_nvlink', 'nvidia_vgpu', 'nvidia_fs', 'gdrdrv', 'infiniband_verbs', 'drm', 'mem', 'pci_resource']
+
+export const gpuCallKindNames: readonly string[] = ['', 'escape', 'control', 'alloc', 'open', 'mmap']
+
+export const kernelModuleActionNames: readonly string[] = ['', 'load', 'unload', 'refused']
+
+export const tristateNames: readonly string[] = ['', 'no', 'yes']
+
+export const gpuReadingNames: readonly string[] = ['', 'known', 'not_supported', 'unknown']
+
 export const processSourceNames: readonly string[] = ['', 'caller', 'listener']
 
 /**
@@ -3218,6 +3228,1554 @@ export class SharedFileWrittenView extends EventView {
 }
 
 /**
+ * A process opened a device file of the GPU's surface. The first time per process and device; what
+ * follows is counted in gpu_call, of kind open.
+ */
+export interface GpuDeviceOpen {
+  /** Path in its mount namespace. */
+  path: string
+  /** Inode number of the device file. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor). */
+  device: number
+  /** Flags of open(2), as O_*. */
+  open_flags: number
+  /** Permission bits of the device file. */
+  file_mode: number
+  /** What it is. */
+  family: string
+  /** The process has CAP_SYS_ADMIN in the initial user namespace. */
+  cap_sys_admin: boolean
+  /** The process is not in the initial pid or mount namespace: it is in a container. */
+  in_container: boolean
+  /** It was open already when the agent started. */
+  at_start: boolean
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+}
+
+/** Rows of gpu_device_open as columns. */
+export class GpuDeviceOpenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  open_flags = new Uint32Array(0)
+  file_mode = new Uint16Array(0)
+  family = new Uint8Array(0)
+  cap_sys_admin = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  at_start = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.open_flags = grown(this.open_flags, capacity)
+    this.file_mode = grown(this.file_mode, capacity)
+    this.family = grown(this.family, capacity)
+    this.cap_sys_admin = grown(this.cap_sys_admin, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.at_start = grown(this.at_start, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.inode[2 * row] = u32[word + 80]
+    this.inode[2 * row + 1] = u32[word + 81]
+    this.device[row] = u32[word + 82]
+    this.open_flags[row] = u32[word + 83]
+    this.file_mode[row] = u16[2 * word + 168]
+    this.family[row] = u8[at + 338]
+    this.cap_sys_admin[row] = u8[at + 339]
+    this.in_container[row] = u8[at + 340]
+    this.at_start[row] = u8[at + 341]
+    this.path_cut[row] = u8[at + 342]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<GpuDeviceOpen>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.open_flags[row] = values.open_flags ?? 0
+    this.file_mode[row] = values.file_mode ?? 0
+    this.family[row] = Math.max(0, gpuDeviceFamilyNames.indexOf(values.family ?? ''))
+    this.cap_sys_admin[row] = values.cap_sys_admin ? 1 : 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.at_start[row] = values.at_start ? 1 : 0
+    this.path_cut[row] = values.path_cut ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      open_flags: bytesOf(this.open_flags, rows),
+      file_mode: bytesOf(this.file_mode, rows),
+      family: bytesOf(this.family, rows),
+      cap_sys_admin: bytesOf(this.cap_sys_admin, rows),
+      in_container: bytesOf(this.in_container, rows),
+      at_start: bytesOf(this.at_start, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): GpuDeviceOpenColumns {
+    const to = new GpuDeviceOpenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.open_flags = columnOf(Uint32Array, from.open_flags, rows, 'open_flags')
+    to.file_mode = columnOf(Uint16Array, from.file_mode, rows, 'file_mode')
+    to.family = columnOf(Uint8Array, from.family, rows, 'family')
+    to.cap_sys_admin = columnOf(Uint8Array, from.cap_sys_admin, rows, 'cap_sys_admin')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.at_start = columnOf(Uint8Array, from.at_start, rows, 'at_start')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    return to
+  }
+}
+
+/**
+ * A process opened a device file of the GPU's surface. The first time per process and device; what
+ * follows is counted in gpu_call, of kind open.
+ */
+export class GpuDeviceOpenView extends EventView {
+  override readonly kind = 'gpu_device_open'
+  override columns = new GpuDeviceOpenColumns()
+  /** Path in its mount namespace. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Inode number of the device file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor). */
+  get device(): number { return this.columns.device[this.row] }
+  /** Flags of open(2), as O_*. */
+  get open_flags(): number { return this.columns.open_flags[this.row] }
+  /** Permission bits of the device file. */
+  get file_mode(): number { return this.columns.file_mode[this.row] }
+  /** What it is. */
+  get family(): string { return gpuDeviceFamilyNames[this.columns.family[this.row]] ?? '' }
+  /** The process has CAP_SYS_ADMIN in the initial user namespace. */
+  get cap_sys_admin(): boolean { return this.columns.cap_sys_admin[this.row] !== 0 }
+  /** The process is not in the initial pid or mount namespace: it is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** It was open already when the agent started. */
+  get at_start(): boolean { return this.columns.at_start[this.row] !== 0 }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+}
+
+/**
+ * What a process asked of a GPU's driver, counted per process, device, call and command. Told at
+ * once the first time, then at most once per interval. Amounts are those of this report alone.
+ */
+export interface GpuCall {
+  /** Calls. */
+  count: number
+  /** Nanoseconds from the first of them to the last one, which is at the time of the event. */
+  duration_ns: number
+  /** Calls that the driver answered with an error; 0 also where the answer is not visible. */
+  refused: number
+  /** Calls that came inside of the wrapper command NV_ESC_IOCTL_XFER_CMD. */
+  wrapped: number
+  /** Calls whose arguments could not be read: command is 0 where it would be in them. */
+  unread: number
+  /** Start of the process that the call aims at, nanoseconds since boot; 0 when none is known. */
+  target_start_time: bigint
+  /** Process that the call aims at, when it is not the caller's own: whose client or file it names. */
+  target_pid: number
+  /** Device number (kernel encoding, major << 20 | minor). */
+  device: number
+  /** Number of the ioctl: _IOC_NR, or of unified memory the whole command. */
+  escape: number
+  /** Control command or class of the object; 0 for other calls. */
+  command: number
+  /** Bytes of the arguments by the ioctl, of the latest call. */
+  args_bytes: number
+  /** Bytes of the parameters of a control command, of the latest call. */
+  params_bytes: number
+  /** Client handle of the caller, of the latest call. */
+  client: number
+  /** Client handle that the call aims at; 0 when none. */
+  target_client: number
+  /** First word of the parameters of commands that set a state, or the access mask of RM_SHARE. */
+  value: number
+  /** What was asked. */
+  call_kind: string
+  /** What the device is. */
+  family: string
+  /** The process has CAP_SYS_ADMIN in the initial user namespace. */
+  cap_sys_admin: boolean
+  /** The process is in a container. */
+  in_container: boolean
+  /** value was read. */
+  has_value: boolean
+  /** What the driver got differs from what was asked a moment before: the arguments were changed. */
+  changed_underway: boolean
+  /** First, periodic or last report. */
+  report: string
+  /** Name of the escape, such as "RM_CONTROL"; absent when not in the table. */
+  escape_name: string
+  /** Name of the command or class in this branch of the driver; absent when not in the table. */
+  command_name: string
+  /** Branch of the driver whose table was used, such as "570"; absent when no driver is known. */
+  driver_branch: string
+}
+
+/** Rows of gpu_call as columns. */
+export class GpuCallColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  count = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  refused = new Uint32Array(0)
+  wrapped = new Uint32Array(0)
+  unread = new Uint32Array(0)
+  target_start_time = new Uint32Array(0)
+  target_pid = new Uint32Array(0)
+  device = new Uint32Array(0)
+  escape = new Uint32Array(0)
+  command = new Uint32Array(0)
+  args_bytes = new Uint32Array(0)
+  params_bytes = new Uint32Array(0)
+  client = new Uint32Array(0)
+  target_client = new Uint32Array(0)
+  value = new Uint32Array(0)
+  call_kind = new Uint8Array(0)
+  family = new Uint8Array(0)
+  cap_sys_admin = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  has_value = new Uint8Array(0)
+  changed_underway = new Uint8Array(0)
+  report = new Uint8Array(0)
+  escape_name = new Uint32Array(0)
+  command_name = new Uint32Array(0)
+  driver_branch = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.count = grown(this.count, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.refused = grown(this.refused, 2 * capacity)
+    this.wrapped = grown(this.wrapped, 2 * capacity)
+    this.unread = grown(this.unread, 2 * capacity)
+    this.target_start_time = grown(this.target_start_time, 2 * capacity)
+    this.target_pid = grown(this.target_pid, capacity)
+    this.device = grown(this.device, capacity)
+    this.escape = grown(this.escape, capacity)
+    this.command = grown(this.command, capacity)
+    this.args_bytes = grown(this.args_bytes, capacity)
+    this.params_bytes = grown(this.params_bytes, capacity)
+    this.client = grown(this.client, capacity)
+    this.target_client = grown(this.target_client, capacity)
+    this.value = grown(this.value, capacity)
+    this.call_kind = grown(this.call_kind, capacity)
+    this.family = grown(this.family, capacity)
+    this.cap_sys_admin = grown(this.cap_sys_admin, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.has_value = grown(this.has_value, capacity)
+    this.changed_underway = grown(this.changed_underway, capacity)
+    this.report = grown(this.report, capacity)
+    this.escape_name = grown(this.escape_name, capacity)
+    this.command_name = grown(this.command_name, capacity)
+    this.driver_branch = grown(this.driver_branch, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.count[2 * row] = u32[word + 16]
+    this.count[2 * row + 1] = u32[word + 17]
+    this.duration_ns[2 * row] = u32[word + 18]
+    this.duration_ns[2 * row + 1] = u32[word + 19]
+    this.refused[2 * row] = u32[word + 20]
+    this.refused[2 * row + 1] = u32[word + 21]
+    this.wrapped[2 * row] = u32[word + 22]
+    this.wrapped[2 * row + 1] = u32[word + 23]
+    this.unread[2 * row] = u32[word + 24]
+    this.unread[2 * row + 1] = u32[word + 25]
+    this.target_start_time[2 * row] = u32[word + 26]
+    this.target_start_time[2 * row + 1] = u32[word + 27]
+    this.target_pid[row] = u32[word + 28]
+    this.device[row] = u32[word + 29]
+    this.escape[row] = u32[word + 30]
+    this.command[row] = u32[word + 31]
+    this.args_bytes[row] = u32[word + 32]
+    this.params_bytes[row] = u32[word + 33]
+    this.client[row] = u32[word + 34]
+    this.target_client[row] = u32[word + 35]
+    this.value[row] = u32[word + 36]
+    this.call_kind[row] = u8[at + 148]
+    this.family[row] = u8[at + 149]
+    this.cap_sys_admin[row] = u8[at + 150]
+    this.in_container[row] = u8[at + 151]
+    this.has_value[row] = u8[at + 152]
+    this.changed_underway[row] = u8[at + 153]
+    this.report[row] = u8[at + 154]
+    this.escape_name[row] = 0
+    this.command_name[row] = 0
+    this.driver_branch[row] = 0
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<GpuCall>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    setWords(this.count, row, values.count ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    setWords(this.refused, row, values.refused ?? 0)
+    setWords(this.wrapped, row, values.wrapped ?? 0)
+    setWords(this.unread, row, values.unread ?? 0)
+    setWords(this.target_start_time, row, values.target_start_time ?? 0)
+    this.target_pid[row] = values.target_pid ?? 0
+    this.device[row] = values.device ?? 0
+    this.escape[row] = values.escape ?? 0
+    this.command[row] = values.command ?? 0
+    this.args_bytes[row] = values.args_bytes ?? 0
+    this.params_bytes[row] = values.params_bytes ?? 0
+    this.client[row] = values.client ?? 0
+    this.target_client[row] = values.target_client ?? 0
+    this.value[row] = values.value ?? 0
+    this.call_kind[row] = Math.max(0, gpuCallKindNames.indexOf(values.call_kind ?? ''))
+    this.family[row] = Math.max(0, gpuDeviceFamilyNames.indexOf(values.family ?? ''))
+    this.cap_sys_admin[row] = values.cap_sys_admin ? 1 : 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.has_value[row] = values.has_value ? 1 : 0
+    this.changed_underway[row] = values.changed_underway ? 1 : 0
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    this.escape_name[row] = strings.index(values.escape_name ?? '')
+    this.command_name[row] = strings.index(values.command_name ?? '')
+    this.driver_branch[row] = strings.index(values.driver_branch ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      count: bytesOf(this.count, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      refused: bytesOf(this.refused, 2 * rows),
+      wrapped: bytesOf(this.wrapped, 2 * rows),
+      unread: bytesOf(this.unread, 2 * rows),
+      target_start_time: bytesOf(this.target_start_time, 2 * rows),
+      target_pid: bytesOf(this.target_pid, rows),
+      device: bytesOf(this.device, rows),
+      escape: bytesOf(this.escape, rows),
+      command: bytesOf(this.command, rows),
+      args_bytes: bytesOf(this.args_bytes, rows),
+      params_bytes: bytesOf(this.params_bytes, rows),
+      client: bytesOf(this.client, rows),
+      target_client: bytesOf(this.target_client, rows),
+      value: bytesOf(this.value, rows),
+      call_kind: bytesOf(this.call_kind, rows),
+      family: bytesOf(this.family, rows),
+      cap_sys_admin: bytesOf(this.cap_sys_admin, rows),
+      in_container: bytesOf(this.in_container, rows),
+      has_value: bytesOf(this.has_value, rows),
+      changed_underway: bytesOf(this.changed_underway, rows),
+      report: bytesOf(this.report, rows),
+      escape_name: bytesOf(this.escape_name, rows),
+      command_name: bytesOf(this.command_name, rows),
+      driver_branch: bytesOf(this.driver_branch, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): GpuCallColumns {
+    const to = new GpuCallColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.count = columnOf(Uint32Array, from.count, 2 * rows, 'count')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.refused = columnOf(Uint32Array, from.refused, 2 * rows, 'refused')
+    to.wrapped = columnOf(Uint32Array, from.wrapped, 2 * rows, 'wrapped')
+    to.unread = columnOf(Uint32Array, from.unread, 2 * rows, 'unread')
+    to.target_start_time = columnOf(Uint32Array, from.target_start_time, 2 * rows, 'target_start_time')
+    to.target_pid = columnOf(Uint32Array, from.target_pid, rows, 'target_pid')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.escape = columnOf(Uint32Array, from.escape, rows, 'escape')
+    to.command = columnOf(Uint32Array, from.command, rows, 'command')
+    to.args_bytes = columnOf(Uint32Array, from.args_bytes, rows, 'args_bytes')
+    to.params_bytes = columnOf(Uint32Array, from.params_bytes, rows, 'params_bytes')
+    to.client = columnOf(Uint32Array, from.client, rows, 'client')
+    to.target_client = columnOf(Uint32Array, from.target_client, rows, 'target_client')
+    to.value = columnOf(Uint32Array, from.value, rows, 'value')
+    to.call_kind = columnOf(Uint8Array, from.call_kind, rows, 'call_kind')
+    to.family = columnOf(Uint8Array, from.family, rows, 'family')
+    to.cap_sys_admin = columnOf(Uint8Array, from.cap_sys_admin, rows, 'cap_sys_admin')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.has_value = columnOf(Uint8Array, from.has_value, rows, 'has_value')
+    to.changed_underway = columnOf(Uint8Array, from.changed_underway, rows, 'changed_underway')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    to.escape_name = columnOf(Uint32Array, from.escape_name, rows, 'escape_name')
+    to.command_name = columnOf(Uint32Array, from.command_name, rows, 'command_name')
+    to.driver_branch = columnOf(Uint32Array, from.driver_branch, rows, 'driver_branch')
+    return to
+  }
+}
+
+/**
+ * What a process asked of a GPU's driver, counted per process, device, call and command. Told at
+ * once the first time, then at most once per interval. Amounts are those of this report alone.
+ */
+export class GpuCallView extends EventView {
+  override readonly kind = 'gpu_call'
+  override columns = new GpuCallColumns()
+  /** Calls. */
+  get count(): number { return numberOf(this.columns.count, this.row) }
+  /** Nanoseconds from the first of them to the last one, which is at the time of the event. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Calls that the driver answered with an error; 0 also where the answer is not visible. */
+  get refused(): number { return numberOf(this.columns.refused, this.row) }
+  /** Calls that came inside of the wrapper command NV_ESC_IOCTL_XFER_CMD. */
+  get wrapped(): number { return numberOf(this.columns.wrapped, this.row) }
+  /** Calls whose arguments could not be read: command is 0 where it would be in them. */
+  get unread(): number { return numberOf(this.columns.unread, this.row) }
+  /** Start of the process that the call aims at, nanoseconds since boot; 0 when none is known. */
+  get target_start_time(): bigint { return bigOf(this.columns.target_start_time, this.row) }
+  /** Process that the call aims at, when it is not the caller's own: whose client or file it names. */
+  get target_pid(): number { return this.columns.target_pid[this.row] }
+  /** Device number (kernel encoding, major << 20 | minor). */
+  get device(): number { return this.columns.device[this.row] }
+  /** Number of the ioctl: _IOC_NR, or of unified memory the whole command. */
+  get escape(): number { return this.columns.escape[this.row] }
+  /** Control command or class of the object; 0 for other calls. */
+  get command(): number { return this.columns.command[this.row] }
+  /** Bytes of the arguments by the ioctl, of the latest call. */
+  get args_bytes(): number { return this.columns.args_bytes[this.row] }
+  /** Bytes of the parameters of a control command, of the latest call. */
+  get params_bytes(): number { return this.columns.params_bytes[this.row] }
+  /** Client handle of the caller, of the latest call. */
+  get client(): number { return this.columns.client[this.row] }
+  /** Client handle that the call aims at; 0 when none. */
+  get target_client(): number { return this.columns.target_client[this.row] }
+  /** First word of the parameters of commands that set a state, or the access mask of RM_SHARE. */
+  get value(): number { return this.columns.value[this.row] }
+  /** What was asked. */
+  get call_kind(): string { return gpuCallKindNames[this.columns.call_kind[this.row]] ?? '' }
+  /** What the device is. */
+  get family(): string { return gpuDeviceFamilyNames[this.columns.family[this.row]] ?? '' }
+  /** The process has CAP_SYS_ADMIN in the initial user namespace. */
+  get cap_sys_admin(): boolean { return this.columns.cap_sys_admin[this.row] !== 0 }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** value was read. */
+  get has_value(): boolean { return this.columns.has_value[this.row] !== 0 }
+  /** What the driver got differs from what was asked a moment before: the arguments were changed. */
+  get changed_underway(): boolean { return this.columns.changed_underway[this.row] !== 0 }
+  /** First, periodic or last report. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+  /** Name of the escape, such as "RM_CONTROL"; absent when not in the table. */
+  get escape_name(): string { return this.stringAt(this.columns.escape_name[this.row]) }
+  /** Name of the command or class in this branch of the driver; absent when not in the table. */
+  get command_name(): string { return this.stringAt(this.columns.command_name[this.row]) }
+  /** Branch of the driver whose table was used, such as "570"; absent when no driver is known. */
+  get driver_branch(): string { return this.stringAt(this.columns.driver_branch[this.row]) }
+}
+
+/**
+ * The driver reported an error of a GPU (Xid) or of an NVSwitch (SXid).
+ */
+export interface GpuXid {
+  /** PCI address, such as "0000:1b:00.0". */
+  pci_address: string
+  /** Number of the error. */
+  xid: number
+  /** Name of the error in the driver's headers; absent when not in the table. */
+  xid_name: string
+  /** What kind of error: "security", "confidential_computing", "firmware", "integrity", "fabric", "application", "hardware" or "information"; absent when not in the table. */
+  xid_category: string
+  /** The text of the driver, bounded. Names in it are the workload's own. */
+  text: string
+  /** Process that the driver names; 0 when none. The process of the event when it is known. */
+  xid_pid: number
+  /** GPU instance of MIG; absent when none is named. */
+  gpu_instance: string
+  /** Compute instance of MIG; absent when none is named. */
+  compute_instance: string
+  /** It is of an NVSwitch. */
+  is_switch: boolean
+  /** The error that caused it (Xid 45); 0 when none is named. */
+  previous_xid: number
+  /** Where it was read: "kmsg" or "nvidia_dev_xid". */
+  source: string
+  /** The GPU is lost, or needs a reset. */
+  critical: boolean
+}
+
+/** Rows of gpu_xid as columns. */
+export class GpuXidColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  pci_address = new Uint32Array(0)
+  xid = new Uint32Array(0)
+  xid_name = new Uint32Array(0)
+  xid_category = new Uint32Array(0)
+  text = new Uint32Array(0)
+  xid_pid = new Uint32Array(0)
+  gpu_instance = new Uint32Array(0)
+  compute_instance = new Uint32Array(0)
+  is_switch = new Uint8Array(0)
+  previous_xid = new Uint32Array(0)
+  source = new Uint32Array(0)
+  critical = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.pci_address = grown(this.pci_address, capacity)
+    this.xid = grown(this.xid, capacity)
+    this.xid_name = grown(this.xid_name, capacity)
+    this.xid_category = grown(this.xid_category, capacity)
+    this.text = grown(this.text, capacity)
+    this.xid_pid = grown(this.xid_pid, capacity)
+    this.gpu_instance = grown(this.gpu_instance, capacity)
+    this.compute_instance = grown(this.compute_instance, capacity)
+    this.is_switch = grown(this.is_switch, capacity)
+    this.previous_xid = grown(this.previous_xid, capacity)
+    this.source = grown(this.source, capacity)
+    this.critical = grown(this.critical, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<GpuXid>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.pci_address[row] = strings.index(values.pci_address ?? '')
+    this.xid[row] = values.xid ?? 0
+    this.xid_name[row] = strings.index(values.xid_name ?? '')
+    this.xid_category[row] = strings.index(values.xid_category ?? '')
+    this.text[row] = strings.index(values.text ?? '')
+    this.xid_pid[row] = values.xid_pid ?? 0
+    this.gpu_instance[row] = strings.index(values.gpu_instance ?? '')
+    this.compute_instance[row] = strings.index(values.compute_instance ?? '')
+    this.is_switch[row] = values.is_switch ? 1 : 0
+    this.previous_xid[row] = values.previous_xid ?? 0
+    this.source[row] = strings.index(values.source ?? '')
+    this.critical[row] = values.critical ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      pci_address: bytesOf(this.pci_address, rows),
+      xid: bytesOf(this.xid, rows),
+      xid_name: bytesOf(this.xid_name, rows),
+      xid_category: bytesOf(this.xid_category, rows),
+      text: bytesOf(this.text, rows),
+      xid_pid: bytesOf(this.xid_pid, rows),
+      gpu_instance: bytesOf(this.gpu_instance, rows),
+      compute_instance: bytesOf(this.compute_instance, rows),
+      is_switch: bytesOf(this.is_switch, rows),
+      previous_xid: bytesOf(this.previous_xid, rows),
+      source: bytesOf(this.source, rows),
+      critical: bytesOf(this.critical, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): GpuXidColumns {
+    const to = new GpuXidColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.pci_address = columnOf(Uint32Array, from.pci_address, rows, 'pci_address')
+    to.xid = columnOf(Uint32Array, from.xid, rows, 'xid')
+    to.xid_name = columnOf(Uint32Array, from.xid_name, rows, 'xid_name')
+    to.xid_category = columnOf(Uint32Array, from.xid_category, rows, 'xid_category')
+    to.text = columnOf(Uint32Array, from.text, rows, 'text')
+    to.xid_pid = columnOf(Uint32Array, from.xid_pid, rows, 'xid_pid')
+    to.gpu_instance = columnOf(Uint32Array, from.gpu_instance, rows, 'gpu_instance')
+    to.compute_instance = columnOf(Uint32Array, from.compute_instance, rows, 'compute_instance')
+    to.is_switch = columnOf(Uint8Array, from.is_switch, rows, 'is_switch')
+    to.previous_xid = columnOf(Uint32Array, from.previous_xid, rows, 'previous_xid')
+    to.source = columnOf(Uint32Array, from.source, rows, 'source')
+    to.critical = columnOf(Uint8Array, from.critical, rows, 'critical')
+    return to
+  }
+}
+
+/**
+ * The driver reported an error of a GPU (Xid) or of an NVSwitch (SXid).
+ */
+export class GpuXidView extends EventView {
+  override readonly kind = 'gpu_xid'
+  override columns = new GpuXidColumns()
+  /** PCI address, such as "0000:1b:00.0". */
+  get pci_address(): string { return this.stringAt(this.columns.pci_address[this.row]) }
+  /** Number of the error. */
+  get xid(): number { return this.columns.xid[this.row] }
+  /** Name of the error in the driver's headers; absent when not in the table. */
+  get xid_name(): string { return this.stringAt(this.columns.xid_name[this.row]) }
+  /** What kind of error: "security", "confidential_computing", "firmware", "integrity", "fabric", "application", "hardware" or "information"; absent when not in the table. */
+  get xid_category(): string { return this.stringAt(this.columns.xid_category[this.row]) }
+  /** The text of the driver, bounded. Names in it are the workload's own. */
+  get text(): string { return this.stringAt(this.columns.text[this.row]) }
+  /** Process that the driver names; 0 when none. The process of the event when it is known. */
+  get xid_pid(): number { return this.columns.xid_pid[this.row] }
+  /** GPU instance of MIG; absent when none is named. */
+  get gpu_instance(): string { return this.stringAt(this.columns.gpu_instance[this.row]) }
+  /** Compute instance of MIG; absent when none is named. */
+  get compute_instance(): string { return this.stringAt(this.columns.compute_instance[this.row]) }
+  /** It is of an NVSwitch. */
+  get is_switch(): boolean { return this.columns.is_switch[this.row] !== 0 }
+  /** The error that caused it (Xid 45); 0 when none is named. */
+  get previous_xid(): number { return this.columns.previous_xid[this.row] }
+  /** Where it was read: "kmsg" or "nvidia_dev_xid". */
+  get source(): string { return this.stringAt(this.columns.source[this.row]) }
+  /** The GPU is lost, or needs a reset. */
+  get critical(): boolean { return this.columns.critical[this.row] !== 0 }
+}
+
+/**
+ * A kernel module was loaded, unloaded or refused.
+ */
+export interface KernelModule {
+  /** Path of the file in the mount namespace of the process; empty when it came from memory. */
+  path: string
+  /** Name of the module. */
+  module: string
+  /** Its version. */
+  version: string
+  /** Digest of its sources (srcversion). */
+  srcversion: string
+  /** Inode number of the file. */
+  inode: bigint
+  /** Bytes of the file. */
+  file_bytes: number
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Taints of the kernel that come with it, as bits: 0 proprietary, 1 forced, 12 out of tree, 13 unsigned. */
+  taints: number
+  /** Error of a refused load, as errno; 0 when not known. */
+  error: number
+  /** What happened. */
+  action: string
+  /** It has a signature that the kernel trusts. */
+  signature_trusted: string
+  /** The process is in a container. */
+  in_container: boolean
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+  /** SHA-256 of the file, hex; absent when it could not be read. */
+  sha256: string
+}
+
+/** Rows of kernel_module as columns. */
+export class KernelModuleColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  module = new Uint32Array(0)
+  version = new Uint32Array(0)
+  srcversion = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  file_bytes = new Uint32Array(0)
+  device = new Uint32Array(0)
+  taints = new Uint32Array(0)
+  error = new Uint32Array(0)
+  action = new Uint8Array(0)
+  signature_trusted = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+  sha256 = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.module = grown(this.module, capacity)
+    this.version = grown(this.version, capacity)
+    this.srcversion = grown(this.srcversion, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.file_bytes = grown(this.file_bytes, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.taints = grown(this.taints, capacity)
+    this.error = grown(this.error, capacity)
+    this.action = grown(this.action, capacity)
+    this.signature_trusted = grown(this.signature_trusted, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+    this.sha256 = grown(this.sha256, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.module[row] = strings.indexOfBytes(u8, at + 320, 56)
+    this.version[row] = strings.indexOfBytes(u8, at + 376, 64)
+    this.srcversion[row] = strings.indexOfBytes(u8, at + 440, 32)
+    this.inode[2 * row] = u32[word + 118]
+    this.inode[2 * row + 1] = u32[word + 119]
+    this.file_bytes[2 * row] = u32[word + 120]
+    this.file_bytes[2 * row + 1] = u32[word + 121]
+    this.device[row] = u32[word + 122]
+    this.taints[row] = u32[word + 123]
+    this.error[row] = u32[word + 124]
+    this.action[row] = u8[at + 500]
+    this.signature_trusted[row] = u8[at + 501]
+    this.in_container[row] = u8[at + 502]
+    this.path_cut[row] = u8[at + 503]
+    this.sha256[row] = 0
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<KernelModule>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    this.module[row] = strings.index(values.module ?? '')
+    this.version[row] = strings.index(values.version ?? '')
+    this.srcversion[row] = strings.index(values.srcversion ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    setWords(this.file_bytes, row, values.file_bytes ?? 0)
+    this.device[row] = values.device ?? 0
+    this.taints[row] = values.taints ?? 0
+    this.error[row] = values.error ?? 0
+    this.action[row] = Math.max(0, kernelModuleActionNames.indexOf(values.action ?? ''))
+    this.signature_trusted[row] = Math.max(0, tristateNames.indexOf(values.signature_trusted ?? ''))
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.path_cut[row] = values.path_cut ? 1 : 0
+    this.sha256[row] = strings.index(values.sha256 ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      module: bytesOf(this.module, rows),
+      version: bytesOf(this.version, rows),
+      srcversion: bytesOf(this.srcversion, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      file_bytes: bytesOf(this.file_bytes, 2 * rows),
+      device: bytesOf(this.device, rows),
+      taints: bytesOf(this.taints, rows),
+      error: bytesOf(this.error, rows),
+      action: bytesOf(this.action, rows),
+      signature_trusted: bytesOf(this.signature_trusted, rows),
+      in_container: bytesOf(this.in_container, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+      sha256: bytesOf(this.sha256, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): KernelModuleColumns {
+    const to = new KernelModuleColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.module = columnOf(Uint32Array, from.module, rows, 'module')
+    to.version = columnOf(Uint32Array, from.version, rows, 'version')
+    to.srcversion = columnOf(Uint32Array, from.srcversion, rows, 'srcversion')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.file_bytes = columnOf(Uint32Array, from.file_bytes, 2 * rows, 'file_bytes')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.taints = columnOf(Uint32Array, from.taints, rows, 'taints')
+    to.error = columnOf(Uint32Array, from.error, rows, 'error')
+    to.action = columnOf(Uint8Array, from.action, rows, 'action')
+    to.signature_trusted = columnOf(Uint8Array, from.signature_trusted, rows, 'signature_trusted')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    to.sha256 = columnOf(Uint32Array, from.sha256, rows, 'sha256')
+    return to
+  }
+}
+
+/**
+ * A kernel module was loaded, unloaded or refused.
+ */
+export class KernelModuleView extends EventView {
+  override readonly kind = 'kernel_module'
+  override columns = new KernelModuleColumns()
+  /** Path of the file in the mount namespace of the process; empty when it came from memory. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Name of the module. */
+  get module(): string { return this.stringAt(this.columns.module[this.row]) }
+  /** Its version. */
+  get version(): string { return this.stringAt(this.columns.version[this.row]) }
+  /** Digest of its sources (srcversion). */
+  get srcversion(): string { return this.stringAt(this.columns.srcversion[this.row]) }
+  /** Inode number of the file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Bytes of the file. */
+  get file_bytes(): number { return numberOf(this.columns.file_bytes, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Taints of the kernel that come with it, as bits: 0 proprietary, 1 forced, 12 out of tree, 13 unsigned. */
+  get taints(): number { return this.columns.taints[this.row] }
+  /** Error of a refused load, as errno; 0 when not known. */
+  get error(): number { return this.columns.error[this.row] }
+  /** What happened. */
+  get action(): string { return kernelModuleActionNames[this.columns.action[this.row]] ?? '' }
+  /** It has a signature that the kernel trusts. */
+  get signature_trusted(): string { return tristateNames[this.columns.signature_trusted[this.row]] ?? '' }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+  /** SHA-256 of the file, hex; absent when it could not be read. */
+  get sha256(): string { return this.stringAt(this.columns.sha256[this.row]) }
+}
+
+/**
+ * A driver loaded firmware.
+ */
+export interface FirmwareLoad {
+  /** Path of the file that was read; empty when none was found. */
+  path: string
+  /** Name that the driver asked for, such as "nvidia/570.124.06/gsp_ga10x.bin". */
+  firmware: string
+  /** Device that it is for, such as "0000:1b:00.0". */
+  device_name: string
+  /** Inode number of the file. */
+  inode: bigint
+  /** Bytes of the file. */
+  file_bytes: number
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Error, as errno; 0 when it was loaded. */
+  error: number
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+  /** SHA-256 of the file, hex; absent when it could not be read. */
+  sha256: string
+  /** Version that the file says (section .fwversion); absent when it has none. */
+  firmware_version: string
+}
+
+/** Rows of firmware_load as columns. */
+export class FirmwareLoadColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  firmware = new Uint32Array(0)
+  device_name = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  file_bytes = new Uint32Array(0)
+  device = new Uint32Array(0)
+  error = new Uint32Array(0)
+  path_cut = new Uint8Array(0)
+  sha256 = new Uint32Array(0)
+  firmware_version = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.firmware = grown(this.firmware, capacity)
+    this.device_name = grown(this.device_name, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.file_bytes = grown(this.file_bytes, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.error = grown(this.error, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+    this.sha256 = grown(this.sha256, capacity)
+    this.firmware_version = grown(this.firmware_version, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.firmware[row] = strings.indexOfBytes(u8, at + 320, 128)
+    this.device_name[row] = strings.indexOfBytes(u8, at + 448, 64)
+    this.inode[2 * row] = u32[word + 128]
+    this.inode[2 * row + 1] = u32[word + 129]
+    this.file_bytes[2 * row] = u32[word + 130]
+    this.file_bytes[2 * row + 1] = u32[word + 131]
+    this.device[row] = u32[word + 132]
+    this.error[row] = u32[word + 133]
+    this.path_cut[row] = u8[at + 536]
+    this.sha256[row] = 0
+    this.firmware_version[row] = 0
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<FirmwareLoad>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    this.firmware[row] = strings.index(values.firmware ?? '')
+    this.device_name[row] = strings.index(values.device_name ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    setWords(this.file_bytes, row, values.file_bytes ?? 0)
+    this.device[row] = values.device ?? 0
+    this.error[row] = values.error ?? 0
+    this.path_cut[row] = values.path_cut ? 1 : 0
+    this.sha256[row] = strings.index(values.sha256 ?? '')
+    this.firmware_version[row] = strings.index(values.firmware_version ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      firmware: bytesOf(this.firmware, rows),
+      device_name: bytesOf(this.device_name, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      file_bytes: bytesOf(this.file_bytes, 2 * rows),
+      device: bytesOf(this.device, rows),
+      error: bytesOf(this.error, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+      sha256: bytesOf(this.sha256, rows),
+      firmware_version: bytesOf(this.firmware_version, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): FirmwareLoadColumns {
+    const to = new FirmwareLoadColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.firmware = columnOf(Uint32Array, from.firmware, rows, 'firmware')
+    to.device_name = columnOf(Uint32Array, from.device_name, rows, 'device_name')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.file_bytes = columnOf(Uint32Array, from.file_bytes, 2 * rows, 'file_bytes')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.error = columnOf(Uint32Array, from.error, rows, 'error')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    to.sha256 = columnOf(Uint32Array, from.sha256, rows, 'sha256')
+    to.firmware_version = columnOf(Uint32Array, from.firmware_version, rows, 'firmware_version')
+    return to
+  }
+}
+
+/**
+ * A driver loaded firmware.
+ */
+export class FirmwareLoadView extends EventView {
+  override readonly kind = 'firmware_load'
+  override columns = new FirmwareLoadColumns()
+  /** Path of the file that was read; empty when none was found. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Name that the driver asked for, such as "nvidia/570.124.06/gsp_ga10x.bin". */
+  get firmware(): string { return this.stringAt(this.columns.firmware[this.row]) }
+  /** Device that it is for, such as "0000:1b:00.0". */
+  get device_name(): string { return this.stringAt(this.columns.device_name[this.row]) }
+  /** Inode number of the file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Bytes of the file. */
+  get file_bytes(): number { return numberOf(this.columns.file_bytes, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Error, as errno; 0 when it was loaded. */
+  get error(): number { return this.columns.error[this.row] }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+  /** SHA-256 of the file, hex; absent when it could not be read. */
+  get sha256(): string { return this.stringAt(this.columns.sha256[this.row]) }
+  /** Version that the file says (section .fwversion); absent when it has none. */
+  get firmware_version(): string { return this.stringAt(this.columns.firmware_version[this.row]) }
+}
+
+/**
+ * Code that a workload may have brought into a hook of the container runtime, which runs outside of
+ * the container: a variable of the dynamic linker in its environment, or a library that it mapped.
+ */
+export interface RuntimeHook {
+  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+  variable: string
+  /** Value of the variable, or path of the library. */
+  value: string
+  /** Inode number of the library; 0 for a variable. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Type of the file system of the library, as in statfs. */
+  fs_magic: number
+  /** The hook is not in the initial mount namespace. */
+  in_container: boolean
+  /** The value was longer than 256 bytes. */
+  value_cut: boolean
+}
+
+/** Rows of runtime_hook as columns. */
+export class RuntimeHookColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  variable = new Uint32Array(0)
+  value = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  fs_magic = new Uint32Array(0)
+  in_container = new Uint8Array(0)
+  value_cut = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.variable = grown(this.variable, capacity)
+    this.value = grown(this.value, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.fs_magic = grown(this.fs_magic, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.value_cut = grown(this.value_cut, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.variable[row] = strings.indexOfBytes(u8, at + 64, 32)
+    this.value[row] = strings.indexOfBytes(u8, at + 96, 256)
+    this.inode[2 * row] = u32[word + 88]
+    this.inode[2 * row + 1] = u32[word + 89]
+    this.device[row] = u32[word + 90]
+    this.fs_magic[row] = u32[word + 91]
+    this.in_container[row] = u8[at + 368]
+    this.value_cut[row] = u8[at + 369]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<RuntimeHook>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.variable[row] = strings.index(values.variable ?? '')
+    this.value[row] = strings.index(values.value ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.fs_magic[row] = values.fs_magic ?? 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.value_cut[row] = values.value_cut ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      variable: bytesOf(this.variable, rows),
+      value: bytesOf(this.value, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      fs_magic: bytesOf(this.fs_magic, rows),
+      in_container: bytesOf(this.in_container, rows),
+      value_cut: bytesOf(this.value_cut, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): RuntimeHookColumns {
+    const to = new RuntimeHookColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.variable = columnOf(Uint32Array, from.variable, rows, 'variable')
+    to.value = columnOf(Uint32Array, from.value, rows, 'value')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.value_cut = columnOf(Uint8Array, from.value_cut, rows, 'value_cut')
+    return to
+  }
+}
+
+/**
+ * Code that a workload may have brought into a hook of the container runtime, which runs outside of
+ * the container: a variable of the dynamic linker in its environment, or a library that it mapped.
+ */
+export class RuntimeHookView extends EventView {
+  override readonly kind = 'runtime_hook'
+  override columns = new RuntimeHookColumns()
+  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+  get variable(): string { return this.stringAt(this.columns.variable[this.row]) }
+  /** Value of the variable, or path of the library. */
+  get value(): string { return this.stringAt(this.columns.value[this.row]) }
+  /** Inode number of the library; 0 for a variable. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Type of the file system of the library, as in statfs. */
+  get fs_magic(): number { return this.columns.fs_magic[this.row] }
+  /** The hook is not in the initial mount namespace. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** The value was longer than 256 bytes. */
+  get value_cut(): boolean { return this.columns.value_cut[this.row] !== 0 }
+}
+
+/**
+ * A process changed how a driver works, or took a device from it: wrote a parameter of a module,
+ * the search path of firmware, the registry of the GPU driver, or bind, unbind, reset and
+ * configuration of a PCI device.
+ */
+export interface DriverSetting {
+  /** Path of the file in sysfs or procfs, from its root, such as "/module/nvidia/parameters/…". */
+  setting: string
+  /** What was written, cut at 128 bytes. */
+  value: string
+  /** Bytes that were written. */
+  value_bytes: number
+  /** The process is in a container. */
+  in_container: boolean
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+}
+
+/** Rows of driver_setting as columns. */
+export class DriverSettingColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  setting = new Uint32Array(0)
+  value = new Uint32Array(0)
+  value_bytes = new Uint32Array(0)
+  in_container = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.setting = grown(this.setting, capacity)
+    this.value = grown(this.value, capacity)
+    this.value_bytes = grown(this.value_bytes, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.setting[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.value[row] = strings.indexOfBytes(u8, at + 320, 128)
+    this.value_bytes[row] = u32[word + 112]
+    this.in_container[row] = u8[at + 452]
+    this.path_cut[row] = u8[at + 453]
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<DriverSetting>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.setting[row] = strings.index(values.setting ?? '')
+    this.value[row] = strings.index(values.value ?? '')
+    this.value_bytes[row] = values.value_bytes ?? 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.path_cut[row] = values.path_cut ? 1 : 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      setting: bytesOf(this.setting, rows),
+      value: bytesOf(this.value, rows),
+      value_bytes: bytesOf(this.value_bytes, rows),
+      in_container: bytesOf(this.in_container, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): DriverSettingColumns {
+    const to = new DriverSettingColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.setting = columnOf(Uint32Array, from.setting, rows, 'setting')
+    to.value = columnOf(Uint32Array, from.value, rows, 'value')
+    to.value_bytes = columnOf(Uint32Array, from.value_bytes, rows, 'value_bytes')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    return to
+  }
+}
+
+/**
+ * A process changed how a driver works, or took a device from it: wrote a parameter of a module,
+ * the search path of firmware, the registry of the GPU driver, or bind, unbind, reset and
+ * configuration of a PCI device.
+ */
+export class DriverSettingView extends EventView {
+  override readonly kind = 'driver_setting'
+  override columns = new DriverSettingColumns()
+  /** Path of the file in sysfs or procfs, from its root, such as "/module/nvidia/parameters/…". */
+  get setting(): string { return this.stringAt(this.columns.setting[this.row]) }
+  /** What was written, cut at 128 bytes. */
+  get value(): string { return this.stringAt(this.columns.value[this.row]) }
+  /** Bytes that were written. */
+  get value_bytes(): number { return this.columns.value_bytes[this.row] }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+}
+
+/**
+ * One item of the state of a GPU, its driver, or the host below it. At start, when it changes, and
+ * when it can no longer be read. The process of the event is who acted on it just before.
+ */
+export interface GpuState {
+  /** Whose state: "host", "driver", "firmware", "toolkit", "fabric", "gpu:UUID", "nvswitch:0". */
+  subject: string
+  /** What, in the words of NVML where it has one, such as "vbios_version". */
+  item: string
+  /** Its value now; absent when not known. */
+  value: string
+  /** Its value before; absent when it is told for the first time. */
+  old_value: string
+  /** How well it is known. */
+  reading: string
+  /** Why it is not known, in words; absent when it is. */
+  reason: string
+  /** Where it was read, such as "nvmlDeviceGetVbiosVersion" or "/proc/driver/nvidia/version". */
+  source: string
+  /** How often it changed since this agent first read it; 0 the first time. */
+  changes: number
+  /** PCI address of the GPU or switch; absent for others. */
+  pci_address: string
+  /** What the process did, as a kind of event, such as "gpu_call"; absent when nobody is known. */
+  actor_kind: string
+  /** What it did, in words, such as "GPU_SET_ECC_CONFIGURATION". */
+  actor_action: string
+  /** Milliseconds from what the process did to when the change was seen. */
+  actor_age_ms: number
+}
+
+/** Rows of gpu_state as columns. */
+export class GpuStateColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  subject = new Uint32Array(0)
+  item = new Uint32Array(0)
+  value = new Uint32Array(0)
+  old_value = new Uint32Array(0)
+  reading = new Uint8Array(0)
+  reason = new Uint32Array(0)
+  source = new Uint32Array(0)
+  changes = new Uint32Array(0)
+  pci_address = new Uint32Array(0)
+  actor_kind = new Uint32Array(0)
+  actor_action = new Uint32Array(0)
+  actor_age_ms = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.subject = grown(this.subject, capacity)
+    this.item = grown(this.item, capacity)
+    this.value = grown(this.value, capacity)
+    this.old_value = grown(this.old_value, capacity)
+    this.reading = grown(this.reading, capacity)
+    this.reason = grown(this.reason, capacity)
+    this.source = grown(this.source, capacity)
+    this.changes = grown(this.changes, 2 * capacity)
+    this.pci_address = grown(this.pci_address, capacity)
+    this.actor_kind = grown(this.actor_kind, capacity)
+    this.actor_action = grown(this.actor_action, capacity)
+    this.actor_age_ms = grown(this.actor_age_ms, 2 * capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<GpuState>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.subject[row] = strings.index(values.subject ?? '')
+    this.item[row] = strings.index(values.item ?? '')
+    this.value[row] = strings.index(values.value ?? '')
+    this.old_value[row] = strings.index(values.old_value ?? '')
+    this.reading[row] = Math.max(0, gpuReadingNames.indexOf(values.reading ?? ''))
+    this.reason[row] = strings.index(values.reason ?? '')
+    this.source[row] = strings.index(values.source ?? '')
+    setWords(this.changes, row, values.changes ?? 0)
+    this.pci_address[row] = strings.index(values.pci_address ?? '')
+    this.actor_kind[row] = strings.index(values.actor_kind ?? '')
+    this.actor_action[row] = strings.index(values.actor_action ?? '')
+    setWords(this.actor_age_ms, row, values.actor_age_ms ?? 0)
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      subject: bytesOf(this.subject, rows),
+      item: bytesOf(this.item, rows),
+      value: bytesOf(this.value, rows),
+      old_value: bytesOf(this.old_value, rows),
+      reading: bytesOf(this.reading, rows),
+      reason: bytesOf(this.reason, rows),
+      source: bytesOf(this.source, rows),
+      changes: bytesOf(this.changes, 2 * rows),
+      pci_address: bytesOf(this.pci_address, rows),
+      actor_kind: bytesOf(this.actor_kind, rows),
+      actor_action: bytesOf(this.actor_action, rows),
+      actor_age_ms: bytesOf(this.actor_age_ms, 2 * rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): GpuStateColumns {
+    const to = new GpuStateColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.subject = columnOf(Uint32Array, from.subject, rows, 'subject')
+    to.item = columnOf(Uint32Array, from.item, rows, 'item')
+    to.value = columnOf(Uint32Array, from.value, rows, 'value')
+    to.old_value = columnOf(Uint32Array, from.old_value, rows, 'old_value')
+    to.reading = columnOf(Uint8Array, from.reading, rows, 'reading')
+    to.reason = columnOf(Uint32Array, from.reason, rows, 'reason')
+    to.source = columnOf(Uint32Array, from.source, rows, 'source')
+    to.changes = columnOf(Uint32Array, from.changes, 2 * rows, 'changes')
+    to.pci_address = columnOf(Uint32Array, from.pci_address, rows, 'pci_address')
+    to.actor_kind = columnOf(Uint32Array, from.actor_kind, rows, 'actor_kind')
+    to.actor_action = columnOf(Uint32Array, from.actor_action, rows, 'actor_action')
+    to.actor_age_ms = columnOf(Uint32Array, from.actor_age_ms, 2 * rows, 'actor_age_ms')
+    return to
+  }
+}
+
+/**
+ * One item of the state of a GPU, its driver, or the host below it. At start, when it changes, and
+ * when it can no longer be read. The process of the event is who acted on it just before.
+ */
+export class GpuStateView extends EventView {
+  override readonly kind = 'gpu_state'
+  override columns = new GpuStateColumns()
+  /** Whose state: "host", "driver", "firmware", "toolkit", "fabric", "gpu:UUID", "nvswitch:0". */
+  get subject(): string { return this.stringAt(this.columns.subject[this.row]) }
+  /** What, in the words of NVML where it has one, such as "vbios_version". */
+  get item(): string { return this.stringAt(this.columns.item[this.row]) }
+  /** Its value now; absent when not known. */
+  get value(): string { return this.stringAt(this.columns.value[this.row]) }
+  /** Its value before; absent when it is told for the first time. */
+  get old_value(): string { return this.stringAt(this.columns.old_value[this.row]) }
+  /** How well it is known. */
+  get reading(): string { return gpuReadingNames[this.columns.reading[this.row]] ?? '' }
+  /** Why it is not known, in words; absent when it is. */
+  get reason(): string { return this.stringAt(this.columns.reason[this.row]) }
+  /** Where it was read, such as "nvmlDeviceGetVbiosVersion" or "/proc/driver/nvidia/version". */
+  get source(): string { return this.stringAt(this.columns.source[this.row]) }
+  /** How often it changed since this agent first read it; 0 the first time. */
+  get changes(): number { return numberOf(this.columns.changes, this.row) }
+  /** PCI address of the GPU or switch; absent for others. */
+  get pci_address(): string { return this.stringAt(this.columns.pci_address[this.row]) }
+  /** What the process did, as a kind of event, such as "gpu_call"; absent when nobody is known. */
+  get actor_kind(): string { return this.stringAt(this.columns.actor_kind[this.row]) }
+  /** What it did, in words, such as "GPU_SET_ECC_CONFIGURATION". */
+  get actor_action(): string { return this.stringAt(this.columns.actor_action[this.row]) }
+  /** Milliseconds from what the process did to when the change was seen. */
+  get actor_age_ms(): number { return numberOf(this.columns.actor_age_ms, this.row) }
+}
+
+/**
+ * Evidence of a GPU for its own integrity, to be verified by whoever reads it.
+ */
+export interface GpuEvidence {
+  /** Whose, such as "gpu:UUID". */
+  subject: string
+  /** What the GPU was asked with, 32 bytes as hex. */
+  nonce: string
+  /** SPDM request and response, base64; absent when there is none. */
+  report: string
+  /** The certificates, leaf first, PEM. */
+  certificate_chain: string
+  /** Why there is none, in words; absent when there is. */
+  reason: string
+}
+
+/** Rows of gpu_evidence as columns. */
+export class GpuEvidenceColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  subject = new Uint32Array(0)
+  nonce = new Uint32Array(0)
+  report = new Uint32Array(0)
+  certificate_chain = new Uint32Array(0)
+  reason = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.subject = grown(this.subject, capacity)
+    this.nonce = grown(this.nonce, capacity)
+    this.report = grown(this.report, capacity)
+    this.certificate_chain = grown(this.certificate_chain, capacity)
+    this.reason = grown(this.reason, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<GpuEvidence>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.subject[row] = strings.index(values.subject ?? '')
+    this.nonce[row] = strings.index(values.nonce ?? '')
+    this.report[row] = strings.index(values.report ?? '')
+    this.certificate_chain[row] = strings.index(values.certificate_chain ?? '')
+    this.reason[row] = strings.index(values.reason ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      subject: bytesOf(this.subject, rows),
+      nonce: bytesOf(this.nonce, rows),
+      report: bytesOf(this.report, rows),
+      certificate_chain: bytesOf(this.certificate_chain, rows),
+      reason: bytesOf(this.reason, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): GpuEvidenceColumns {
+    const to = new GpuEvidenceColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.subject = columnOf(Uint32Array, from.subject, rows, 'subject')
+    to.nonce = columnOf(Uint32Array, from.nonce, rows, 'nonce')
+    to.report = columnOf(Uint32Array, from.report, rows, 'report')
+    to.certificate_chain = columnOf(Uint32Array, from.certificate_chain, rows, 'certificate_chain')
+    to.reason = columnOf(Uint32Array, from.reason, rows, 'reason')
+    return to
+  }
+}
+
+/**
+ * Evidence of a GPU for its own integrity, to be verified by whoever reads it.
+ */
+export class GpuEvidenceView extends EventView {
+  override readonly kind = 'gpu_evidence'
+  override columns = new GpuEvidenceColumns()
+  /** Whose, such as "gpu:UUID". */
+  get subject(): string { return this.stringAt(this.columns.subject[this.row]) }
+  /** What the GPU was asked with, 32 bytes as hex. */
+  get nonce(): string { return this.stringAt(this.columns.nonce[this.row]) }
+  /** SPDM request and response, base64; absent when there is none. */
+  get report(): string { return this.stringAt(this.columns.report[this.row]) }
+  /** The certificates, leaf first, PEM. */
+  get certificate_chain(): string { return this.stringAt(this.columns.certificate_chain[this.row]) }
+  /** Why there is none, in words; absent when there is. */
+  get reason(): string { return this.stringAt(this.columns.reason[this.row]) }
+}
+
+/**
  * An agent started to watch.
  */
 export interface AgentStart {
@@ -4309,7 +5867,108 @@ export class NodeSeenView extends EventView {
   get slurm_partitions(): string[] { return this.listAt(this.columns.slurm_partitions[this.row]) }
 }
 
-export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen'
+/**
+ * A baseline came into force: the expected state of the GPUs of a class of nodes. Written by the
+ * correlator, so that a replay knows what was expected then.
+ */
+export interface BaselineApplied {
+  /** Class of the nodes that it is for. */
+  node_class: string
+  /** SHA-256 of the text, hex. */
+  sha256: string
+  /** The baseline file as it was. */
+  text: string
+  /** Where it came from. */
+  path: string
+  /** Id of the key whose signature was verified; absent when it is not signed. */
+  key_id: string
+}
+
+/** Rows of baseline_applied as columns. */
+export class BaselineAppliedColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  node_class = new Uint32Array(0)
+  sha256 = new Uint32Array(0)
+  text = new Uint32Array(0)
+  path = new Uint32Array(0)
+  key_id = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.node_class = grown(this.node_class, capacity)
+    this.sha256 = grown(this.sha256, capacity)
+    this.text = grown(this.text, capacity)
+    this.path = grown(this.path, capacity)
+    this.key_id = grown(this.key_id, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<BaselineApplied>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.node_class[row] = strings.index(values.node_class ?? '')
+    this.sha256[row] = strings.index(values.sha256 ?? '')
+    this.text[row] = strings.index(values.text ?? '')
+    this.path[row] = strings.index(values.path ?? '')
+    this.key_id[row] = strings.index(values.key_id ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      node_class: bytesOf(this.node_class, rows),
+      sha256: bytesOf(this.sha256, rows),
+      text: bytesOf(this.text, rows),
+      path: bytesOf(this.path, rows),
+      key_id: bytesOf(this.key_id, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): BaselineAppliedColumns {
+    const to = new BaselineAppliedColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.node_class = columnOf(Uint32Array, from.node_class, rows, 'node_class')
+    to.sha256 = columnOf(Uint32Array, from.sha256, rows, 'sha256')
+    to.text = columnOf(Uint32Array, from.text, rows, 'text')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.key_id = columnOf(Uint32Array, from.key_id, rows, 'key_id')
+    return to
+  }
+}
+
+/**
+ * A baseline came into force: the expected state of the GPUs of a class of nodes. Written by the
+ * correlator, so that a replay knows what was expected then.
+ */
+export class BaselineAppliedView extends EventView {
+  override readonly kind = 'baseline_applied'
+  override columns = new BaselineAppliedColumns()
+  /** Class of the nodes that it is for. */
+  get node_class(): string { return this.stringAt(this.columns.node_class[this.row]) }
+  /** SHA-256 of the text, hex. */
+  get sha256(): string { return this.stringAt(this.columns.sha256[this.row]) }
+  /** The baseline file as it was. */
+  get text(): string { return this.stringAt(this.columns.text[this.row]) }
+  /** Where it came from. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Id of the key whose signature was verified; absent when it is not signed. */
+  get key_id(): string { return this.stringAt(this.columns.key_id[this.row]) }
+}
+
+export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'gpu_xid' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting' | 'gpu_state' | 'gpu_evidence' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen' | 'baseline_applied'
 
 /** Values of each kind by its name. */
 export interface EventValues {
@@ -4332,6 +5991,15 @@ export interface EventValues {
   dns_answer: DnsAnswer
   secret_read: SecretRead
   shared_file_written: SharedFileWritten
+  gpu_device_open: GpuDeviceOpen
+  gpu_call: GpuCall
+  gpu_xid: GpuXid
+  kernel_module: KernelModule
+  firmware_load: FirmwareLoad
+  runtime_hook: RuntimeHook
+  driver_setting: DriverSetting
+  gpu_state: GpuState
+  gpu_evidence: GpuEvidence
   agent_start: AgentStart
   probe_state: ProbeState
   gap: Gap
@@ -4341,6 +6009,7 @@ export interface EventValues {
   policy_applied: PolicyApplied
   address_seen: AddressSeen
   node_seen: NodeSeen
+  baseline_applied: BaselineApplied
 }
 
 /** The view of each kind by its name. */
@@ -4364,6 +6033,15 @@ export interface EventViews {
   dns_answer: DnsAnswerView
   secret_read: SecretReadView
   shared_file_written: SharedFileWrittenView
+  gpu_device_open: GpuDeviceOpenView
+  gpu_call: GpuCallView
+  gpu_xid: GpuXidView
+  kernel_module: KernelModuleView
+  firmware_load: FirmwareLoadView
+  runtime_hook: RuntimeHookView
+  driver_setting: DriverSettingView
+  gpu_state: GpuStateView
+  gpu_evidence: GpuEvidenceView
   agent_start: AgentStartView
   probe_state: ProbeStateView
   gap: GapView
@@ -4373,9 +6051,10 @@ export interface EventViews {
   policy_applied: PolicyAppliedView
   address_seen: AddressSeenView
   node_seen: NodeSeenView
+  baseline_applied: BaselineAppliedView
 }
 
-export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written'
+export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting'
 
 /** What is known of a kind without an event of it. */
 export interface KindInfo {
@@ -4486,6 +6165,51 @@ export const kindInfos: readonly KindInfo[] = [
     fields: ['path', 'inode', 'device', 'fs_magic', 'executable', 'path_cut'],
   },
   {
+    kind: 'gpu_device_open', number: 50, dropClass: 'normal',
+    recordBytes: 344,
+    fields: ['path', 'inode', 'device', 'open_flags', 'file_mode', 'family', 'cap_sys_admin', 'in_container', 'at_start', 'path_cut'],
+  },
+  {
+    kind: 'gpu_call', number: 51, dropClass: 'normal',
+    recordBytes: 160,
+    fields: ['count', 'duration_ns', 'refused', 'wrapped', 'unread', 'target_start_time', 'target_pid', 'device', 'escape', 'command', 'args_bytes', 'params_bytes', 'client', 'target_client', 'value', 'call_kind', 'family', 'cap_sys_admin', 'in_container', 'has_value', 'changed_underway', 'report', 'escape_name', 'command_name', 'driver_branch'],
+  },
+  {
+    kind: 'gpu_xid', number: 52, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['pci_address', 'xid', 'xid_name', 'xid_category', 'text', 'xid_pid', 'gpu_instance', 'compute_instance', 'is_switch', 'previous_xid', 'source', 'critical'],
+  },
+  {
+    kind: 'kernel_module', number: 53, dropClass: 'critical',
+    recordBytes: 504,
+    fields: ['path', 'module', 'version', 'srcversion', 'inode', 'file_bytes', 'device', 'taints', 'error', 'action', 'signature_trusted', 'in_container', 'path_cut', 'sha256'],
+  },
+  {
+    kind: 'firmware_load', number: 54, dropClass: 'critical',
+    recordBytes: 544,
+    fields: ['path', 'firmware', 'device_name', 'inode', 'file_bytes', 'device', 'error', 'path_cut', 'sha256', 'firmware_version'],
+  },
+  {
+    kind: 'runtime_hook', number: 55, dropClass: 'critical',
+    recordBytes: 376,
+    fields: ['variable', 'value', 'inode', 'device', 'fs_magic', 'in_container', 'value_cut'],
+  },
+  {
+    kind: 'driver_setting', number: 56, dropClass: 'critical',
+    recordBytes: 456,
+    fields: ['setting', 'value', 'value_bytes', 'in_container', 'path_cut'],
+  },
+  {
+    kind: 'gpu_state', number: 57, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['subject', 'item', 'value', 'old_value', 'reading', 'reason', 'source', 'changes', 'pci_address', 'actor_kind', 'actor_action', 'actor_age_ms'],
+  },
+  {
+    kind: 'gpu_evidence', number: 58, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['subject', 'nonce', 'report', 'certificate_chain', 'reason'],
+  },
+  {
     kind: 'agent_start', number: 100, dropClass: 'critical',
     recordBytes: 0,
     fields: ['version', 'kernel_release', 'architecture', 'scope_cgroup', 'previous_run', 'first_seq', 'node_group'],
@@ -4529,6 +6253,11 @@ export const kindInfos: readonly KindInfo[] = [
     kind: 'node_seen', number: 108, dropClass: 'critical',
     recordBytes: 0,
     fields: ['node_group', 'labels', 'addresses', 'slurm_partitions'],
+  },
+  {
+    kind: 'baseline_applied', number: 109, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['node_class', 'sha256', 'text', 'path', 'key_id'],
   },
 ]
 
@@ -4739,6 +6468,83 @@ export const recordOffsets = {
     executable: 336,
     path_cut: 337,
   },
+  gpu_device_open: {
+    path: 64,
+    inode: 320,
+    device: 328,
+    open_flags: 332,
+    file_mode: 336,
+    family: 338,
+    cap_sys_admin: 339,
+    in_container: 340,
+    at_start: 341,
+    path_cut: 342,
+  },
+  gpu_call: {
+    count: 64,
+    duration_ns: 72,
+    refused: 80,
+    wrapped: 88,
+    unread: 96,
+    target_start_time: 104,
+    target_pid: 112,
+    device: 116,
+    escape: 120,
+    command: 124,
+    args_bytes: 128,
+    params_bytes: 132,
+    client: 136,
+    target_client: 140,
+    value: 144,
+    call_kind: 148,
+    family: 149,
+    cap_sys_admin: 150,
+    in_container: 151,
+    has_value: 152,
+    changed_underway: 153,
+    report: 154,
+  },
+  kernel_module: {
+    path: 64,
+    module: 320,
+    version: 376,
+    srcversion: 440,
+    inode: 472,
+    file_bytes: 480,
+    device: 488,
+    taints: 492,
+    error: 496,
+    action: 500,
+    signature_trusted: 501,
+    in_container: 502,
+    path_cut: 503,
+  },
+  firmware_load: {
+    path: 64,
+    firmware: 320,
+    device_name: 448,
+    inode: 512,
+    file_bytes: 520,
+    device: 528,
+    error: 532,
+    path_cut: 536,
+  },
+  runtime_hook: {
+    variable: 64,
+    value: 96,
+    inode: 352,
+    device: 360,
+    fs_magic: 364,
+    in_container: 368,
+    value_cut: 369,
+  },
+  driver_setting: {
+    setting: 64,
+    value: 320,
+    value_bytes: 448,
+    in_container: 452,
+    path_cut: 453,
+  },
 } as const
 
 /** Empty columns for every kind. */
@@ -4763,6 +6569,15 @@ export function newColumns() {
     dns_answer: new DnsAnswerColumns(),
     secret_read: new SecretReadColumns(),
     shared_file_written: new SharedFileWrittenColumns(),
+    gpu_device_open: new GpuDeviceOpenColumns(),
+    gpu_call: new GpuCallColumns(),
+    gpu_xid: new GpuXidColumns(),
+    kernel_module: new KernelModuleColumns(),
+    firmware_load: new FirmwareLoadColumns(),
+    runtime_hook: new RuntimeHookColumns(),
+    driver_setting: new DriverSettingColumns(),
+    gpu_state: new GpuStateColumns(),
+    gpu_evidence: new GpuEvidenceColumns(),
     agent_start: new AgentStartColumns(),
     probe_state: new ProbeStateColumns(),
     gap: new GapColumns(),
@@ -4772,6 +6587,7 @@ export function newColumns() {
     policy_applied: new PolicyAppliedColumns(),
     address_seen: new AddressSeenColumns(),
     node_seen: new NodeSeenColumns(),
+    baseline_applied: new BaselineAppliedColumns(),
   }
 }
 
@@ -4799,6 +6615,15 @@ export function newViews(): EventViews {
     dns_answer: new DnsAnswerView(),
     secret_read: new SecretReadView(),
     shared_file_written: new SharedFileWrittenView(),
+    gpu_device_open: new GpuDeviceOpenView(),
+    gpu_call: new GpuCallView(),
+    gpu_xid: new GpuXidView(),
+    kernel_module: new KernelModuleView(),
+    firmware_load: new FirmwareLoadView(),
+    runtime_hook: new RuntimeHookView(),
+    driver_setting: new DriverSettingView(),
+    gpu_state: new GpuStateView(),
+    gpu_evidence: new GpuEvidenceView(),
     agent_start: new AgentStartView(),
     probe_state: new ProbeStateView(),
     gap: new GapView(),
@@ -4808,6 +6633,7 @@ export function newViews(): EventViews {
     policy_applied: new PolicyAppliedView(),
     address_seen: new AddressSeenView(),
     node_seen: new NodeSeenView(),
+    baseline_applied: new BaselineAppliedView(),
   }
 }
 
@@ -4834,6 +6660,15 @@ export const decodeColumns: Record<EventKind, Decode> = {
   dns_answer: DnsAnswerColumns.decode,
   secret_read: SecretReadColumns.decode,
   shared_file_written: SharedFileWrittenColumns.decode,
+  gpu_device_open: GpuDeviceOpenColumns.decode,
+  gpu_call: GpuCallColumns.decode,
+  gpu_xid: GpuXidColumns.decode,
+  kernel_module: KernelModuleColumns.decode,
+  firmware_load: FirmwareLoadColumns.decode,
+  runtime_hook: RuntimeHookColumns.decode,
+  driver_setting: DriverSettingColumns.decode,
+  gpu_state: GpuStateColumns.decode,
+  gpu_evidence: GpuEvidenceColumns.decode,
   agent_start: AgentStartColumns.decode,
   probe_state: ProbeStateColumns.decode,
   gap: GapColumns.decode,
@@ -4843,6 +6678,7 @@ export const decodeColumns: Record<EventKind, Decode> = {
   policy_applied: PolicyAppliedColumns.decode,
   address_seen: AddressSeenColumns.decode,
   node_seen: NodeSeenColumns.decode,
+  baseline_applied: BaselineAppliedColumns.decode,
 }
 
 /** Adds the record at `at`. One case per kind the kernel makes. */
@@ -4889,6 +6725,18 @@ export function appendRecord(
       return columns.secret_read.appendRecord(record, at, process, strings)
     case 41:
       return columns.shared_file_written.appendRecord(record, at, process, strings)
+    case 50:
+      return columns.gpu_device_open.appendRecord(record, at, process, strings)
+    case 51:
+      return columns.gpu_call.appendRecord(record, at, process, strings)
+    case 53:
+      return columns.kernel_module.appendRecord(record, at, process, strings)
+    case 54:
+      return columns.firmware_load.appendRecord(record, at, process, strings)
+    case 55:
+      return columns.runtime_hook.appendRecord(record, at, process, strings)
+    case 56:
+      return columns.driver_setting.appendRecord(record, at, process, strings)
     default: throw new RangeError(`kind ${kind} is not made in the kernel`)
   }
 }

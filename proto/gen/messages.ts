@@ -378,6 +378,42 @@ export const descriptor: INamespace = {
        "type": "SharedFileWrittenColumns",
        "id": 41
       },
+      "gpu_device_open": {
+       "type": "GpuDeviceOpenColumns",
+       "id": 50
+      },
+      "gpu_call": {
+       "type": "GpuCallColumns",
+       "id": 51
+      },
+      "gpu_xid": {
+       "type": "GpuXidColumns",
+       "id": 52
+      },
+      "kernel_module": {
+       "type": "KernelModuleColumns",
+       "id": 53
+      },
+      "firmware_load": {
+       "type": "FirmwareLoadColumns",
+       "id": 54
+      },
+      "runtime_hook": {
+       "type": "RuntimeHookColumns",
+       "id": 55
+      },
+      "driver_setting": {
+       "type": "DriverSettingColumns",
+       "id": 56
+      },
+      "gpu_state": {
+       "type": "GpuStateColumns",
+       "id": 57
+      },
+      "gpu_evidence": {
+       "type": "GpuEvidenceColumns",
+       "id": 58
+      },
       "agent_start": {
        "type": "AgentStartColumns",
        "id": 100
@@ -413,6 +449,10 @@ export const descriptor: INamespace = {
       "node_seen": {
        "type": "NodeSeenColumns",
        "id": 108
+      },
+      "baseline_applied": {
+       "type": "BaselineAppliedColumns",
+       "id": 109
       }
      }
     },
@@ -1356,6 +1396,514 @@ export const descriptor: INamespace = {
       }
      }
     },
+    "GpuDeviceOpenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 2
+      },
+      "device": {
+       "type": "bytes",
+       "id": 3
+      },
+      "open_flags": {
+       "type": "bytes",
+       "id": 4
+      },
+      "file_mode": {
+       "type": "bytes",
+       "id": 5
+      },
+      "family": {
+       "type": "bytes",
+       "id": 6
+      },
+      "cap_sys_admin": {
+       "type": "bytes",
+       "id": 7
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 8
+      },
+      "at_start": {
+       "type": "bytes",
+       "id": 9
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 10
+      }
+     }
+    },
+    "GpuCallColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "count": {
+       "type": "bytes",
+       "id": 1
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 2
+      },
+      "refused": {
+       "type": "bytes",
+       "id": 3
+      },
+      "wrapped": {
+       "type": "bytes",
+       "id": 4
+      },
+      "unread": {
+       "type": "bytes",
+       "id": 5
+      },
+      "target_start_time": {
+       "type": "bytes",
+       "id": 6
+      },
+      "target_pid": {
+       "type": "bytes",
+       "id": 7
+      },
+      "device": {
+       "type": "bytes",
+       "id": 8
+      },
+      "escape": {
+       "type": "bytes",
+       "id": 9
+      },
+      "command": {
+       "type": "bytes",
+       "id": 10
+      },
+      "args_bytes": {
+       "type": "bytes",
+       "id": 11
+      },
+      "params_bytes": {
+       "type": "bytes",
+       "id": 12
+      },
+      "client": {
+       "type": "bytes",
+       "id": 13
+      },
+      "target_client": {
+       "type": "bytes",
+       "id": 14
+      },
+      "value": {
+       "type": "bytes",
+       "id": 15
+      },
+      "call_kind": {
+       "type": "bytes",
+       "id": 16
+      },
+      "family": {
+       "type": "bytes",
+       "id": 17
+      },
+      "cap_sys_admin": {
+       "type": "bytes",
+       "id": 18
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 19
+      },
+      "has_value": {
+       "type": "bytes",
+       "id": 20
+      },
+      "changed_underway": {
+       "type": "bytes",
+       "id": 21
+      },
+      "report": {
+       "type": "bytes",
+       "id": 22
+      },
+      "escape_name": {
+       "type": "bytes",
+       "id": 23
+      },
+      "command_name": {
+       "type": "bytes",
+       "id": 24
+      },
+      "driver_branch": {
+       "type": "bytes",
+       "id": 25
+      }
+     }
+    },
+    "GpuXidColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "pci_address": {
+       "type": "bytes",
+       "id": 1
+      },
+      "xid": {
+       "type": "bytes",
+       "id": 2
+      },
+      "xid_name": {
+       "type": "bytes",
+       "id": 3
+      },
+      "xid_category": {
+       "type": "bytes",
+       "id": 4
+      },
+      "text": {
+       "type": "bytes",
+       "id": 5
+      },
+      "xid_pid": {
+       "type": "bytes",
+       "id": 6
+      },
+      "gpu_instance": {
+       "type": "bytes",
+       "id": 7
+      },
+      "compute_instance": {
+       "type": "bytes",
+       "id": 8
+      },
+      "is_switch": {
+       "type": "bytes",
+       "id": 9
+      },
+      "previous_xid": {
+       "type": "bytes",
+       "id": 10
+      },
+      "source": {
+       "type": "bytes",
+       "id": 11
+      },
+      "critical": {
+       "type": "bytes",
+       "id": 12
+      }
+     }
+    },
+    "KernelModuleColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "module": {
+       "type": "bytes",
+       "id": 2
+      },
+      "version": {
+       "type": "bytes",
+       "id": 3
+      },
+      "srcversion": {
+       "type": "bytes",
+       "id": 4
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 5
+      },
+      "file_bytes": {
+       "type": "bytes",
+       "id": 6
+      },
+      "device": {
+       "type": "bytes",
+       "id": 7
+      },
+      "taints": {
+       "type": "bytes",
+       "id": 8
+      },
+      "error": {
+       "type": "bytes",
+       "id": 9
+      },
+      "action": {
+       "type": "bytes",
+       "id": 10
+      },
+      "signature_trusted": {
+       "type": "bytes",
+       "id": 11
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 12
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 13
+      },
+      "sha256": {
+       "type": "bytes",
+       "id": 14
+      }
+     }
+    },
+    "FirmwareLoadColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "firmware": {
+       "type": "bytes",
+       "id": 2
+      },
+      "device_name": {
+       "type": "bytes",
+       "id": 3
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 4
+      },
+      "file_bytes": {
+       "type": "bytes",
+       "id": 5
+      },
+      "device": {
+       "type": "bytes",
+       "id": 6
+      },
+      "error": {
+       "type": "bytes",
+       "id": 7
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 8
+      },
+      "sha256": {
+       "type": "bytes",
+       "id": 9
+      },
+      "firmware_version": {
+       "type": "bytes",
+       "id": 10
+      }
+     }
+    },
+    "RuntimeHookColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "variable": {
+       "type": "bytes",
+       "id": 1
+      },
+      "value": {
+       "type": "bytes",
+       "id": 2
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 3
+      },
+      "device": {
+       "type": "bytes",
+       "id": 4
+      },
+      "fs_magic": {
+       "type": "bytes",
+       "id": 5
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 6
+      },
+      "value_cut": {
+       "type": "bytes",
+       "id": 7
+      }
+     }
+    },
+    "DriverSettingColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "setting": {
+       "type": "bytes",
+       "id": 1
+      },
+      "value": {
+       "type": "bytes",
+       "id": 2
+      },
+      "value_bytes": {
+       "type": "bytes",
+       "id": 3
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 4
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 5
+      }
+     }
+    },
+    "GpuStateColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "subject": {
+       "type": "bytes",
+       "id": 1
+      },
+      "item": {
+       "type": "bytes",
+       "id": 2
+      },
+      "value": {
+       "type": "bytes",
+       "id": 3
+      },
+      "old_value": {
+       "type": "bytes",
+       "id": 4
+      },
+      "reading": {
+       "type": "bytes",
+       "id": 5
+      },
+      "reason": {
+       "type": "bytes",
+       "id": 6
+      },
+      "source": {
+       "type": "bytes",
+       "id": 7
+      },
+      "changes": {
+       "type": "bytes",
+       "id": 8
+      },
+      "pci_address": {
+       "type": "bytes",
+       "id": 9
+      },
+      "actor_kind": {
+       "type": "bytes",
+       "id": 10
+      },
+      "actor_action": {
+       "type": "bytes",
+       "id": 11
+      },
+      "actor_age_ms": {
+       "type": "bytes",
+       "id": 12
+      }
+     }
+    },
+    "GpuEvidenceColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "subject": {
+       "type": "bytes",
+       "id": 1
+      },
+      "nonce": {
+       "type": "bytes",
+       "id": 2
+      },
+      "report": {
+       "type": "bytes",
+       "id": 3
+      },
+      "certificate_chain": {
+       "type": "bytes",
+       "id": 4
+      },
+      "reason": {
+       "type": "bytes",
+       "id": 5
+      }
+     }
+    },
     "AgentStartColumns": {
      "fields": {
       "time": {
@@ -1729,6 +2277,38 @@ export const descriptor: INamespace = {
       "slurm_partitions": {
        "type": "bytes",
        "id": 4
+      }
+     }
+    },
+    "BaselineAppliedColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "node_class": {
+       "type": "bytes",
+       "id": 1
+      },
+      "sha256": {
+       "type": "bytes",
+       "id": 2
+      },
+      "text": {
+       "type": "bytes",
+       "id": 3
+      },
+      "path": {
+       "type": "bytes",
+       "id": 4
+      },
+      "key_id": {
+       "type": "bytes",
+       "id": 5
       }
      }
     }

@@ -140,7 +140,8 @@ function appendRecord(fields: Field[]): string[] {
     '    this.time[2 * row + 1] = u32[word + 1]',
     '    this.process[row] = process',
     ...fields.flatMap(recordField),
-    ...(fields.some((field) => field.column === 'string') ? [] : ['    void strings']),
+    ...(fields.some((field) => field.column === 'string' && field.kernel) ? []
+      : ['    void strings']),
     '  }',
   ]
 }
