@@ -280,7 +280,7 @@ export class Context {
       nodes,
       totals: finding.totals ?? {},
       joins: finding.joins ?? (process === null ? [] : this.chainOf(process)),
-    }, this.watermarkMs, (address) => nodes.includes(this.nodeOf(address)))
+    }, this.watermarkMs, (address) => this.nodeOf(address))
   }
 
   /** Adds to a finding of this detector; `incident` from `report`. */

@@ -189,7 +189,7 @@ describe('incidents', () => {
     expect(incidents.add(detector, { ...finding('b', 'k3', 'low', 2), joins: ['a'] }, 0)).toBe(first)
   })
 
-  const onNode = (address: string): boolean => address === '10.0.0.1'
+  const onNode = (address: string): string => address === '10.0.0.1' ? 'n1' : ''
 
   it('wait where an open one may be about them, known by the address of the node alone', () => {
     const incidents = table()
@@ -214,11 +214,22 @@ describe('incidents', () => {
     expect(incidents.takeUpdates(1, 0).map(({ incident }) => incident.incident_id)).toEqual([known])
   })
 
+  it('wait when they are known by the address of a node alone that an open one is about', () => {
+    const incidents = table()
+    const known = incidents.add(detector, finding('b', 'k1'), 0)
+    incidents.takeUpdates(1, 0)
+    const held = incidents.add(detector, { ...finding('c', 'k2'), joins: ['address 10.0.0.1'], nodes: ['n2'] }, 0,
+      onNode)
+    expect(incidents.takeUpdates(2, 0)).toEqual([])
+    incidents.amend(held, detector.id, 'k2', { joins: ['b'] }, 0)
+    expect(incidents.takeUpdates(3, 0).map(({ incident }) => incident.incident_id)).toEqual([known])
+  })
+
   it('are told after two seconds when no link was found, and at once on other nodes', () => {
     const incidents = table()
     incidents.add(detector, finding('address 10.0.0.1', 'k1'), 0)
     incidents.takeUpdates(1, 0)
-    incidents.add(detector, finding('c', 'k3'), 0, () => false)
+    incidents.add(detector, finding('c', 'k3'), 0, () => 'n2')
     expect(incidents.takeUpdates(2, 0).map(({ incident }) => incident.subject)).toEqual(['c'])
     incidents.add(detector, finding('b', 'k2'), 0, onNode)
     expect(incidents.takeUpdates(3, 1999)).toEqual([])

@@ -90,14 +90,14 @@ export class IncidentTable {
   /**
    * Returns the id of the incident that the finding went into. `nowMs` is the watermark.
    *
-   * @param isHere whether an address is one of the nodes that the finding is about
+   * @param nodeOf the node that has an address; '' when that is not known
    */
   add(
     detector: Detector, finding: CompleteFinding, nowMs: number,
-    isHere: (address: string) => boolean = () => false,
+    nodeOf: (address: string) => string = () => '',
   ): string {
     const incident = this.find(finding.subject, finding.joins, nowMs) ??
-      this.openFor(finding, this.holdUntil(isHere, nowMs), nowMs)
+      this.openFor(finding, this.holdUntil(finding, nodeOf, nowMs), nowMs)
     if (finding.joins.length > 0) {
       this.unite(incident, [finding.subject, ...finding.joins], nowMs)
     }
@@ -192,16 +192,20 @@ export class IncidentTable {
   }
 
   /**
-   * Another incident is known by an address alone, and this one begins on the node that has it:
-   * what the node is about to tell may show that they are one.
+   * Of this one and an open one, one is known by an address alone, and the other one is about the
+   * node that has it: what the node is about to tell may show that they are one.
    */
-  private holdUntil(isHere: (address: string) => boolean, nowMs: number): number {
-    const subjects = [...this.open.keys(), ...this.joined.keys()]
-    const prefix = 'address '
-    if (!subjects.some((one) => one.startsWith(prefix) && isHere(one.slice(prefix.length)))) {
-      return 0
-    }
-    const held = [...this.open.values()].filter((one) => isHeld(one, nowMs)).length
+  private holdUntil(
+    { subject, joins, nodes }: CompleteFinding, nodeOf: (address: string) => string, nowMs: number,
+  ): number {
+    const open = [...this.open.values()]
+    const nodesOf = (subjects: Iterable<string>): string[] => [...subjects]
+      .flatMap((one) => one.startsWith('address ') ? nodeOf(one.slice('address '.length)) : [])
+    const callers = nodesOf([subject, ...joins]).filter((node) => node !== '')
+    if (!open.some((one) => one.nodes.some((node) => callers.includes(node))) &&
+      !nodesOf([...this.open.keys(), ...this.joined.keys()])
+        .some((node) => nodes.includes(node))) return 0
+    const held = open.filter((one) => isHeld(one, nowMs)).length
     if (held < HELD_MAX) return nowMs + HOLD_MS
     this.holdsCut++
     return 0

@@ -89,6 +89,46 @@ describe('NET-002', () => {
     expect(orders).toBe(1260)
   })
 
+  it('raises one incident, not one that goes into another, whoever is heard first', () => {
+    const addresses = Object.entries({ 'inf-1': '10.30.0.7', 'train-1': '10.20.0.5', 'store-1': '10.50.0.9' })
+    const nodes = addresses.map(([node_id, address]): ExampleEvent =>
+      ({ kind: 'node_seen', at_ms: 0, node_id, values: { addresses: [address] } }))
+    const shell: ExampleEvent = {
+      kind: 'process_stdio', at_ms: 31, node_id: 'inf-1', process: onInference[1].process, values: {
+        local_addr: '10.30.0.7', local_port: 50_000, remote_addr: '203.0.113.9', remote_port: 4444,
+        protocol: 'tcp', descriptors: 7,
+      },
+    }
+    const lists = [[...onInference.slice(0, 2), shell, onInference[3]], onTraining.slice(0, 5), onStorage]
+    let orders = 0
+    for (const events of merges(lists)) {
+      if (orders++ % 37 !== 0) continue
+      const engine = new Engine({ detectors })
+      const batches = batchesOf(eventsOf({ policy, events: [...nodes, ...events, beat(3000), beat(9000)] }))
+      const told = batches.flatMap((batch, i) => engine.ingest(batch, i)).map(({ incident }) => incident)
+      expect(new Set(told.map(({ incident_id: id }) => id)).size).toBe(1)
+      expect(told.at(-1)?.findings.map(({ detector }) => detector))
+        .toEqual(expect.arrayContaining(['NET-001', 'NET-002', 'NET-006']))
+    }
+  })
+
+  it('takes in what is found later about a process that it led to, but nobody else there', () => {
+    const bash = onTraining[2].process!
+    const streams = (process: ExampleEvent['process']): ExampleEvent => ({
+      kind: 'process_stdio', at_ms: 500, node_id: 'train-1', process, values: {
+        local_addr: '10.20.0.5', local_port: 50_000 + process!.pid!, remote_addr: '203.0.113.9',
+        remote_port: 4444, protocol: 'tcp', descriptors: 7,
+      },
+    })
+    const shell = started(60, 400, '/bin/sh', bash, 1000)
+    const cron = started(61, 400, '/bin/sh', started(5, -9000, '/usr/sbin/cron', null))
+    const incidents = run([...onInference, ...onTraining.slice(0, 4), beat(1400, 'train-1'),
+      exec(1450, 'train-1', shell, 'sh'), streams(shell), streams(cron), beat(9000)])
+    expect(incidents.map(({ findings }) => findings.map(({ detector }) => detector))).toEqual([
+      expect.arrayContaining(['NET-002', 'NET-006']), ['NET-006'],
+    ])
+  })
+
   it('says nothing twice when batches are sent again', () => {
     const engine = new Engine({ detectors })
     const encoded = encodeEvents(eventsOf({ policy, events: [...onInference, ...onTraining, ...onStorage] }), 2)

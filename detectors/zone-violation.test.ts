@@ -75,6 +75,10 @@ describe('NET-001', () => {
     expect(incidents).toHaveLength(1)
     expect(incidents[0].summary).toContain('/usr/bin/curl (pid 501')
     expect(incidents[0].nodes.toSorted()).toEqual(['gpu-1', 'store-1'])
+    // What else the client does is the same story, though it was known by its address only.
+    const other = { ...clientOpen, at_ms: 32_000, values: { ...clientOpen.values, local_port: 999 } } as ExampleEvent
+    expect(run([serverOpen, beat(30_000), { ...clientOpen, at_ms: 31_000 } as ExampleEvent, other, beat(60_000)])
+      .incidents()).toHaveLength(1)
   })
 
   it('makes one finding of the same connection made again and again', () => {
