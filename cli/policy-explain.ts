@@ -4,19 +4,20 @@ import type { CommandSpec, ExitCode } from './command.ts'
 import { CliError } from './errors.ts'
 import { END_FORMS, parseEnd, parseTarget } from './explain/ends.ts'
 import { explainEvents } from './explain/events.ts'
+import { timeOfEvent } from './explain/locate.ts'
 import type { ExplainedEvent, ExplainedProcess, Wanted } from './explain/events.ts'
 import { explanationJson, explanationLines } from './explain/text.ts'
 import { incidentById } from './incidents.ts'
-import { openSource } from './learn/source.ts'
+import { streamFrames } from './learn/source.ts'
 import { printLines, say, screenWidth } from './output.ts'
 import { POLICY_FILE, readPolicy } from './policy-file.ts'
 import type { Values } from './settings.ts'
 
 /** Connections of one incident that are explained. */
 const EVENTS_MAX = 32
-/** Who was who is read from so long before an incident; names and policies from further back. */
+/** Who was who is read from so long before; names and policies from further back. */
 const BEFORE_MS = 3_600_000
-/** The log is read so far behind an incident: other ends come late. */
+/** The log is read so far behind: other ends come late. */
 const BEHIND_MS = 60_000
 
 /** `vedette policy explain`. */
@@ -67,8 +68,7 @@ async function explainAsked(values: Values, from: string, to: string): Promise<E
 async function explainLogged(values: Values, what: string): Promise<ExitCode> {
   const { wanted, ...range } = await wantedOf(values, what)
   const policy = values.policy === undefined ? null : readPolicy(values.policy)
-  const { frames } = await openSource(values, range)
-  const explained = explainEvents(frames(), wanted, policy)
+  const explained = await explainEvents(streamFrames(values, range), wanted, policy)
   if (explained.length === 0) {
     throw new CliError('CLI_NO_DATA', `the event log holds no connection of ${what}`)
   }
@@ -87,8 +87,15 @@ async function wantedOf(
   const event = /^(.+?)(?::([0-9a-f]{32}))?:([0-9]{1,15})$/.exec(what)
   if (event !== null) {
     const [, node_id, boot_id, seq] = event
-    const wanted = [{ node_id, boot_id: boot_id ?? null, seq: Number(seq) }]
-    return { wanted, fromMs: -Infinity, toMs: Infinity }
+    const wanted = { node_id, boot_id: boot_id ?? null, seq: Number(seq) }
+    const timeMs = values.data === undefined ? await timeOfEvent(values, wanted) : null
+    if (values.data === undefined && timeMs === null) {
+      throw new CliError('CLI_NO_DATA', `the event log holds no event ${what}`)
+    }
+    return {
+      wanted: [wanted], fromMs: timeMs === null ? -Infinity : timeMs - BEFORE_MS,
+      toMs: timeMs === null ? Infinity : timeMs + BEHIND_MS,
+    }
   }
   if (!/^[0-9a-f]{1,64}$/.test(what)) {
     throw new CliError('CLI_USAGE', `${JSON.stringify(what)} is neither an event ` +

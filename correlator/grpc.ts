@@ -44,7 +44,13 @@ export interface EventsRequest {
   limit: number
 }
 export interface IncidentsRequest { incident_id: string, state: string, follow: boolean }
-export interface BatchesRequest { from_ms: number, to_ms: number, kinds_before: string[] }
+export interface EventId { node_id: string, boot_id: string, seq: number }
+export interface BatchesRequest {
+  from_ms: number
+  to_ms: number
+  kinds_before: string[]
+  events: EventId[]
+}
 export interface JsonLines { lines: string[] }
 export interface StoredBatch { position: number, payload: Uint8Array, missed: string }
 

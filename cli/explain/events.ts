@@ -10,6 +10,7 @@ import type { Explanation } from '../../policy/explain.ts'
 import type { Policy } from '../../policy/policy.ts'
 import { BatchError, decodeBatch } from '../../proto/batch.ts'
 import { formatTime } from '../../proto/event-json.ts'
+import type { Frame } from '../learn/source.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 
 /** One explained event. `from` and `to` are the ends, as far as they are known. */
@@ -50,10 +51,10 @@ const WAIT_MS = 15_000
  *
  * @param policy in force whatever the log says; null: that of the log at that time
  */
-export function explainEvents(
-  frames: Iterable<{ position: number, payload: Uint8Array }>, wanted: readonly Wanted[],
+export async function explainEvents(
+  frames: Iterable<Frame> | AsyncIterable<Frame>, wanted: readonly Wanted[],
   policy: Policy | null,
-): ExplainedEvent[] {
+): Promise<ExplainedEvent[]> {
   const found = new Map<Wanted, ExplainedEvent>()
   /** By connection: whose other end has not come. */
   const waiting = new Map<number, Wanted>()
@@ -78,7 +79,7 @@ export function explainEvents(
   const engine = new Engine({
     detectors: [lookingWith(look)], ...(policy === null ? {} : { policyOverride: policy }),
   })
-  for (const { position, payload } of frames) {
+  for await (const { position, payload } of frames) {
     try {
       engine.ingest(decodeBatch(payload), position)
     } catch (error) {

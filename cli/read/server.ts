@@ -56,8 +56,10 @@ export class QueryServer {
   }
 
   /** Batches of the log as they are stored. Throws CliError CLI_UNREACHABLE or CLI_REFUSED. */
-  batches(request: BatchesRequest): AsyncGenerator<StoredBatch, void, undefined> {
-    return this.#messages(this.#client.Batches(request))
+  batches(request: Partial<BatchesRequest>): AsyncGenerator<StoredBatch, void, undefined> {
+    return this.#messages(this.#client.Batches({
+      from_ms: 0, to_ms: 0, kinds_before: [], events: [], ...request,
+    }))
   }
 
   close(): void {

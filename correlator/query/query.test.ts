@@ -199,6 +199,19 @@ describe('batches', () => {
     expect(await found({ to_ms: 1 })).toEqual([])
   }))
 
+  it('are only those that hold an event, when one is asked for', () => withEvents(async (query) => {
+    const holding = async (...events: object[]) => firstSeqs(await query.batches({ events: events as [] }))
+    const { boot_id } = SAMPLE_NODE
+    expect(await holding({ node_id: 'node-1', boot_id, seq: 11 })).toEqual(['node-1 11'])
+    expect(await holding({ node_id: 'node-1', seq: 10 })).toEqual(['node-1 1'])
+    expect(await holding({ node_id: 'node-1', boot_id, seq: 20 }, { node_id: 'node-2', seq: 1 }))
+      .toEqual(['node-1 11', 'node-2 1'])
+    expect(await holding({ node_id: 'node-1', boot_id, seq: 21 })).toEqual([])
+    expect(await holding({ node_id: 'node-1', boot_id: 'f'.repeat(32), seq: 1 })).toEqual([])
+    const many = Array.from({ length: 65 }, (_, i) => ({ node_id: 'node-1', seq: i + 1 }))
+    await expect(holding(...many)).rejects.toThrow('at most 64 events')
+  }))
+
   it('of an unknown kind, or of a range that is none, are refused in words', () => withEvents(async (query) => {
     await expect(query.batches({ kinds_before: ['conection'] })).rejects.toThrow('no such kind: conection')
     await expect(query.batches({ from_ms: 2, to_ms: 1 })).rejects.toThrow('ends before it begins')

@@ -256,6 +256,27 @@ export const descriptor: INamespace = {
        "rule": "repeated",
        "type": "string",
        "id": 3
+      },
+      "events": {
+       "rule": "repeated",
+       "type": "EventId",
+       "id": 4
+      }
+     }
+    },
+    "EventId": {
+     "fields": {
+      "node_id": {
+       "type": "string",
+       "id": 1
+      },
+      "boot_id": {
+       "type": "string",
+       "id": 2
+      },
+      "seq": {
+       "type": "uint64",
+       "id": 3
       }
      }
     },
