@@ -18,7 +18,7 @@ export const CORRELATOR_SETTINGS: readonly SettingName[] = [
   ...KUBERNETES_SETTINGS, 'policy', 'listen', 'listen_http', 'alertmanager', 'cluster',
   'external_url', 'runbook_url', 'alert_resend_interval_ms', 'alerts_pending_max', 'log_bytes_max',
   'segment_bytes_max', 'incidents_bytes_max', 'streams_max', 'nodes_max', 'batches_in_flight_max',
-  'batch_bytes_max', 'ingest_bytes_max',
+  'batch_bytes_max', 'ingest_bytes_max', 'query_clients',
 ]
 
 export const TLS_SETTINGS: readonly SettingName[] = ['tls_ca', 'tls_cert', 'tls_key']

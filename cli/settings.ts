@@ -79,6 +79,8 @@ export const SETTINGS = {
   tls_ca: { kind: 'text', value: 'file', help: 'PEM: whom to trust; with it TLS is on' },
   tls_cert: { kind: 'text', value: 'file', help: 'PEM: own certificate' },
   tls_key: { kind: 'text', value: 'file', help: 'PEM: its key' },
+  query_clients: { kind: 'list', value: 'name...', help: 'certificates that may read',
+    shown: 'all of the CA' },
 
   quiet: { kind: 'switch', help: 'no live feed of events' },
   follow: { kind: 'switch', help: 'go on with what comes', callOnly: true },

@@ -36,6 +36,14 @@ describe('correlator settings', () => {
     expect(message).not.toContain('http://ok:9093"')
   })
 
+  it('refuse names of readers that nobody could show', () => {
+    const tls = { ca: 'a', cert: 'b', key: 'c' }
+    expect(messageOf({ data: '/d', query_clients: ['alice'] })).toContain('set tls, too')
+    expect(messageOf({ data: '/d', tls, query_clients: 'alice' })).toContain('must be a list')
+    expect(messageOf({ data: '/d', tls, query_clients: [''] })).toContain('must be a list')
+    expect(messageOf({ data: '/d', tls, query_clients: ['alice'] })).toBe('')
+  })
+
   it('refuse a memory limit that no batch fits', () => {
     expect(messageOf({ data: '/d', ingest_bytes_max: 2048 })).toContain('ingest_bytes_max')
   })

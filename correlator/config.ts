@@ -46,6 +46,8 @@ export interface CorrelatorSettings {
   /** Memory for batches between their arrival and the detectors, decompressed. */
   ingest_bytes_max: number
   tls?: TlsFiles
+  /** Names in certificates, CN or DNS, that may read; empty: every certificate of the CA. */
+  query_clients: string[]
 }
 
 /** What must be given; the rest has defaults. */
@@ -66,6 +68,7 @@ const DEFAULTS: Omit<CorrelatorSettings, 'data'> = {
   batches_in_flight_max: 16,
   batch_bytes_max: 4 * MIB,
   ingest_bytes_max: 64 * MIB,
+  query_clients: [],
 }
 
 const RANGES: Partial<Record<keyof CorrelatorSettings, [min: number, max: number]>> = {
@@ -89,7 +92,8 @@ export function correlatorSettings(config: CorrelatorConfig): CorrelatorSettings
   }
   const problems = [
     ...given.filter(([name]) => !KNOWN.has(name)).map(([name]) => `${name}: no such setting`),
-    ...textProblems(settings), ...rangeProblems(settings), ...urlProblems(settings),
+    ...textProblems(settings), ...readerProblems(settings), ...rangeProblems(settings),
+    ...urlProblems(settings),
   ]
   if (problems.length > 0) {
     throw new CorrelatorError('CONFIG_INVALID', `correlator settings: ${problems.join('; ')}`)
@@ -134,6 +138,15 @@ function textProblems(settings: CorrelatorSettings): string[] {
     problems.push(`tls.${name} is missing; it must be the path of a PEM file`)
   }
   return problems
+}
+
+function readerProblems({ query_clients: clients, tls }: CorrelatorSettings): string[] {
+  if (!Array.isArray(clients) || clients.some((name) => typeof name !== 'string' || name === '')) {
+    return [`query_clients is ${JSON.stringify(clients)}; it must be a list of names in `
+      + 'certificates']
+  }
+  return clients.length > 0 && tls === undefined
+    ? ['query_clients names certificates, which nobody shows without tls; set tls, too'] : []
 }
 
 function rangeProblems(settings: CorrelatorSettings): string[] {

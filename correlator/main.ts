@@ -19,6 +19,7 @@ import { readPolicy, watchPolicy } from './policy/source.ts'
 import { Signal } from './query/follow.ts'
 import { IncidentFeed } from './query/incidents.ts'
 import { Query } from './query/query.ts'
+import { OwnClock } from './state/own-clock.ts'
 import { deliverStored, sendRestored, tellUpdates } from './state/live.ts'
 import { readTail, restoreSnapshot } from './state/restore.ts'
 import { saveState } from './state/save.ts'
@@ -114,12 +115,13 @@ async function start(
   })
   const watch = watchPolicy(settings.policy, inForce.reload)
   const names = startClusterNames(settings, { log, sequences, incidents }, report)
-  opened.push(() => watch.close(), () => names?.stop())
+  const clock = new OwnClock({ incidents, log, sequences })
+  opened.push(() => watch.close(), () => names?.stop(), () => clock.stop())
 
   // Stage 7: ingest; and, on the same port, what people read.
   const ingest: Ingest = new Ingest({ settings, log, sequences, metrics, report })
   const query = new Query({
-    events: { log, stored, metrics, zoner: () => inForce.zoner },
+    events: { log, stored, metrics, zoner: () => inForce.zoner }, clients: settings.query_clients,
     feed, status: { log, incidents, ingest, sequences, incidentLog, names },
   })
   const server = newServer(settings)

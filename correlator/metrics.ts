@@ -93,6 +93,8 @@ export function createMetrics() {
       help: 'From the event that opened an incident to Alertmanager having it.',
       buckets: [0.001, 0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
     }),
+    readersRefused: counter('vedette_query_refused_total',
+      'Queries with a certificate that may not read.'),
     missedByFollowers: counter('vedette_query_missed_batches_total',
       'Batches left out for followers that read too slowly.'),
   }

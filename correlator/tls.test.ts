@@ -5,6 +5,7 @@ import { credentials } from '@grpc/grpc-js'
 import { describe, expect, it } from 'vitest'
 import { SampleAgent } from './sample/sample-agent.ts'
 import { heartbeats, SAMPLE_NODE } from './sample/sample-batches.ts'
+import { QueryClient } from './sample/query-client.ts'
 import { startSample, withData } from './sample/sample-correlator.ts'
 import type { SampleCorrelator } from './sample/sample-correlator.ts'
 
@@ -23,11 +24,13 @@ function certificate(dir: string, file: string, name: string, san: string, ca = 
     '-CAcreateserial', '-out', at(`${file}.crt`), '-days', '2', '-extfile', at(`${file}.ext`))
 }
 
-const withTls = (work: (dir: string, correlator: SampleCorrelator) => Promise<void>) => withData(async (dir) => {
+const withTls = (
+  work: (dir: string, correlator: SampleCorrelator) => Promise<void>, query_clients: string[] = [],
+) => withData(async (dir) => {
   certificate(dir, 'ca', 'test CA', '')
   certificate(dir, 'server', 'correlator', 'DNS:localhost')
   const tls = { ca: join(dir, 'ca.crt'), cert: join(dir, 'server.crt'), key: join(dir, 'server.key') }
-  const correlator = await startSample({ data: join(dir, 'data'), tls })
+  const correlator = await startSample({ data: join(dir, 'data'), tls, query_clients })
   try {
     await work(dir, correlator)
   } finally {
@@ -72,6 +75,38 @@ describe('with certificates', () => {
       agent.close()
     }
   }))
+
+  it('everyone with one may read, where no readers are named', () => withTls(async (dir, { grpc_port }) => {
+    certificate(dir, 'node', SAMPLE_NODE.node_id, 'DNS:a')
+    const query = new QueryClient(grpc_port, channel(dir, 'node'))
+    expect(await query.status()).toHaveLength(1)
+    query.close()
+  }))
+
+  it('only those that are named as readers may read, and a node still sends', () => withTls(async (dir, correlator) => {
+    certificate(dir, 'node', SAMPLE_NODE.node_id, 'DNS:a')
+    certificate(dir, 'alice', 'alice', 'DNS:b')
+    certificate(dir, 'bob', 'bob', 'DNS:console')
+    const agent = new SampleAgent(correlator.grpc_port, channel(dir, 'node'))
+    await agent.hello()
+    agent.send(heartbeats(1, 3))
+    await agent.stored(3)
+    agent.close()
+    for (const reader of ['alice', 'bob']) {
+      const query = new QueryClient(correlator.grpc_port, channel(dir, reader))
+      expect(await query.events({ kinds: ['heartbeat'] }).all()).toHaveLength(3)
+      expect((await query.status()).length).toBe(2)
+      query.close()
+    }
+    const query = new QueryClient(correlator.grpc_port, channel(dir, 'node'))
+    const no = /certificate of node-1, a may not read; add one of its names to query_clients/
+    await expect(query.events().all()).rejects.toThrow(no)
+    await expect(query.incidents().all()).rejects.toThrow(no)
+    await expect(query.batches()).rejects.toThrow(no)
+    await expect(query.status()).rejects.toThrow(no)
+    query.close()
+    expect(await correlator.metric('vedette_query_refused_total')).toBe(4)
+  }, ['alice', 'console']))
 
   it('files that cannot be read are named', () => withData(async (dir) => {
     const tls = { ca: join(dir, 'none.crt'), cert: 'x', key: 'y' }

@@ -9,10 +9,13 @@ import { answerBatches, batchesRequestProblem } from './batches.ts'
 import { answerEvents, eventsRequestProblem } from './events.ts'
 import type { EventsOptions } from './events.ts'
 import type { IncidentFeed } from './incidents.ts'
+import { readerProblem } from './readers.ts'
 import { statusLines } from '../status.ts'
 import type { StatusParts } from '../status.ts'
 
 export interface QueryOptions {
+  /** Names in certificates that may read; empty: all. */
+  clients: readonly string[]
   events: EventsOptions
   feed: IncidentFeed
   status: StatusParts
@@ -21,9 +24,11 @@ export interface QueryOptions {
 /** Answers at the same time: each costs memory, and time that ingest needs too. */
 const ANSWERS_MAX = 64
 const LINES_PER_MESSAGE = 256
+const { PERMISSION_DENIED } = status
 
 type Stream<Request, Message = JsonLines> = ServerWritableStream<Request, Message>
 type AnyCall = Pick<ServerWritableStream<unknown, unknown>, 'on' | 'emit' | 'end'>
+type Known = Pick<ServerWritableStream<unknown, unknown>, 'getAuthContext'>
 
 /** The Query service of one correlator. */
 export class Query {
@@ -40,7 +45,16 @@ export class Query {
   /** Who answers what, as `queryService` names it. */
   get handlers() {
     const { events, incidents, batches, status } = this
-    return { Events: events, Incidents: incidents, Batches: batches, Status: status }
+    const forReaders = <Call extends AnyCall & Known>(answer: (call: Call) => void) =>
+      (call: Call): void => {
+        const problem = this.#readerProblem(call)
+        if (problem === null) answer(call)
+        else fail(call, PERMISSION_DENIED, problem)
+      }
+    return {
+      Events: forReaders(events), Incidents: forReaders(incidents), Batches: forReaders(batches),
+      Status: status,
+    }
   }
 
   events = (call: Stream<EventsRequest>): void => {
@@ -69,7 +83,9 @@ export class Query {
     this.#answer(call, () => answerBatches(call, this.#options.events.log))
   }
 
-  status = (_call: ServerUnaryCall<object, JsonLines>, reply: sendUnaryData<JsonLines>): void => {
+  status = (call: ServerUnaryCall<object, JsonLines>, reply: sendUnaryData<JsonLines>): void => {
+    const problem = this.#readerProblem(call)
+    if (problem !== null) return reply({ code: PERMISSION_DENIED, details: problem })
     const lines = statusLines(this.#options.status)
     // A message holds 4 MiB by default: some ten thousand boots.
     reply(null, { lines: lines.slice(0, 1 + 40 * LINES_PER_MESSAGE) })
@@ -78,6 +94,13 @@ export class Query {
   /** Ends all answers. */
   stop(): void {
     for (const call of this.#calls) fail(call, status.UNAVAILABLE, 'the correlator stops')
+  }
+
+  #readerProblem(call: Known): string | null {
+    const { clients, events: { metrics } } = this.#options
+    const problem = readerProblem(clients, call.getAuthContext().sslPeerCertificate)
+    if (problem !== null) metrics.readersRefused.inc()
+    return problem
   }
 
   #answer(call: AnyCall, work: () => Promise<void>): void {

@@ -22,8 +22,8 @@ export class QueryClient {
   readonly #client: Client
   readonly #calls: Calls
 
-  constructor(port: number) {
-    this.#client = new Query(`localhost:${port}`, credentials.createInsecure())
+  constructor(port: number, channel = credentials.createInsecure()) {
+    this.#client = new Query(`localhost:${port}`, channel)
     this.#calls = this.#client as unknown as Calls
   }
 
