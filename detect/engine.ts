@@ -42,7 +42,7 @@ export interface EngineOptions {
   connections?: ConnectionOptions
 }
 
-const TICK_MS = 1000
+const TICK_MS = 500
 const NEW_SPOOL = 'the agent began a new spool; what the old one still held is lost'
 const MISSING = 'the numbers are missing in the log'
 /** By `previous_run` of agent_start. */
@@ -115,6 +115,12 @@ export class Engine {
   get known(): Known {
     const { names, lineage, sources, watermarkMs } = this
     return { names, watermarkMs, cgroupOf: (event) => cgroupIn(lineage.cgroups, sources, event) }
+  }
+
+  /** Something waits for the watermark to come this far; Infinity when nothing waits. */
+  get dueMs(): number {
+    const wakeMs = Math.min(...this.running.map(({ states }) => states.wakeMs))
+    return Math.min(Math.max(wakeMs, this.nextTickMs), this.table.dueMs)
   }
 
   get openIncidents(): number { return this.table.openCount }
@@ -272,7 +278,7 @@ export class Engine {
     detector.evaluate(view, state, context)
   }
 
-  /** Time has come this far: what waited for it happens, whole seconds at a time. */
+  /** Time has come this far: what waited for it happens, half seconds at a time. */
   private advance(timeMs: number): void {
     this.context.watermarkMs = timeMs
     if (timeMs < this.nextTickMs) return

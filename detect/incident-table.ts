@@ -54,7 +54,7 @@ const NAMES_MAX = 100
 /** Amounts alone are told at most so often: a busy violation must not fill the incident log. */
 const AMOUNTS_EVERY_MS = 10_000
 /** An incident that may turn out to be part of another one is told so much later at most. */
-const HOLD_MS = 2000
+const HOLD_MS = 1500
 const HELD_MAX = 100
 /** What was lost shortly before the first finding may belong to it. */
 const LOOK_BACK_MS = 60_000
@@ -157,8 +157,7 @@ export class IncidentTable {
     addNames(incident.workloads, amendment.workloads ?? [])
     const { wallNs = 0n } = amendment
     if (wallNs > incident.updatedNs) incident.updatedNs = wallNs
-    const { summary, hop, hops, severity } = amendment
-    const story = summary ?? hop ?? hops ?? severity
+    const story = amendment.summary ?? amendment.hop ?? amendment.hops ?? amendment.severity
     this.note(incident, story === undefined ? 'amount' : 'story')
   }
 
@@ -211,9 +210,10 @@ export class IncidentTable {
     return 0
   }
 
-  /** Incidents that are not told yet, and wait for their time. */
-  holds(nowMs: number): boolean {
-    return [...this.open.values()].some((one) => !one.told && isHeld(one, nowMs))
+  /** Watermark at which an incident is to be told that is held; Infinity when there is none. */
+  get dueMs(): number {
+    const held = [...this.open.values()].filter(({ told }) => !told)
+    return Math.min(...held.map(({ heldUntilMs }) => heldUntilMs))
   }
 
   /** What is and will be found about the subjects goes into this incident. */

@@ -37,6 +37,9 @@ export class KeyedState<S> {
 
   get size(): number { return this.entries.size }
 
+  /** Nobody asked to be woken before; Infinity when nobody did at all. */
+  get wakeMs(): number { return this.earliestWakeMs }
+
   /** The state of `key`, which is now in use; undefined when there is none, or it was idle. */
   use(key: Key, nowMs: number): S | undefined {
     const entry = this.entries.get(key)

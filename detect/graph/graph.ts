@@ -109,7 +109,7 @@ export class Graph {
     }
   }
 
-  /** Whole seconds of the watermark have passed. */
+  /** The watermark has moved on. */
   advance(nowMs: number): void {
     this.connections.nowMs = nowMs
     this.connections.advance()
