@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -6,8 +6,10 @@ import type { ExampleEvent } from '../detect/detector.ts'
 import { Engine } from '../detect/engine.ts'
 import { encodeEvents, EXAMPLE_BOOT_ID, eventsOf } from '../detect/example.ts'
 import { canonicalJson } from '../detect/incident.ts'
+import type { IncidentUpdate } from '../detect/incident.ts'
 import zoneViolation from '../detectors/zone-violation.ts'
 import { startSample } from '../correlator/sample/sample-correlator.ts'
+import { LogReader } from '../log/cursor.ts'
 import { SAMPLE_OPTIONS } from '../log/sample-log.ts'
 import { openLog } from '../log/writer.ts'
 import { decodeBatch } from '../proto/batch.ts'
@@ -102,6 +104,21 @@ describe('policy explain', () => {
     expect(code).toBe(1)
     expect(jsonLines(stdout).map(({ node_id, allowed }) => [node_id, allowed]))
       .toEqual([['inf-1', false], ['gpu-1', false]])
+  })
+
+  it('says how many events of a large incident it does not look at', async () => {
+    const other = file('large')
+    cpSync(file('log'), join(other, 'log'), { recursive: true })
+    const [{ payload }] = new LogReader(file('incidents')).read()
+    const update = JSON.parse(payload.toString()) as IncidentUpdate
+    update.incident.findings[0].evidence = Array.from({ length: 40 }, (_, i) =>
+      ({ node_id: 'inf-1', boot_id: EXAMPLE_BOOT_ID, seq: i + 1 }))
+    const incidents = openLog(join(other, 'incidents'), SAMPLE_OPTIONS)
+    incidents.append(Buffer.from(JSON.stringify(update)))
+    await incidents.close()
+    const { stderr } = await explain(incident, '--data', other)
+    expect(stderr).toMatch(/\d+ more events of the incident were not looked at/)
+    expect((await explain(incident, '--data', data)).stderr).not.toContain('not looked at')
   })
 
   it('asks a correlator where it is told no folder', async () => {

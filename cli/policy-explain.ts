@@ -66,7 +66,7 @@ async function explainAsked(values: Values, from: string, to: string): Promise<E
 }
 
 async function explainLogged(values: Values, what: string): Promise<ExitCode> {
-  const { wanted, ...range } = await wantedOf(values, what)
+  const { wanted, left, ...range } = await wantedOf(values, what)
   const policy = values.policy === undefined ? null : readPolicy(values.policy)
   const explained = await explainEvents(streamFrames(values, range), wanted, policy)
   if (explained.length === 0) {
@@ -77,13 +77,14 @@ async function explainLogged(values: Values, what: string): Promise<ExitCode> {
     : explained.flatMap((one, i) => [...(i > 0 ? [''] : []), ...eventLines(one, file)]))
   const unexplained = wanted.length - explained.length
   if (unexplained > 0) say(`${unexplained} more events are no connections, or left the log`)
+  if (left > 0) say(`${left} more events of the incident were not looked at; name one to see it`)
   return explained.every(({ explanation }) => explanation.allowed) ? 0 : 1
 }
 
 /** Events to be explained, and the range of the log to read for them. Throws CliError. */
 async function wantedOf(
   values: Values, what: string,
-): Promise<{ wanted: Wanted[], fromMs: number, toMs: number }> {
+): Promise<{ wanted: Wanted[], left: number, fromMs: number, toMs: number }> {
   const event = /^(.+?)(?::([0-9a-f]{32}))?:([0-9]{1,15})$/.exec(what)
   if (event !== null) {
     const [, node_id, boot_id, seq] = event
@@ -93,7 +94,7 @@ async function wantedOf(
       throw new CliError('CLI_NO_DATA', `the event log holds no event ${what}`)
     }
     return {
-      wanted: [wanted], fromMs: timeMs === null ? -Infinity : timeMs - BEFORE_MS,
+      wanted: [wanted], left: 0, fromMs: timeMs === null ? -Infinity : timeMs - BEFORE_MS,
       toMs: timeMs === null ? Infinity : timeMs + BEHIND_MS,
     }
   }
@@ -106,6 +107,7 @@ async function wantedOf(
     .map((one) => [`${one.node_id} ${one.boot_id} ${one.seq}`, one]))
   return {
     wanted: [...evidence.values()].slice(0, EVENTS_MAX),
+    left: Math.max(0, evidence.size - EVENTS_MAX),
     fromMs: Date.parse(incident.opened_at) - BEFORE_MS,
     toMs: Date.parse(incident.updated_at) + BEHIND_MS,
   }

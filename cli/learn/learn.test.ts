@@ -38,6 +38,13 @@ describe('a policy learned on benign work', () => {
     expect(learned).toMatchObject({ violations: 0, refused: [], lost: [], nodes: 6 })
   })
 
+  it('leaves nobody out for a service account that it does not have', () => {
+    const text = 'version: 1\nzones:\n  - name: pods\n    exposure: internal\n'
+      + '    match: { service_accounts: ["*/*"] }\n'
+    const { zones } = learn(benignHour(), { policy: parsePolicy(text).policy! })
+    expect(zones.map(({ name }) => name)).toEqual(learned.zones.map(({ name }) => name))
+  })
+
   it('says who is exposed', () => {
     const exposures = Object.fromEntries(
       learned.zones.map(({ name, exposure }) => [name, exposure]))

@@ -101,7 +101,8 @@ function zoneOptions(policy: Policy | undefined): ZoneOptions {
     taken: policy.zones.map(({ name }) => name),
     isZoned: (member: Member) => compiled.zoneOfProcess({
       ...member, systemd_unit: unitOf(member.cgroup_path),
-      service_account: `${member.namespace}/${member.service_account}`,
+      service_account: member.service_account === '' ? ''
+        : `${member.namespace}/${member.service_account}`,
     }) !== NO_ZONE || [...member.addresses].some((address) => holds(address)),
     isZonedAddress: (address: string) => holds(address),
   }

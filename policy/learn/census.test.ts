@@ -4,6 +4,7 @@ import type { ExampleEvent } from '../../detect/detector.ts'
 import { BatchCursor } from '../../proto/batch-cursor.ts'
 import { CensusTaker } from './census.ts'
 import type { Census, CensusOptions } from './census.ts'
+import { proposeZones } from './zones.ts'
 
 function taken(events: ExampleEvent[], options?: CensusOptions, inRange = true): Census {
   const taker = new CensusTaker(options)
@@ -91,6 +92,13 @@ describe('the census', () => {
     expect(census.members).toHaveLength(20)
     expect(census.remotes.size).toBe(30)
     expect(census.unlisted).toBe(30 + 20)
+  })
+
+  it('passes over what a node calls its address and is none', () => {
+    const addresses = ['junk', '10.0.0.9', 'fe80::1%eth0', '2001:DB8:0::1', '']
+    const census = taken([{ kind: 'node_seen', at_ms: 0, values: { addresses } }, open({})])
+    expect([...census.own]).toEqual(['10.0.0.9', '2001:db8::1', '10.0.0.1'])
+    expect(() => proposeZones(census)).not.toThrow()
   })
 
   it('takes no name that a policy cannot hold', () => {

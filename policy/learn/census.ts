@@ -2,6 +2,7 @@
  * Who talks in a range of the log, and with whom: the first of the two passes that learn a policy.
  * It looks at each end by itself. Bounded: what does not fit is counted.
  */
+import { formatAddress, parseAddress } from '../../proto/address.ts'
 import type { Event } from '../../proto/batch-cursor.ts'
 import { drillEnd } from '../match/drill-ranges.ts'
 import { isLoopback } from '../match/cidr.ts'
@@ -107,7 +108,7 @@ export class CensusTaker {
         return
       case 'node_seen':
         this.#node(event.node_id, event.node_group, event.slurm_partitions)
-        for (const address of event.addresses) {
+        for (const address of event.addresses.flatMap(asEventsSayIt)) {
           this.#keep(this.#census.own, address, this.#addressesMax)
         }
         return
@@ -239,6 +240,15 @@ export class CensusTaker {
 
 type EndEvent = Extract<Event, { kind: 'connection_open' | 'connection_close'
   | 'connection_repeat' | 'datagram_flow' | 'rdma_connection' }>
+
+/** None for what is no address: the list is the word of a node. */
+function asEventsSayIt(text: string): string[] {
+  try {
+    return [formatAddress(parseAddress(text))]
+  } catch {
+    return []
+  }
+}
 
 function cgroupKey({ node_id, boot_id, cgroup_id, cgroup_path }: Event): string {
   return `${node_id} ${boot_id} ${cgroup_id === 0n ? cgroup_path : cgroup_id}`
