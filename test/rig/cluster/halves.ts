@@ -78,6 +78,13 @@ export class Halves {
     await this.#relay!.says(new RegExp(`^[^]{${before}}[^]*done ${what} ${port}\n`))
   }
 
+  /** A metric without labels of the agent of a node; NaN when there is none of that name. */
+  async metric(name: WatchedName, metric: string): Promise<number> {
+    const text = await this.#options.nodes.get(name)!.start(['curl', '-sS', '--fail',
+      `http://127.0.0.1:${PORTS.agent_http}/metrics`], { backstage: true }).succeeds()
+    return Number(new RegExp(`^${metric} (.*)$`, 'm').exec(text)?.[1])
+  }
+
   /** Incidents as they were last told, in the order in which they opened. */
   incidents(): Incident[] {
     const dir = join(this.data, 'incidents')
