@@ -2,10 +2,11 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { decodeEnvelope } from '../proto/batch.ts'
+import { decodeBatch } from '../proto/batch.ts'
 import { createMetrics, StoredCounter } from './metrics.ts'
 import { SampleAgent } from './sample/sample-agent.ts'
 import { connection, heartbeats, sampleBatch, SAMPLE_NODE } from './sample/sample-batches.ts'
+import type { SampleEvent } from './sample/sample-batches.ts'
 import { eventually, freePort, installed, withProgram } from './sample/program.ts'
 import { withCorrelator } from './sample/sample-correlator.ts'
 import type { SampleCorrelator } from './sample/sample-correlator.ts'
@@ -53,10 +54,26 @@ describe('the metrics of a correlator', () => {
   it('give no more than 4,096 nodes a series of their own, and count the others', async () => {
     const metrics = createMetrics()
     const counter = new StoredCounter(metrics)
-    const envelope = decodeEnvelope(heartbeats(1, 1))
-    for (let i = 0; i < 4200; i++) counter.count({ ...envelope, node_id: `n${i}` }, 1, 1)
+    const batch = decodeBatch(heartbeats(1, 1))
+    for (let i = 0; i < 4200; i++) {
+      counter.count({ ...batch, envelope: { ...batch.envelope, node_id: `n${i}` } }, 1, 1)
+    }
     expect((await metrics.nodeEvent.get()).values).toHaveLength(4096)
     expect((await metrics.labelOverflow.get()).values[0].value).toBe(104)
+  })
+
+  it('show when an agent tells who has an address that is not of its node', async () => {
+    const metrics = createMetrics()
+    const counter = new StoredCounter(metrics)
+    const names = ['node-1', 'node-2', 'node-1', ''].map((on_node, i): SampleEvent =>
+      ({ kind: 'address_seen', values: { seen_addr: `10.0.0.${i + 1}`, on_node } }))
+    const foreign = async () => (await metrics.foreignNames.get()).values[0].value
+    counter.count(decodeBatch(sampleBatch(1, [names[0], names[2]])), 1, 1)
+    expect(await foreign()).toBe(0)
+    counter.count(decodeBatch(sampleBatch(3, names)), 1, 1)
+    expect(await foreign()).toBe(2)
+    counter.count(decodeBatch(sampleBatch(1, names, { ...SAMPLE_NODE, node_id: 'correlator' })), 1, 1)
+    expect(await foreign()).toBe(2)
   })
 
   it('are beside what tells whether it lives and works', () => withTraffic(async ({ http_port }) => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { EngineCounters } from '../detect/engine-counters.ts'
-import type { BatchEnvelope } from '../proto/batch.ts'
+import type { Batch } from '../proto/batch.ts'
 import { kindInfos } from '../proto/gen/events.ts'
 import type { RefusalCode } from './grpc.ts'
 import type { NameCounts } from './names/cluster-names.ts'
@@ -77,6 +77,8 @@ export function createMetrics() {
       'When a batch of a node was last stored, by the clock of the correlator.', ['node']),
     labelOverflow: counter('vedette_metrics_label_overflow_total',
       'Values without a series of their own because there are too many.', ['metric']),
+    foreignNames: counter('vedette_names_foreign_total',
+      'Addresses of which an agent told that is not on their node; they are believed.'),
     snapshotFailures: counter('vedette_snapshot_failures_total', 'Snapshots not written or read.'),
     policy: gauge('vedette_policy_info', 'Always 1; the policy in force.', ['sha256']),
     policyFailures: counter('vedette_policy_reload_failures_total',
@@ -195,6 +197,8 @@ function observeEngine(registry: Registry, sources: MetricSources): void {
   })
 }
 
+type Named = Pick<Batch, 'envelope' | 'strings' | 'columns'>
+
 /** Counts a stored batch by kind and node. `nowMs`: clock of the correlator. */
 export class StoredCounter {
   readonly #metrics: Metrics
@@ -204,7 +208,8 @@ export class StoredCounter {
     this.#metrics = metrics
   }
 
-  count(envelope: BatchEnvelope, lastEventMs: number, nowMs: number): void {
+  count(batch: Named, lastEventMs: number, nowMs: number): void {
+    const { envelope } = batch
     const { batches, events, nodeEvent, nodeReceived, labelOverflow } = this.#metrics
     batches.inc()
     envelope.kinds.forEach((number, index) => {
@@ -213,6 +218,7 @@ export class StoredCounter {
     const { node_id: node } = envelope
     // Its silence means nothing: it speaks when the policy changes.
     if (node === OWN_NODE_ID) return
+    this.#countForeign(batch)
     if (!this.#nodes.has(node)) {
       if (this.#nodes.size >= NODE_LABELS_MAX) {
         labelOverflow.inc({ metric: 'vedette_node_last_event_timestamp_seconds' })
@@ -222,5 +228,13 @@ export class StoredCounter {
     }
     nodeEvent.set({ node }, lastEventMs / 1000)
     nodeReceived.set({ node }, nowMs / 1000)
+  }
+
+  /** Names that an agent told although they are not of its node. */
+  #countForeign({ envelope, strings, columns: { address_seen: seen } }: Named): void {
+    if (seen === undefined) return
+    const foreign = seen.on_node.subarray(0, seen.rows)
+      .filter((place) => strings[place] !== envelope.node_id).length
+    this.#metrics.foreignNames.inc(foreign)
   }
 }

@@ -36,7 +36,7 @@ export function deliverStored(
       const { envelope } = logged.batch
       const nowMs = Date.now()
       noteStored(sequences, cursor, logged, { logFirst: log.first, nowMs })
-      counter.count(envelope, lastEventMs(envelope), nowMs)
+      counter.count(logged.batch, lastEventMs(envelope), nowMs)
       incidents.push(logged)
     },
     onSynced: () => {
