@@ -12,7 +12,7 @@ import { processIdentity } from './lineage.ts'
 import type { Lineage, LineageProcess } from './lineage.ts'
 import type { AddressName, AddressNames } from './names/address-names.ts'
 import { Zones } from './names/zones.ts'
-import { flag } from './graph/connection-columns.ts'
+import { flag, means } from './graph/connection-columns.ts'
 import type { Graph } from './graph/graph.ts'
 import { sideOf } from './graph/sides.ts'
 import { pathsTo } from './graph/walk.ts'
@@ -38,6 +38,8 @@ export interface RunningDetector {
   muted: number
 }
 
+/** Address of what is on no network. */
+const NOWHERE = new Uint8Array(16)
 /** Arguments of ancestors are shortened: they repeat in every finding. */
 const ANCESTOR_ARGS_CHARS_MAX = 160
 
@@ -194,6 +196,9 @@ export class Context {
     const { columns } = this.graph.connections
     const { clientAddr, serverAddr, clientPort, serverPort } = columns
     const server = this.lineage.get(columns.server.get(slot))
+    if (columns.means.get(slot) !== means.network) {
+      return this.zones.ofEnds(client, server, NOWHERE, NOWHERE, 0, 0, 0)
+    }
     return this.zones.ofEnds(client, server, clientAddr, serverAddr, 16 * slot,
       clientPort.get(slot), serverPort.get(slot))
   }

@@ -21,7 +21,7 @@ export interface EngineCounters {
   /** Connections that left before their time was over. */
   pairing_evictions: number
   connections: number
-  /** Open connections that were forgotten as origins of their process, which had too many. */
+  /** Open connections of processes that had too many, and containers whose first was forgotten. */
   origins_forgotten: number
   /** Connections to which no path was searched: there were too many in one second. */
   paths_unsearched: number

@@ -331,7 +331,7 @@ export class Engine {
       source_evictions: this.sources.evictions,
       pairing_evictions: this.graph.connections.evictions,
       connections: this.graph.connections.size,
-      origins_forgotten: this.graph.rules.forgotten,
+      origins_forgotten: this.graph.rules.forgotten + this.graph.entries.forgotten,
       paths_unsearched: this.graph.searches.skipped,
       name_evictions: this.names.evictions + this.names.nodes.evictions,
       incidents_open: this.table.openCount,

@@ -26,10 +26,11 @@ export interface HopEnd {
 /**
  * How a hop of a chain follows from the one before, that is what the process that connects has to
  * do with the one that was reached: it is the same one, its descendant, its standard streams are
- * that connection, it was handed the connection, it runs a file from there, or was asked over a
- * Unix socket.
+ * that connection, it was handed the connection, it runs a file from there, was asked over a Unix
+ * socket, or was put into a container that ran already (`kubectl exec`).
  */
-export type HopLink = 'same_process' | 'descendant' | 'stdio' | 'descriptor' | 'file' | 'unix'
+export type HopLink =
+  'same_process' | 'descendant' | 'stdio' | 'descriptor' | 'file' | 'unix' | 'exec'
 
 /** A process between the end of one hop and the beginning of the next. */
 export interface HopProcess {

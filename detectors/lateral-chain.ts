@@ -1,6 +1,6 @@
 import { defineDetector } from '../detect/detector.ts'
 import type { Context } from '../detect/context.ts'
-import { flag } from '../detect/graph/connection-columns.ts'
+import { flag, means } from '../detect/graph/connection-columns.ts'
 import { noteHead } from '../detect/graph/heads.ts'
 import { ACCEPTED, sideOf } from '../detect/graph/sides.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
@@ -12,8 +12,8 @@ import { judgePath } from './lateral-score.ts'
 import type { JudgedPath } from './lateral-score.ts'
 import { chainExamples } from './lateral-chain.examples.ts'
 
-type Opening = EventViews[
-  'connection_open' | 'datagram_flow' | 'rdma_connection' | 'socket_received']
+type Opening = EventViews['connection_open' | 'datagram_flow' | 'rdma_connection' |
+  'vsock_connection' | 'socket_received']
 type Closing = EventViews['connection_close']
 type Life = EventViews['process_exec' | 'process_exit' | 'process_orphan']
 
@@ -41,6 +41,8 @@ export default defineDetector({
     'A file that is run before the node that wrote it could report: only its own hops are seen.',
     'Where the address of the client is translated (NAT, a masquerading node) the ends cannot be '
       + 'joined; where that of the server is, only for Services that Kubernetes tells of.',
+    'Of a connection over vsock whose other end nobody watches, only the context id is known; who '
+      + 'asked kubelet to run something in a container is one of those that it served then.',
     'A notebook or job server is a shell by design: where a flow allows the way from end to end, '
       + 'nothing is raised.',
   ],
@@ -50,7 +52,7 @@ export default defineDetector({
     + 'credentials used on the way, and look at what was read at the end. If the path is part of '
     + 'the design, allow it from end to end in the flows of the policy.',
   needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
-    'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
+    'vsock_connection', 'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
   key: (event, context) => concerns(event, context) ? 'chains' : null,
   state: {
@@ -98,7 +100,7 @@ export default defineDetector({
 })
 
 function isConnection(event: Opening | Closing | Life): event is Opening | Closing {
-  return 'local_addr' in event.columns
+  return 'local_addr' in event.columns || 'local_cid' in event.columns
 }
 
 /** Most events change nothing about any path. */
@@ -118,7 +120,8 @@ function concerns(event: Opening | Closing | Life, context: Context): boolean {
 }
 
 function isAccepted(event: Opening | Closing): boolean {
-  return event.kind !== 'socket_received' && sideOf(event) === ACCEPTED
+  if (event.kind === 'socket_received' || event.kind === 'vsock_connection') return false
+  return sideOf(event) === ACCEPTED
 }
 
 /** The server says of its zone what the client's end was judged by: nothing is new. */
@@ -154,7 +157,9 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   if (!policy.mayCross(clientAddr, 16 * slot, serverAddr, 16 * slot)) return false
   const [from, to] = context.zonesOfConnection(slot, actor)
   graph.connections.columns.zone.set(slot, actor === null ? 0 : zoneNumber(to, context))
-  const forbidden = from !== to && !context.verdictOfConnection(slot, from, to, actor).allowed
+  const isNetwork = graph.connections.columns.means.get(slot) === means.network
+  const forbidden = isNetwork && from !== to &&
+    !context.verdictOfConnection(slot, from, to, actor).allowed
   if (forbidden) graph.taint(slot)
   if (actor === null || policy.exposures[to] !== 'protected') return false
   noteHead(graph.connections.columns, actor, slot)

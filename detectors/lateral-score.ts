@@ -56,7 +56,8 @@ export function judgePath(steps: Step[], context: Context): JudgedPath | null {
   const reasons: Reason[] = []
   const forbidden = steps.filter((step, i) => !isAllowed(step, zones[i], context))
   const head = steps[steps.length - 1]
-  const permitted = forbidden.length === 0 && isAllowed(head, [from, to], context)
+  const permitted = forbidden.length === 0 && isOfNetwork(head, context) &&
+    isAllowed(head, [from, to], context)
   for (const step of forbidden) {
     const [source, target] = zones[steps.indexOf(step)]
     reasons.push({ points: NOT_ALLOWED, text: `no flow allows ${context.zoneName(source)} to ` +
@@ -103,16 +104,24 @@ function zonesOf(steps: Step[], context: Context): [from: number, to: number][] 
   // A file or a Unix socket has no address: the zones are those of what comes after.
   for (let i = steps.length - 2; i >= 0; i--) {
     const next = zones[i + 1][0]
-    if (columns.means.get(steps[i].connection) !== means.network) zones[i] = [next, next]
+    if (!isOfNetwork(steps[i], context)) zones[i] = [next, next]
+  }
+  // The machine of the other end of vsock is known by how it was reached.
+  for (let i = 1; i < steps.length; i++) {
+    const how = columns.means.get(steps[i].connection)
+    if (how === means.vsock) zones[i] = [zones[i - 1][1], zones[i][1]]
   }
   return zones
+}
+
+function isOfNetwork({ connection }: Pick<Step, 'connection'>, context: Context): boolean {
+  return context.graph.connections.columns.means.get(connection) === means.network
 }
 
 function isAllowed(
   { connection, actor, reverse }: Step, [from, to]: [from: number, to: number], context: Context,
 ): boolean {
-  const { means: how } = context.graph.connections.columns
-  if (how.get(connection) !== means.network || from === to || reverse) return true
+  if (!isOfNetwork({ connection }, context) || from === to || reverse) return true
   return context.verdictOfConnection(connection, from, to, context.processOf(actor)).allowed
 }
 
@@ -125,7 +134,7 @@ function judgeLink(
   const { reached, via } = processesBetween(before, step, context)
   const actor = context.processOf(step.actor)
   if (actor === null) return
-  const login = isLogin(reached) || (step.link === 'stdio' && via.some(isLogin))
+  const login = isLogin(reached) || step.link === 'exec' || (step.link === 'stdio' && via.some(isLogin))
   if (login) ordinary.push({ points: SESSION, text: '' })
   else {
     const told = linkReason(step, reached, via)
@@ -139,7 +148,9 @@ function judgeLink(
   if (!login && first !== null) switches.push(first)
   const last = context.processOf(before.actor)
   // Whose request it was of several is a guess: that one of them is another user says nothing.
-  const other = step.of === 1 && last !== null && last.source !== actor.source && !isLogin(last)
+  const { means: how } = context.graph.connections.columns
+  const isEntry = how.get(step.connection) === means.exec
+  const other = !isEntry && step.of === 1 && last !== null && last.source !== actor.source && !isLogin(last)
     ? switchOf(last, actor) : null
   if (other !== null) switches.push(other)
 }

@@ -16,6 +16,9 @@ import { protocolNames } from '../proto/gen/events.ts'
 import { processesBetween } from './lateral-score.ts'
 import type { JudgedPath } from './lateral-score.ts'
 
+/** By `means`. */
+const nameOfMeans = ['', 'unix', 'file', 'vsock', 'exec']
+const ANY_CID = 0xffffffff
 const ARGS_CHARS_MAX = 240
 /** In the summary; all are in the list of hops. */
 const HOPS_TOLD_MAX = 6
@@ -38,8 +41,8 @@ export function tellHop(
   const actor = context.processOf(step.actor)
   if (actor !== null) Object.assign(clientEnd, processFacts(actor, context))
   const how = columns.means.get(slot)
-  const protocol = how === means.unix ? 'unix' : how === means.file ? 'file'
-    : protocolNames[columns.protocol.get(slot)] ?? ''
+  const protocol = how === means.network ? protocolNames[columns.protocol.get(slot)] ?? ''
+    : nameOfMeans[how]
   const hop: Hop = {
     time: formatTime(wallNsOf(slot, context)), protocol, established: true,
     from: step.reverse ? serverEnd : clientEnd, to: step.reverse ? clientEnd : serverEnd,
@@ -130,9 +133,10 @@ function nextSteps(hops: readonly Hop[]): string[] {
   ]
 }
 
-function hopInWords({ from, to, link_of: of }: Hop): string {
+function hopInWords({ from, to, link_of: of, protocol }: Hop): string {
   const one = of === undefined ? '' : ` (one of ${of} that it could have come of)`
-  return `${endText(from)} → ${endText(to)}${one}`
+  const how = protocol === 'exec' ? 'by exec through the container runtime, ' : ''
+  return `${how}${endText(from)} → ${endText(to)}${one}`
 }
 
 function endText({ exe, pid, uid, node_id, address, port, zone }: HopEnd): string {
@@ -146,10 +150,18 @@ function endOf(
   const { columns } = context.graph.connections
   const address = client ? columns.clientAddr : columns.serverAddr
   const port = (client ? columns.clientPort : columns.serverPort).get(slot)
-  const text = columns.means.get(slot) === means.network ? formatAddress(address, 16 * slot) : ''
+  const how = columns.means.get(slot)
+  const text = how === means.network ? formatAddress(address, 16 * slot)
+    : how === means.vsock ? cidText(address, 16 * slot) : ''
   const place: HopEnd = { zone: context.zoneName(zone), address: text }
   if (port !== 0) place.port = port
   return process === null ? place : { ...place, ...processFacts(process, context) }
+}
+
+/** `cid 3`. That of a machine that does not know its own is not told. */
+function cidText(address: Uint8Array, at: number): string {
+  const cid = new DataView(address.buffer, address.byteOffset).getUint32(at + 12)
+  return cid === ANY_CID ? '' : `cid ${cid}`
 }
 
 function processFacts(process: LineageProcess, context: Context): Partial<HopEnd> {
@@ -165,6 +177,8 @@ export function subjectsOf(path: JudgedPath, context: Context): string[] {
   path.steps.forEach((step, i) => {
     const actor = context.processOf(step.actor)
     const opener = context.processOf(columns.client.get(step.connection))
+    // A runtime, or kubelet, acts for everybody on its node.
+    if (columns.means.get(step.connection) === means.exec) return
     if (actor !== null) subjects.push(context.subjectOf(actor))
     if (opener !== null) subjects.push(context.subjectOf(opener))
     else if (i === 0 && !step.reverse && columns.means.get(step.connection) === means.network) {

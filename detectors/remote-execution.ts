@@ -1,6 +1,7 @@
 import type { Context } from '../detect/context.ts'
 import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
+import { isRuntime } from '../detect/graph/entries.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { printable } from '../detect/words.ts'
 import type { EventViews } from '../proto/gen/events.ts'
@@ -35,9 +36,6 @@ const withWord: Record<string, RegExp> = {
   docker: /\0exec(?:\0|$)/, podman: /\0exec(?:\0|$)/, nerdctl: /\0exec(?:\0|$)/,
   crictl: /\0exec(?:\0|$)/, ctr: /\0exec(?:\0|$)/, runc: /\0exec(?:\0|$)/,
 }
-/** They put processes into containers. `programOf` takes the number of a version off. */
-const runtimes =
-  /^(?:containerd-shim(?:-runc-v)?|runc(?::.*)?|crun|conmon(?:rs)?|dockerd|kata-shim)$/
 
 const [fires, quiet] = remoteExecutionExamples
 
@@ -102,7 +100,7 @@ function learn(state: State, what: string): boolean {
 /** Put into a container that runs already, by its runtime, as `kubectl exec` does. */
 function isEntered(process: LineageProcess, context: Context): boolean {
   const [parent] = context.ancestry(process)
-  return parent !== undefined && runtimes.test(programOf(parent.exe) || parent.comm)
+  return parent !== undefined && isRuntime(parent)
 }
 
 function exposureOf(process: LineageProcess, context: Context): string {

@@ -88,6 +88,7 @@ const LINKS: Record<HopLink, string> = {
   stdio: 'by a process whose standard streams are that connection',
   descriptor: 'by a process that was handed that connection',
   file: 'by a program that was left on shared storage',
+  exec: 'by a process that was put into a running container',
   unix: 'by a process that was asked over a Unix socket',
 }
 

@@ -22,6 +22,9 @@ export const means = {
   unix: 1,
   /** One end wrote a file that the other one ran. */
   file: 2,
+  vsock: 3,
+  /** One end had the other one put into a container that ran already. */
+  exec: 4,
 } as const
 
 /** Words and doubles of a row. In one piece: a row looked up at random is few cache lines. */

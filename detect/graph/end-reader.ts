@@ -9,6 +9,8 @@ import { ACCEPTED, isOnePlace, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 
 const NOWHERE = new Uint8Array(16)
+/** Within one machine. */
+const LOCAL_CID = 1
 
 export class EndReader {
   /** Key of the connection that was read last. */
@@ -48,6 +50,40 @@ export class EndReader {
     return end
   }
 
+  /**
+   * An end of a vsock connection. Its addresses hold the context ids. Those of the two ends are not
+   * known to both, and the same on many hosts: their ports together are rarely the same.
+   */
+  vsock(
+    event: EventViews['vsock_connection'], source: Source, process: LineageProcess | null,
+  ): EndEvent {
+    const { columns, row } = event
+    const { end } = this
+    end.side = columns.direction[row] === ACCEPTED ? flag.serverSeen : flag.clientSeen
+    end.nearPort = columns.local_port[row]
+    end.farPort = columns.remote_port[row]
+    end.nearAddr = addressOfCid(columns.local_cid[row])
+    end.farAddr = addressOfCid(columns.remote_cid[row])
+    end.nearAt = end.farAt = 0
+    const called = end.side === flag.serverSeen
+    const cid = called ? columns.local_cid[row] : columns.remote_cid[row]
+    const [from, to] = called ? [end.farPort, end.nearPort] : [end.nearPort, end.farPort]
+    const place = cid === LOCAL_CID ? source.number : 0
+    this.key.low = Math.imul(from ^ Math.imul(place, 0x9e3779b1), 0x85ebca6b) >>> 0
+    this.key.high = (Math.imul(to ^ Math.imul(cid, 0xc2b2ae35), 0x27d4eb2f) ^ from) >>> 0
+    end.low = this.key.low
+    end.high = this.key.high
+    end.process = process?.number ?? 0
+    end.source = source.number
+    end.seq = event.seq
+    end.atMs = (columns.time[2 * row + 1] * 4294967296 + columns.time[2 * row]) / 1e6
+    end.offsetMs = event.batch.clockOffsetMs
+    end.atStart = end.translated = false
+    end.protocol = 0
+    end.means = means.vsock
+    return end
+  }
+
   /** The opening end of something that is no connection of the network, by `client`. */
   between(
     key: { low: number; high: number; means: number }, client: LineageProcess,
@@ -84,4 +120,10 @@ export class EndReader {
       connectionKey(far, at, farPort, near, at, nearPort, protocol, place, this.key)
     } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, this.key)
   }
+}
+
+function addressOfCid(cid: number): Uint8Array {
+  const bytes = new Uint8Array(16)
+  new DataView(bytes.buffer).setUint32(12, cid)
+  return bytes
 }

@@ -7,11 +7,14 @@ import type { EventViews } from '../../proto/gen/events.ts'
 import type { HopLink } from '../finding.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
 import type { Source } from '../source-table.ts'
-import { flag, means } from './connection-columns.ts'
+import { copyAddress, flag } from './connection-columns.ts'
 import { indexOfAccepted } from './accepted.ts'
 import { Connections } from './connections.ts'
-import type { ConnectionOptions, ConnectionsSnapshot } from './connections.ts'
+import type { ConnectionOptions, ConnectionsSnapshot, EndEvent } from './connections.ts'
 import { EndReader } from './end-reader.ts'
+import { Entries, KUBELET_PORT } from './entries.ts'
+import type { EntriesSnapshot } from './entries.ts'
+import { askedOverUnix, entered, ranFile } from './local-hops.ts'
 import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 import { OriginRules, newOrigins, originsOf } from './origins.ts'
@@ -32,6 +35,7 @@ export type GraphSnapshot = {
   origins: OriginsSnapshot
   forgotten: number
   files: SharedFilesSnapshot
+  entries: EntriesSnapshot
   waiting: WaitingSnapshot
   searches: SearchBudgetSnapshot
   parentless: ParentlessSnapshot
@@ -46,8 +50,6 @@ const DEPTH_MAX = 16
 const STALE_MAX = 32
 const SIDES_MAX = 2
 const ADOPTED_MAX = 256
-/** A request over a Unix socket acts so long: its end is not told. */
-const UNIX_MS = 30_000
 
 export class Graph {
   readonly connections: Connections
@@ -65,10 +67,11 @@ export class Graph {
   /** Numbers of processes by the parent that is not known yet. */
   private readonly parentless = new Parentless()
   private fresh: LineageProcess | null = null
-  private readonly files = new SharedFiles()
-  private readonly lineage: Lineage
+  readonly files = new SharedFiles()
+  readonly entries = new Entries()
+  readonly lineage: Lineage
+  readonly reader = new EndReader()
   private readonly isTranslated: IsTranslated
-  private readonly reader = new EndReader()
 
   /** @param isTranslated whether an address and port stand for another one, such as a Service */
   constructor(
@@ -96,8 +99,11 @@ export class Graph {
         return this.closed(event, source)
       case 'datagram_flow': case 'rdma_connection':
         return this.flowed(event, source, process)
+      case 'vsock_connection':
+        return this.vsock(event, source, process)
       case 'unix_connection':
-        return this.unix(event, source, process)
+        this.current = askedOverUnix(this, event, source, process)
+        return
       case 'process_stdio': case 'socket_received':
         if (process !== null) this.handed(event, source, process)
         return
@@ -105,7 +111,7 @@ export class Graph {
         if (process !== null) this.files.note(event, process, source.number, nowMs)
         return
       case 'process_exec':
-        if (process !== null && this.files.size > 0) this.ran(event, source, process)
+        if (process !== null) this.ran(event, source, process)
     }
   }
 
@@ -179,6 +185,14 @@ export class Graph {
     if (end.side === flag.clientSeen && end.protocol === TCP) {
       end.translated = this.isTranslated(end.farAddr, end.farAt, end.farPort)
     }
+    if (end.nearPort === KUBELET_PORT && end.side === ACCEPTED && process !== null) {
+      this.entries.noteKubelet(process)
+    }
+    this.begun(end, process, atStart)
+  }
+
+  /** An end of a connection was seen for the first time. */
+  private begun(end: EndEvent, process: LineageProcess | null, atStart: boolean): void {
     const slot = this.connections.open(end)
     this.current = slot
     this.met = this.connections.met
@@ -235,11 +249,14 @@ export class Graph {
   }
 
   /** What passed, as the event says; and the end of it. */
-  private amounts(event: OneConnectionEvent, side: number, slot: number, ends: boolean): void {
+  private amounts(
+    event: OneConnectionEvent | EventViews['vsock_connection'], side: number, slot: number,
+    ends: boolean,
+  ): void {
     const { columns, row } = event
     let near = 0
     let far = 0
-    if (event.kind === 'connection_close' || event.kind === 'datagram_flow') {
+    if (event.kind !== 'connection_open' && event.kind !== 'rdma_connection') {
       near = event.bytes_sent
       far = event.bytes_received
     }
@@ -270,25 +287,31 @@ export class Graph {
     if (this.current >= 0) this.amounts(event, side, this.current, report === FLOW_LAST)
   }
 
-  /** A request within the node, across the border of a container. */
-  private unix(
-    event: EventViews['unix_connection'], source: Source, process: LineageProcess | null,
+  /** Between a virtual machine and its host, or within one of them. */
+  private vsock(
+    event: EventViews['vsock_connection'], source: Source, process: LineageProcess | null,
   ): void {
     const { columns, row } = event
-    if (process === null || columns.peer_pid[row] === 0) return
-    const peer = this.lineage.find(source.number, columns.peer_pid[row],
-      columns.peer_start_time[2 * row], columns.peer_start_time[2 * row + 1])
-    if (peer === null) return
-    const low = (columns.connection_id[2 * row] ^ Math.imul(source.number, 0x9e3779b1)) >>> 0
-    const slot = this.connections.open(this.reader.between(
-      { low, high: columns.connection_id[2 * row + 1], means: means.unix }, process, event, source))
-    this.complete(slot, peer, source, this.reader.end.atMs)
-    this.connections.close(slot, flag.serverSeen, this.reader.end.atMs + UNIX_MS, 0, 0)
-    const origins = originsOf(peer)
-    const tainted = this.isInteresting(process, this.reader.end.atMs)
-    this.rules.accept(origins, slot, process.number, tainted)
-    origins.open--
-    this.current = slot
+    if (columns.error[row] !== 0) return
+    const end = this.reader.vsock(event, source, process)
+    if (columns.report[row] === FLOW_FIRST) {
+      this.begun(end, process, false)
+      // The calling end need not know its own id.
+      const { clientAddr } = this.connections.columns
+      if (end.side === ACCEPTED) copyAddress(clientAddr, this.current, end.farAddr, end.farAt)
+      return
+    }
+    this.current = this.connections.find(end.low, end.high, end.side)
+    if (this.current >= 0) this.amounts(event, end.side, this.current, true)
+  }
+
+  /** A program was run: a file from shared storage, or in a container of others. */
+  private ran(
+    event: EventViews['process_exec'], source: Source, process: LineageProcess,
+  ): void {
+    if (this.files.size > 0) this.current = ranFile(this, event, source, process)
+    const slot = entered(this, event, source, process)
+    if (slot >= 0) this.current = slot
   }
 
   /** A program has a socket for a standard stream, or a process was handed one. */
@@ -323,36 +346,6 @@ export class Graph {
     }
   }
 
-  /** A program was run that another process wrote to a file that nodes share. */
-  private ran(
-    event: EventViews['process_exec'], source: Source, process: LineageProcess,
-  ): void {
-    const written = this.files.find(event, process.number)
-    if (written === null) return
-    const writer = this.lineage.get(written.process)
-    if (writer === null) return
-    const slot = this.connections.open(this.reader.between(
-      { low: written.low, high: process.number >>> 0, means: means.file }, writer, event, source))
-    const { clientSource, clientSeq, clientMs, clientOffset } = this.connections.columns
-    clientSource.set(slot, written.source)
-    clientSeq.set(slot, written.seq)
-    clientMs.set(slot, written.atMs)
-    clientOffset.set(slot, written.offsetMs)
-    this.complete(slot, process, source, this.reader.end.atMs)
-    this.rules.inherit(originsOf(process), slot, 'file')
-    this.current = slot
-  }
-
-  private complete(slot: number, server: LineageProcess, source: Source, atMs: number): void {
-    const { columns } = this.connections
-    columns.server.set(slot, server.number)
-    columns.serverSource.set(slot, source.number)
-    columns.serverSeq.set(slot, this.reader.end.seq)
-    columns.serverMs.set(slot, atMs)
-    columns.serverOffset.set(slot, this.reader.end.offsetMs)
-    columns.flags.set(slot, columns.flags.get(slot) | flag.serverSeen)
-  }
-
   private forget(process: LineageProcess): void {
     if (process.origins !== null) this.rules.release(process.origins)
     process.origins = null
@@ -365,7 +358,8 @@ export class Graph {
     }
     return {
       connections: this.connections.snapshot(), origins, forgotten: this.rules.forgotten,
-      files: this.files.snapshot(), waiting: this.waiting.snapshot(),
+      files: this.files.snapshot(), entries: this.entries.snapshot(),
+      waiting: this.waiting.snapshot(),
       searches: this.searches.snapshot(),
       parentless: this.parentless.snapshot(),
     }
@@ -377,6 +371,7 @@ export class Graph {
     for (const [number, origins] of from.origins) this.lineage.get(number)!.origins = origins
     this.rules.forgotten = from.forgotten
     this.files.restore(from.files)
+    this.entries.restore(from.entries)
     this.waiting.restore(from.waiting)
     this.searches.restore(from.searches)
     this.parentless.restore(from.parentless)

@@ -140,7 +140,7 @@ export class OriginRules {
       const { connection: slot, link } = origin
       const server = this.processOf(this.connections.columns.server.get(slot))
       origin.tainted = link === 'descendant' ? isForeign(process, server)
-        : link !== 'stdio' || (!isLogin(process) && !isLogin(server))
+        : link !== 'exec' && (link !== 'stdio' || (!isLogin(process) && !isLogin(server)))
     }
     return inherited
   }
