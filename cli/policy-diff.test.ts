@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openLog } from '../log/writer.ts'
 import { SAMPLE_OPTIONS } from '../log/sample-log.ts'
+import { decodeEnvelope } from '../proto/batch.ts'
+import { codec } from '../proto/messages.ts'
 import { jsonLines, run } from '../test/command-line.ts'
 import { learnPolicy } from './learn/learn.ts'
 import { benignHour, call, framesOf, NODES } from './learn/sample-cluster.ts'
@@ -67,6 +69,24 @@ it('says that two policies are the same when only words differ', async () => {
   const alone = await run(words)
   expect(alone).toMatchObject({ code: 0, stdout: 'identical: the policies say the same\n' })
   expect(alone.stderr).toContain('only the texts were compared')
+})
+
+it('says what of the log it could not read, in the envelope and behind it', async () => {
+  const broken = openLog(join(file('broken'), 'log'), SAMPLE_OPTIONS)
+  const frames = [...framesOf(benignHour())()].map(({ payload }) => Buffer.from(payload))
+  for (const payload of frames) broken.append(payload)
+  broken.append(Buffer.from('no batch'))
+  broken.append(frames[0].subarray(0, -1))
+  const { node_id, payload, ...rest } = decodeEnvelope(frames[0])
+  broken.append(codec<object>('Batch').encode({
+    ...rest, node_id, clock_offset_ns: Number(rest.clock_offset_ns), first_time: Number(rest.first_time),
+    last_time: Number(rest.last_time), payload: payload.subarray(0, -4),
+  }))
+  await broken.close()
+  const words = ['policy', 'diff', file('old.yaml'), file('same.yaml'), '--data', file('broken')]
+  const { stderr } = await run(words)
+  expect(stderr).toContain('not complete: 3 batches could not be read')
+  expect(jsonLines((await run([...words, '-o', 'json'])).stdout).at(-1)).toMatchObject({ batches_unread: 3 })
 })
 
 it('needs two policies that can be used', async () => {

@@ -58,6 +58,9 @@ export const diff: CommandSpec = {
     if (compared !== null && compared.unlisted > 0) {
       say(`vedette: not complete: ${compared.unlisted} connections of kinds beyond the bound`)
     }
+    if (compared !== null && compared.extent.malformed.size > 0) {
+      say(`vedette: not complete: ${compared.extent.malformed.size} batches could not be read`)
+    }
     return isSame(changes, compared) ? 0 : 1
   },
 }
@@ -92,7 +95,7 @@ function jsonLines(changes: readonly PolicyChange[], compared: Comparison | null
       identical: isSame(changes, compared), changes: changes.length, verdicts: verdicts.length,
       events: compared?.extent.events ?? 0, incidents_only_old: ids(fewer),
       incidents_only_new: ids(more), incidents_different: ids(different), incidents_same: same,
-      unlisted: compared?.unlisted ?? 0,
+      unlisted: compared?.unlisted ?? 0, batches_unread: compared?.extent.malformed.size ?? 0,
     }),
   ]
 }

@@ -106,7 +106,7 @@ describe('policy explain', () => {
       .toEqual([['inf-1', false], ['gpu-1', false]])
   })
 
-  it('says how many events of a large incident it does not look at', async () => {
+  it('says what it does not look at of a large incident, and cannot read of the log', async () => {
     const other = file('large')
     cpSync(file('log'), join(other, 'log'), { recursive: true })
     const [{ payload }] = new LogReader(file('incidents')).read()
@@ -115,8 +115,11 @@ describe('policy explain', () => {
       ({ node_id: 'inf-1', boot_id: EXAMPLE_BOOT_ID, seq: i + 1 }))
     const incidents = openLog(join(other, 'incidents'), SAMPLE_OPTIONS)
     incidents.append(Buffer.from(JSON.stringify(update)))
-    await incidents.close()
+    const log = openLog(join(other, 'log'), SAMPLE_OPTIONS)
+    const broken = log.append(Buffer.from('no batch'))
+    for (const one of [incidents, log]) await one.close()
     const { stderr } = await explain(incident, '--data', other)
+    expect(stderr).toContain(`batch ${broken} of the event log cannot be read: `)
     expect(stderr).toMatch(/\d+ more events of the incident were not looked at/)
     expect((await explain(incident, '--data', data)).stderr).not.toContain('not looked at')
   })

@@ -11,6 +11,7 @@ import type { Policy } from '../../policy/policy.ts'
 import { BatchError, decodeBatch } from '../../proto/batch.ts'
 import { formatTime } from '../../proto/event-json.ts'
 import type { Frame } from '../learn/source.ts'
+import { say } from '../output.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 
 /** One explained event. `from` and `to` are the ends, as far as they are known. */
@@ -84,6 +85,7 @@ export async function explainEvents(
       engine.ingest(decodeBatch(payload), position)
     } catch (error) {
       if (!(error instanceof BatchError)) throw error
+      say(`vedette: batch ${position} of the event log cannot be read: ${error.message}`)
     }
     if (found.size === wanted.length && waiting.size === 0) break
     if (engine.watermarkMs > untilMs) break

@@ -87,7 +87,7 @@ function takeCensus(frames: Frames, extent: Extent, { membersMax }: LearnOptions
   const taker = new CensusTaker({ membersMax })
   const cursor = new BatchCursor()
   const { fromMs, toMs } = extent
-  for (const { batch } of partsOf(frames, fromMs, toMs)) {
+  for (const { batch } of partsOf(frames, extent)) {
     cursor.forEach(batch, (event) => taker.take(event, event.time_ms >= fromMs &&
       event.time_ms <= toMs))
   }
@@ -181,7 +181,7 @@ function lossesOf(census: Census, extent: Extent, zonesRefused: number): string[
     ...census.unlisted > 0
       ? [`${census.unlisted} times a process, address or node beyond the bounds was not kept`] : [],
     ...zonesRefused > 0 ? [`${zonesRefused} zones are more than a policy holds`] : [],
-    ...extent.malformed > 0 ? [`${extent.malformed} batches could not be read`] : [],
+    ...extent.malformed.size > 0 ? [`${extent.malformed.size} batches could not be read`] : [],
   ]
 }
 

@@ -17,7 +17,13 @@ export type Frames = () => Iterable<{ position: number, payload: Uint8Array }>
 interface Part { position: number, batch: Batch }
 
 /** First and last time of what a log holds of a range, wall clock milliseconds. */
-export interface Extent { fromMs: number, toMs: number, events: number, malformed: number }
+export interface Extent {
+  fromMs: number
+  toMs: number
+  events: number
+  /** Positions of batches that could not be read, by whichever pass came upon them. */
+  malformed: Set<number>
+}
 
 const FACT_NUMBERS = new Set(kindInfos.filter(({ kind }) => FACT_KINDS.has(kind))
   .map(({ number }) => number))
@@ -27,11 +33,11 @@ const SETTLE_BOOT = 'f'.repeat(32)
 
 /** The times that the log holds of a range; from envelopes alone. `events` 0: nothing. */
 export function extentOf(frames: Frames, fromMs: number, toMs: number): Extent {
-  const extent = { fromMs: Infinity, toMs: -Infinity, events: 0, malformed: 0 }
-  for (const { payload } of frames()) {
+  const extent = { fromMs: Infinity, toMs: -Infinity, events: 0, malformed: new Set<number>() }
+  for (const { position, payload } of frames()) {
     const envelope = envelopeOf(payload)
     if (envelope === null) {
-      extent.malformed++
+      extent.malformed.add(position)
       continue
     }
     const { beginsMs, endsMs } = timesOf(envelope)
@@ -45,9 +51,9 @@ export function extentOf(frames: Frames, fromMs: number, toMs: number): Extent {
 
 /**
  * Batches that touch the range, and from before it those that hold facts: names, workloads, nodes,
- * policies. Those that cannot be read are passed over: `extentOf` counts them.
+ * policies. Those that cannot be read are passed over, and noted in the extent.
  */
-export function* partsOf(frames: Frames, fromMs: number, toMs: number): Generator<Part> {
+export function* partsOf(frames: Frames, { fromMs, toMs, malformed }: Extent): Generator<Part> {
   for (const { position, payload } of frames()) {
     const envelope = envelopeOf(payload)
     if (envelope === null) continue
@@ -58,13 +64,14 @@ export function* partsOf(frames: Frames, fromMs: number, toMs: number): Generato
       yield { position, batch: openBatch(envelope) }
     } catch (error) {
       if (!(error instanceof BatchError)) throw error
+      malformed.add(position)
     }
   }
 }
 
 /** Runs the detectors of `crossings` over a range under a policy, until all is settled. */
 export function judge(
-  frames: Frames, policy: Policy, crossings: Crossings, { fromMs, toMs }: Extent,
+  frames: Frames, policy: Policy, crossings: Crossings, extent: Extent,
 ): { updates: IncidentUpdate[], counters: EngineCounters } {
   const engine = new Engine({ detectors: crossings.detectors, policyOverride: policy })
   const updates = new Map<string, IncidentUpdate>()
@@ -72,7 +79,7 @@ export function judge(
     for (const update of list) updates.set(update.incident.incident_id, update)
   }
   let last = 0
-  for (const { position, batch } of partsOf(frames, fromMs, toMs)) {
+  for (const { position, batch } of partsOf(frames, extent)) {
     keep(engine.ingest(batch, position))
     last = position
   }
