@@ -39,7 +39,8 @@ function compileBpf(name: string, folder: string): string {
   const headers = `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`
   execFileSync('clang', [
     '-O2', '-g', '-target', 'bpf', `-D__TARGET_ARCH_${machine}`, '-std=gnu11', '-Wall', '-Werror',
-    '-I', join(here, '../bpf/gen'), '-I', join(here, '../bpf/lib'), '-idirafter', headers,
+    ...['gen', 'lib', 'lib/network'].flatMap((place) => ['-I', join(here, '../bpf', place)]),
+    '-idirafter', headers,
     '-c', join(here, `${name}.bpf.c`), '-o', object,
   ])
   return object

@@ -56,7 +56,7 @@ function crossCompile(folder: string): string {
   const objects = probes.map((probe) => {
     const object = join(folder, probe.replace(/c$/, 'o'))
     execFileSync('clang', ['-O2', '-g', '-target', 'bpf', '-D__TARGET_ARCH_arm64', '-std=gnu11',
-      '-Wall', '-Werror', '-Ibpf/gen', '-Ibpf/lib', '-c', join('bpf/probes', probe),
+      '-Wall', '-Werror', '-Ibpf/gen', '-Ibpf/lib', '-Ibpf/lib/network', '-c', join('bpf/probes', probe),
       '-o', object], { cwd: root })
     return object
   })

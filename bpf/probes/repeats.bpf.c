@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * What was counted instead of told (lib/repeats.bpf.h): reported once a second, by walking the map.
+ * What was counted instead of told (repeats.bpf.h): reported once a second, by walking the map.
  *
  * An entry in which nothing happened for long leaves in two steps, a second apart: who found it
  * before the first has finished by the second, and after the first nobody counts in it.
