@@ -46,6 +46,8 @@ export interface DetectorDefinition<K extends EventKind, S> {
   /** What to do when it fires, in plain words. */
   runbook: string
   needs: readonly K[]
+  /** Of one event it is asked after the others: it judges by what they found, too. */
+  afterOthers?: boolean
   /** Thresholds with their defaults; the policy may change them. Units end the names. */
   settings: Readonly<Record<string, number>>
   state: {

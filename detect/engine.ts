@@ -86,7 +86,8 @@ export class Engine {
     this.context = new Context(
       compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names)
     this.running = options.detectors.map((detector) => this.start(detector))
-    for (const running of this.running) {
+    const last = ({ detector }: RunningDetector): number => Number(detector.afterOthers ?? false)
+    for (const running of this.running.toSorted((a, b) => last(a) - last(b))) {
       for (const kind of running.detector.needs) {
         this.subscribers[numberOfKind[kind]].push(running)
       }

@@ -1,5 +1,6 @@
 import type { Context } from '../detect/context.ts'
 import { ACCEPTED } from '../detect/context.ts'
+import { flag } from '../detect/graph/connection-columns.ts'
 import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
 import { endpoint } from '../detect/words.ts'
@@ -90,7 +91,9 @@ export default defineDetector({
     if (seenMs !== undefined || !isMature(state, nowMs, context)) return
     if (event.kind === 'connection_open' && event.at_start) return
     const severity = severityOf(event, context)
-    if (severity !== null) report(event, state, context, severity)
+    if (severity === null) return
+    noteFirst(context)
+    report(event, state, context, severity)
   },
   examples: [...fires, ...quiet],
 })
@@ -127,6 +130,11 @@ function makeRoom(state: State, forgetBeforeMs: number): boolean {
   state.edges.clear()
   state.programs.clear()
   return false
+}
+
+/** It says more where it is part of a chain. */
+function noteFirst({ graph: { current: slot, connections: { columns: { flags } } } }: Context): void {
+  if (slot >= 0) flags.set(slot, flags.get(slot) | flag.firstSeen)
 }
 
 /** Null when the policy forbids it, which NET-001 tells, or allows just this program. */

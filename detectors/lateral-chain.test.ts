@@ -129,6 +129,29 @@ describe('NET-002', () => {
     ])
   })
 
+  it('weighs more where a workload had not talked there before', () => {
+    const learning = `${policy}detectors:
+  NET-004:
+    thresholds: { learn_ms: 60000, learn_events: 3 }
+`
+    const other = started(30, -99_000, '/usr/bin/curl', null, 1000)
+    const before = (to: string) => [-90_000, -50_000, -2000, -1000].map((at, i) => opened(at, 'train-1', other,
+      { from: '10.20.0.5', port: 30_000 + i, to, service: 9000 }))
+    const judged = (events: ExampleEvent[]) => {
+      const engine = new Engine({ detectors })
+      batchesOf(eventsOf({ policy: learning, events })).forEach((batch, i) => engine.ingest(batch, i))
+      const chain = engine.incidents().flatMap(({ findings }) => findings).find((one) => one.detector === 'NET-002')!
+      return chain.details as { score: number; score_reasons: string[] }
+    }
+    const usual = judged([...before('10.50.0.9'), ...onInference, ...onTraining, ...onStorage])
+    const fresh = judged([...before('10.20.0.9'), ...onInference, ...onTraining, ...onStorage])
+    const late = judged([...before('10.20.0.9'), ...onStorage, ...onTraining, ...onInference, beat(3000)])
+    const why = 'the workload of /usr/bin/curl had not talked to 10.50.0.9:9000 before'
+    expect(fresh.score_reasons).toContain(why)
+    expect(usual.score_reasons).not.toContain(why)
+    expect([fresh.score, late.score]).toEqual([usual.score + 10, usual.score + 10])
+  })
+
   it('says nothing twice when batches are sent again', () => {
     const engine = new Engine({ detectors })
     const encoded = encodeEvents(eventsOf({ policy, events: [...onInference, ...onTraining, ...onStorage] }), 2)

@@ -53,6 +53,7 @@ export default defineDetector({
     + 'the design, allow it from end to end in the flows of the policy.',
   needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
     'vsock_connection', 'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
+  afterOthers: true,
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
   key: (event, context) => concerns(event, context) ? 'chains' : null,
   state: {

@@ -130,7 +130,8 @@ describe('exec into a container in a chain', () => {
   it('is told as the entry when nobody knows who asked', () => {
     const there = (events: ExampleEvent[]) => events.map((event) => ({ ...event, node_id: 'inf-1' }) as ExampleEvent)
     const forbidden = { ...fetch, from: '10.30.0.7', service: 22 }
-    const [incident] = run([...there([...begun, ...done.slice(0, 2)]), opened(110, 'inf-1', tool, forbidden), beat(3000)])
+    const [incident] = run(
+      [...there([...begun, ...done.slice(0, 2)]), opened(110, 'inf-1', tool, forbidden), beat(3000)])
     expect(way([incident])).toEqual([
       ['inf-1', 61, 'inf-1', 63, 'exec', undefined], ['inf-1', 64, undefined, undefined, 'tcp', 'exec'],
     ])

@@ -1,10 +1,11 @@
 /** What speaks for an intrusion in a path over several hops, and how much. */
 import type { Context } from '../detect/context.ts'
-import { means } from '../detect/graph/connection-columns.ts'
+import { flag, means } from '../detect/graph/connection-columns.ts'
 import { isLogin } from '../detect/graph/logins.ts'
 import type { Step } from '../detect/graph/walk.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
-import { printable } from '../detect/words.ts'
+import { endpoint, printable } from '../detect/words.ts'
+import { formatAddress } from '../proto/address.ts'
 import { programOf } from './actor.ts'
 import { isByHand, isInterpreter, isShell } from './programs.ts'
 
@@ -37,6 +38,8 @@ const UNIX = 10
 const SWITCH = 10
 const TO_ROOT = 20
 const SWITCHES_MOST = 30
+const FIRST_SEEN = 10
+const FIRST_SEEN_MOST = 20
 /** What every administrator does: logins one after the other. Never enough. */
 const SESSION = 5
 const FURTHER_HOP = 5
@@ -67,10 +70,11 @@ export function judgePath(steps: Step[], context: Context): JudgedPath | null {
   const switches: Reason[] = []
   for (let i = 1; i < steps.length; i++) judgeLink(steps, i, context, reasons, ordinary, switches)
   for (let i = 2; i < steps.length; i++) ordinary.push({ points: FURTHER_HOP, text: '' })
+  const fresh = steps.flatMap((step) => firstSeenReason(step, context))
   const score = Math.min(NOT_ALLOWED_MOST, NOT_ALLOWED * forbidden.length) +
     sum(reasons.slice(forbidden.length)) + Math.min(SWITCHES_MOST, sum(switches)) +
-    Math.min(ORDINARY_MOST, sum(ordinary))
-  const all = [...reasons, ...switches].sort((a, b) => b.points - a.points)
+    Math.min(FIRST_SEEN_MOST, sum(fresh)) + Math.min(ORDINARY_MOST, sum(ordinary))
+  const all = [...reasons, ...switches, ...fresh].sort((a, b) => b.points - a.points)
   return { steps, zones, score, permitted, reasons: [...new Set(all.map(({ text }) => text))] }
 }
 
@@ -125,6 +129,17 @@ function isAllowed(
   return context.verdictOfConnection(connection, from, to, context.processOf(actor)).allowed
 }
 
+/** NET-004 found the connection to be new. */
+function firstSeenReason({ connection, actor }: Step, context: Context): Reason[] {
+  const { flags, client, serverAddr, serverPort } = context.graph.connections.columns
+  if ((flags.get(connection) & flag.firstSeen) === 0) return []
+  const process = context.processOf(actor || client.get(connection))
+  const there = endpoint(formatAddress(serverAddr, 16 * connection), serverPort.get(connection))
+  return [{ points: FIRST_SEEN, text: process === null
+    ? `${there} had not been called from there before`
+    : `the workload of ${nameOf(process)} had not talked to ${there} before` }]
+}
+
 /** What the step from one hop to the next says. */
 function judgeLink(
   steps: Step[], i: number, context: Context, reasons: Reason[], ordinary: Reason[],
@@ -134,7 +149,8 @@ function judgeLink(
   const { reached, via } = processesBetween(before, step, context)
   const actor = context.processOf(step.actor)
   if (actor === null) return
-  const login = isLogin(reached) || step.link === 'exec' || (step.link === 'stdio' && via.some(isLogin))
+  const login = isLogin(reached) || step.link === 'exec' ||
+    (step.link === 'stdio' && via.some(isLogin))
   if (login) ordinary.push({ points: SESSION, text: '' })
   else {
     const told = linkReason(step, reached, via)

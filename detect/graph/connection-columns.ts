@@ -14,6 +14,8 @@ export const flag = {
   translated: 128,
   /** For who judges: it waits for its other end to be judged again. */
   held: 256,
+  /** The workload that opened it had not talked there before. */
+  firstSeen: 512,
 } as const
 
 /** How the two ends are connected. */

@@ -6,7 +6,8 @@ import type { LineageProcess } from '../lineage.ts'
  * purpose, and who may log in is a matter of flows.
  */
 const logins = new Set(['sshd', 'sshd-session', 'sshd-auth', 'dropbear', 'login', 'in.telnetd',
-  'kubelet', 'slurmd', 'slurmstepd', 'pbs_mom', 'orted', 'prted', 'hydra_pmi_proxy', 'systemd-logind'])
+  'kubelet', 'slurmd', 'slurmstepd', 'pbs_mom', 'orted', 'prted', 'hydra_pmi_proxy',
+  'systemd-logind'])
 
 export function isLogin(process: LineageProcess | null): boolean {
   return process !== null && logins.has(programOf(process))
