@@ -183,6 +183,7 @@ describe('HTTP', () => {
         await expect.poll(() => metric('vedette_kubernetes_left_total')).toBe(4)
         expect(await metric('vedette_enrich_misses_total{fact="slurm_job"}')).toBe(0)
         expect(await metric('vedette_enrich_misses_total{fact="workload"}')).toBe(0)
+        expect(await metric('vedette_enrich_misses_total{fact="node_address"}')).toBe(0)
       }, { kubernetes_api: (await server.listen()).href })
     } finally {
       server.close()

@@ -30,6 +30,21 @@ describe('what a node says of itself', () => {
     ])
   })
 
+  it('holds 256 addresses, and the others are counted each time that it is told', () => {
+    const told: Partial<NodeSeen>[] = []
+    let interfaces = { eth0: Array.from({ length: 300 }, (_, i) => entry(`10.1.${i >> 8}.${i & 255}`)) }
+    const names = new NodeNames({
+      seen: (node) => { told.push(node) }, group: '', partitions: () => Promise.resolve([]),
+      interfaces: () => interfaces,
+    })
+    names.look()
+    names.look()
+    expect([told.length, told[0].addresses?.length, names.misses]).toEqual([1, 256, 44])
+    interfaces = { eth0: interfaces.eth0.slice(0, 256) }
+    names.setLabels(['a=b'])
+    expect([told[1].addresses?.length, names.misses]).toEqual([256, 44])
+  })
+
   it('leaves out addresses that mean nothing to others', () => {
     expect(addressesOf({
       lo: [entry('127.0.0.1', true)], eth0: [entry('10.1.0.7'), entry('fe80::1'), entry('169.254.3.4')],

@@ -19,6 +19,8 @@ const addressesMax = 256
 
 /** Looks each minute; Kubernetes tells the labels by itself. */
 export class NodeNames {
+  /** Addresses that were left out of what was told. */
+  misses = 0
   readonly #options: NodeNamesOptions
   #labels: string[] = []
   #partitions: string[] = []
@@ -53,13 +55,15 @@ export class NodeNames {
   /** Tells what is different from what was told last. */
   look(): void {
     const { seen, group, interfaces = networkInterfaces } = this.#options
+    const addresses = addressesOf(interfaces())
     const node = {
       node_group: group, labels: this.#labels, slurm_partitions: this.#partitions,
-      addresses: addressesOf(interfaces()),
+      addresses: addresses.slice(0, addressesMax),
     }
     const text = JSON.stringify(node)
     if (text === this.#told) return
     this.#told = text
+    this.misses += addresses.length - node.addresses.length
     seen(node)
   }
 
@@ -77,5 +81,5 @@ export function addressesOf(interfaces: ReturnType<typeof networkInterfaces>): s
   const all = Object.values(interfaces).flatMap((list) => list ?? [])
   const reachable = all.filter(({ internal, address }) =>
     !internal && !address.startsWith('fe80:') && !address.startsWith('169.254.'))
-  return [...new Set(reachable.map(({ address }) => address))].sort().slice(0, addressesMax)
+  return [...new Set(reachable.map(({ address }) => address))].sort()
 }

@@ -31,7 +31,7 @@ export interface NameCounts {
   /** Objects of the Kubernetes API, times that one did not fit, lines that could not be read. */
   kubernetes: { known: number, left: number, malformed: number }
   /** Facts that could not be told, by name, as those of the enricher. */
-  misses: { slurm_job: number, workload: number }
+  misses: { slurm_job: number, workload: number, node_address: number }
 }
 
 /** What runs beside the path of the events. */
@@ -59,7 +59,9 @@ export function openNames(options: NamesOptions): Names {
     get counts() {
       return {
         kubernetes: kubernetes?.counts() ?? { known: 0, left: 0, malformed: 0 },
-        misses: { slurm_job: slurm.misses, workload: workloads.evictions },
+        misses: {
+          slurm_job: slurm.misses, workload: workloads.evictions, node_address: node.misses,
+        },
       }
     },
     cgroupFound: (cgroup) => {
