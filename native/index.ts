@@ -92,6 +92,9 @@ export function clocks(): { bootNs: bigint, wallNs: bigint } | undefined {
   }
 }
 
+/** Each set has eight ways (bpf/lib/sockets.bpf.h): at five of them, none is full, as good as. */
+const socketsPerSet = 5
+
 /**
  * The probes in the kernel, and the ring they write to. Belongs to one thread. Everything is
  * detached and freed by close(), by the garbage collector, or when its worker thread ends.
@@ -108,6 +111,7 @@ export class KernelObject {
   static load(options: LoadOptions): { object?: KernelObject, failure?: NativeFailure } {
     checkOptions(options)
     const { cgroup_quota_per_s: quota = 0, connection_repeats_per_s: told = 0 } = options
+    const sets = Math.ceil(options.sockets_max / socketsPerSet)
     const raw = new (addon().KernelObject)()
     // Their names are those of the `const volatile` variables in bpf/lib/maps.bpf.h.
     const settings = [
@@ -115,6 +119,7 @@ export class KernelObject {
       'scope_cgroup_level', BigInt(options.scope_cgroup_level),
       'accept_visible', BigInt(options.accept_visible),
       'connect_visible', BigInt(options.connect_visible),
+      'socket_sets', BigInt(sets),
       'quota_per_s', BigInt(quota),
       'quota_cost_ns', BigInt(Math.round(1e9 / Math.max(1, quota))),
       'repeats_told', BigInt(told),
@@ -122,7 +127,7 @@ export class KernelObject {
       'shared_fs_magic_extra', BigInt(options.shared_fs_magic_extra ?? 0),
     ]
     const { flows_max: flowsMax = 65_536, cgroup_dir: cgroupDir = '' } = options
-    const failure = raw.load(options.programs, options.ring_bytes, options.sockets_max, settings,
+    const failure = raw.load(options.programs, options.ring_bytes, sets, settings,
       flowsMax, cgroupDir)
     if (failure) return { failure: named(failure) }
     return { object: new KernelObject(raw) }

@@ -14,6 +14,8 @@
 /* Id of the cgroup v2 that the agent is limited to, and its depth (root: 0). 0: the whole node. */
 const volatile u64 scope_cgroup_id __weak = 0;
 const volatile int scope_cgroup_level __weak = 0;
+/* Sets of the table of sockets (sockets.bpf.h). */
+const volatile u32 socket_sets __weak = 1;
 /* A program sees accept() return: it, not the handshake, reports accepted connections. */
 const volatile bool accept_visible __weak = false;
 /* A program sees connect() return: it reports attempts that the node itself refused. */
@@ -65,7 +67,7 @@ enum fault {
 	FAULT_CONNECTING_FULL,
 	/* An entry of `sockets` was of an earlier socket at the same address: its end was missed. */
 	FAULT_SOCKET_STALE,
-	/* A change of `sockets` was refused since its lock was held: as when it is full. */
+	/* Another CPU took the place in `sockets` at the same moment: as when it is full. */
 	FAULT_SOCKETS_BUSY,
 	/* `flows` was full: the flow that was quiet for longest was forgotten. */
 	FAULT_FLOWS_EVICTED,

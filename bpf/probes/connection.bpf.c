@@ -34,7 +34,7 @@ static __always_inline void on_attempt(struct sock *sk)
 	entry.direction = DIRECTION_OUTGOING;
 	entry.process_source = PROCESS_SOURCE_CALLER;
 	identity_fill(&entry.who, bpf_get_current_task_btf());
-	entry_store((u64)sk, &entry);
+	entry_store(address_of(sk), &entry);
 }
 
 /* listen(), in the process that called it. */
@@ -76,18 +76,14 @@ static __always_inline bool entry_make(struct socket_entry *entry, struct sock *
 	return true;
 }
 
-/* A handshake ended well. In softirq. */
-static __always_inline void on_established(struct sock *sk, int oldstate)
+/* Without an entry: made, unless it is not ours, and told. */
+static __always_inline void on_established_new(struct sock *sk, struct tcp_sock *tcp, u64 key,
+					       int oldstate)
 {
-	struct socket_entry entry = {}, *known;
-	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct socket_entry entry = {};
 	struct endpoint end;
-	u64 key = (u64)sk;
 
-	if (!tcp)
-		return;
-	known = bpf_map_lookup_elem(&sockets, &key);
-	if (!known && !entry_make(&entry, sk, oldstate)) {
+	if (!entry_make(&entry, sk, oldstate)) {
 		/* accept() may yet hand it to a process in scope, where no cookie can be made. */
 		if (accept_visible && oldstate == TCP_STATE_SYN_RECV)
 			bpf_get_socket_cookie(sk);
@@ -95,24 +91,36 @@ static __always_inline void on_established(struct sock *sk, int oldstate)
 	}
 	entry.cookie = bpf_get_socket_cookie(sk);
 	entry.established = bpf_ktime_get_boot_ns();
-	if (known) {
-		known = entry_find(key, entry.cookie);
-		if (!known && !entry_make(&entry, sk, oldstate))
-			return;
+	entry.opened = !accept_visible || entry.direction == DIRECTION_OUTGOING;
+	if (entry.opened) {
+		endpoint_fill(&end, sk, tcp);
+		on_open(&entry, &end, entry.established);
 	}
-	endpoint_fill(&end, sk, tcp);
-	if (known) {
-		known->established = entry.established;
-		if (!known->opened) {
-			known->opened = 1;
-			on_open(known, &end, entry.established);
-		}
+	entry_store(key, &entry);
+}
+
+/* A handshake ended well. In softirq. */
+static __always_inline void on_established(struct sock *sk, int oldstate)
+{
+	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct socket_entry *known;
+	struct endpoint end;
+	u64 key;
+
+	if (!tcp)
+		return;
+	key = address_of(sk);
+	known = entry_find(key, sk).entry;
+	if (!known) {
+		on_established_new(sk, tcp, key, oldstate);
 		return;
 	}
-	entry.opened = !accept_visible || entry.direction == DIRECTION_OUTGOING;
-	if (entry.opened)
-		on_open(&entry, &end, entry.established);
-	entry_store(key, &entry);
+	known->established = bpf_ktime_get_boot_ns();
+	if (known->opened)
+		return;
+	known->opened = 1;
+	endpoint_fill(&end, sk, tcp);
+	on_open(known, &end, known->established);
 }
 
 /*
@@ -136,44 +144,46 @@ static __always_inline bool on_failed(struct sock *sk, const struct socket_entry
 	return true;
 }
 
+/* Older than the agent, or it did not fit: never guess from the current task. */
+static __always_inline void on_closed_unknown(struct sock *sk, struct tcp_sock *tcp, int oldstate)
+{
+	struct socket_entry unknown = { .opened = 1 };
+	struct endpoint end;
+	u64 now;
+
+	/* A handshake that a peer broke off is no connection of ours. */
+	if (oldstate == TCP_STATE_SYN_RECV || !scope_has_cgroup(sk->sk_cgrp_data.cgroup))
+		return;
+	unknown.cookie = bpf_get_socket_cookie(sk);
+	entry_without_process(&unknown, sk);
+	endpoint_fill(&end, sk, tcp);
+	now = bpf_ktime_get_boot_ns();
+	if (oldstate == TCP_STATE_SYN_SENT)
+		on_failed(sk, &unknown, &end, now);
+	else
+		emit_close(sk, tcp, &unknown, &end, now);
+}
+
 static __always_inline void on_closed(struct sock *sk, int oldstate)
 {
-	struct socket_entry unknown = {}, *entry;
 	struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
+	struct socket_place place;
+	struct socket_entry *entry;
 	struct endpoint end;
-	u64 key = (u64)sk, now;
+	u64 key, now;
 	bool attempt;
 
-	/* Never a connection: a closed or listening socket. */
-	if (oldstate == TCP_STATE_CLOSE || oldstate == TCP_STATE_LISTEN || !tcp)
+	if (!tcp)
 		return;
-	entry = bpf_map_lookup_elem(&sockets, &key);
+	key = address_of(sk);
+	place = entry_find(key, sk);
+	entry = place.entry;
 	if (!entry) {
-		/* A handshake that a peer broke off is no connection of ours. */
-		if (oldstate == TCP_STATE_SYN_RECV)
-			return;
-		if (!scope_has_cgroup(sk->sk_cgrp_data.cgroup))
-			return;
-	}
-	unknown.cookie = bpf_get_socket_cookie(sk);
-	if (entry) {
-		entry = entry_find(key, unknown.cookie);
-		if (!entry && (oldstate == TCP_STATE_SYN_RECV ||
-			       !scope_has_cgroup(sk->sk_cgrp_data.cgroup)))
-			return;
+		on_closed_unknown(sk, tcp, oldstate);
+		return;
 	}
 	endpoint_fill(&end, sk, tcp);
 	now = bpf_ktime_get_boot_ns();
-	if (!entry) {
-		/* Older than the agent, or it did not fit: never guess from the current task. */
-		unknown.opened = 1;
-		entry_without_process(&unknown, sk);
-		if (oldstate == TCP_STATE_SYN_SENT)
-			on_failed(sk, &unknown, &end, now);
-		else
-			emit_close(sk, tcp, &unknown, &end, now);
-		return;
-	}
 	/* SYN_RECV of a caller: both ends called at the same moment, in vain. */
 	attempt = oldstate == TCP_STATE_SYN_SENT || oldstate == TCP_STATE_SYN_RECV;
 	if (attempt && !entry->opened && entry->direction == DIRECTION_OUTGOING) {
@@ -185,7 +195,7 @@ static __always_inline void on_closed(struct sock *sk, int oldstate)
 			on_open(entry, &end, now);
 		emit_close(sk, tcp, entry, &end, now);
 	}
-	entry_remove(key);
+	entry_remove(key, place.owner);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -205,7 +215,9 @@ int BPF_PROG(connection_state_tp_btf, struct sock *sk, int oldstate, int newstat
 		on_established(sk, oldstate);
 		break;
 	case TCP_STATE_CLOSE:
-		on_closed(sk, oldstate);
+		/* Otherwise never a connection: a closed or listening socket. */
+		if (oldstate != TCP_STATE_CLOSE && oldstate != TCP_STATE_LISTEN)
+			on_closed(sk, oldstate);
 		break;
 	}
 	return 0;

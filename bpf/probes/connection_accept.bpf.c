@@ -18,24 +18,26 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
  */
 static __always_inline void on_accepted(struct sock *sk)
 {
-	struct socket_entry entry = {}, *known;
+	struct socket_entry entry = {};
+	struct socket_place known;
 	struct endpoint end = {};
-	u64 key = (u64)sk, cookie, now = 0;
+	u64 key, cookie, now = 0;
 	struct repeat *repeat = NULL;
 	u8 opened;
 
 	if (!sk || BPF_CORE_READ(sk, sk_protocol) != PROTOCOL_TCP)
 		return;
-	known = bpf_map_lookup_elem(&sockets, &key);
-	if (!known && !scope_has_current())
+	key = address_of(sk);
+	known = place_find(key);
+	if (!known.entry && !scope_has_current())
 		return;
 	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (known)
-		entry = *known;
+	if (known.entry)
+		entry = *known.entry;
 	if (entry.cookie != cookie) {
 		if (!scope_has_current())
 			return;
-		known = NULL;
+		known.entry = NULL;
 		entry.began = 0;
 		entry.established = 0;
 		entry.opened = 0;
@@ -60,12 +62,10 @@ static __always_inline void on_accepted(struct sock *sk)
 		repeat = repeat_find(&entry, &end, now);
 		entry.counted = repeat != NULL;
 	}
-	if (known) {
-		if (bpf_map_update_elem(&sockets, &key, &entry, BPF_EXIST) != 0)
-			return;
-	} else {
+	if (!known.entry)
 		entry_store(key, &entry);
-	}
+	else if (!entry_replace(key, known.owner, &entry))
+		return;
 	if (opened || !cookie)
 		return;
 	if (repeat)

@@ -50,11 +50,12 @@ struct address_v6 {
 static __always_inline void on_connect_returned(struct sock *sk, void *address, int result,
 						u16 family)
 {
-	struct socket_entry entry = {}, *known;
+	struct socket_entry entry = {};
+	struct socket_place known;
 	struct endpoint end = {};
 	struct address_v6 v6 = {};
 	struct address_v4 v4 = {};
-	u64 key = (u64)sk;
+	u64 key;
 
 	if (result >= 0 || result == -EINVAL || result == -EAFNOSUPPORT)
 		return;
@@ -63,10 +64,11 @@ static __always_inline void on_connect_returned(struct sock *sk, void *address, 
 	if (!scope_has_current())
 		return;
 	/* Left behind by on_failed: the attempt came as far as SYN_SENT. */
-	known = bpf_map_lookup_elem(&sockets, &key);
-	if (known) {
-		entry.began = known->began;
-		entry_remove(key);
+	key = address_of(sk);
+	known = place_find(key);
+	if (known.entry) {
+		entry.began = known.entry->began;
+		entry_remove(key, known.owner);
 	}
 	endpoint_read(&end, sk);
 	if (family == AF_INET6) {

@@ -87,8 +87,7 @@ static __always_inline void emit_received(struct sock *sk, const struct record_h
 
 static __always_inline struct socket_entry *entry_of(struct sock *sk)
 {
-	u64 key = (u64)sk;
-	struct socket_entry *entry = bpf_map_lookup_elem(&sockets, &key);
+	struct socket_entry *entry = place_find(address_of(sk)).entry;
 
 	if (!entry || !entry->who.pid)
 		return NULL;
@@ -177,12 +176,11 @@ static __always_inline bool descends_from(const struct record_header *owner)
 static __always_inline void on_used(struct sock *sk)
 {
 	struct socket_entry *entry;
-	u64 key = (u64)sk;
 	u32 pid;
 
 	if (sk->sk_protocol != PROTOCOL_TCP)
 		return;
-	entry = bpf_map_lookup_elem(&sockets, &key);
+	entry = place_find(address_of(sk)).entry;
 	if (!entry)
 		return;
 	pid = bpf_get_current_pid_tgid() >> 32;

@@ -79,10 +79,10 @@ static __always_inline void listener_found(struct sock *sk, struct task_struct *
 static __always_inline void connection_found(struct sock *sk, struct task_struct *task, u8 state)
 {
 	struct socket_entry entry = {}, *known;
-	u64 key = (u64)sk;
+	u64 key = address_of(sk);
 
 	entry.cookie = bpf_get_socket_cookie(sk);
-	known = bpf_map_lookup_elem(&sockets, &key);
+	known = place_find(key).entry;
 	if (known && known->cookie == entry.cookie) {
 		if (known->at_start && is_older(task, &known->who))
 			identity_fill(&known->who, task);
@@ -159,9 +159,8 @@ static __always_inline void connection_tell(struct seq_file *seq, struct sock *s
 	struct listening_port port;
 	struct socket_entry *entry;
 	struct endpoint end;
-	u64 key = (u64)sk;
 
-	entry = bpf_map_lookup_elem(&sockets, &key);
+	entry = place_find(address_of(sk)).entry;
 	if (!tcp || !entry || entry->at_start != 1 || !is_of(&entry->who, task))
 		return;
 	if (entry->cookie != bpf_get_socket_cookie(sk))

@@ -53,7 +53,7 @@ bool LoadArguments(const Napi::CallbackInfo& info, LoadOptions* options) {
   }
   if (!NamesArgument(info[0].As<Napi::Array>(), &options->programs)) return false;
   options->ring_bytes = info[1].As<Napi::Number>().Uint32Value();
-  options->sockets_max = info[2].As<Napi::Number>().Uint32Value();
+  options->socket_sets = info[2].As<Napi::Number>().Uint32Value();
   options->flows_max = info[4].As<Napi::Number>().Uint32Value();
   options->cgroup_dir = info[5].As<Napi::String>().Utf8Value();
   return SettingsArgument(info[3].As<Napi::Array>(), options);

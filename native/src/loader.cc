@@ -137,7 +137,7 @@ std::vector<ProgramName> ListPrograms(Failure* failure) {
 Failure Loader::Prepare(const LoadOptions& options) {
   if (Failure f = Choose(object_, options.programs, &programs_); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
-  if (Failure f = SetEntries(object_, "sockets", options.sockets_max); !f.ok()) return f;
+  if (Failure f = SetEntries(object_, "sockets", options.socket_sets); !f.ok()) return f;
   if (Failure f = SetEntries(object_, "flows", options.flows_max); !f.ok()) return f;
   cgroup_dir_ = options.cgroup_dir;
   for (const auto& [setting, value] : options.settings) {

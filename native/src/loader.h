@@ -16,7 +16,7 @@ namespace vedette {
 struct LoadOptions {
   std::vector<std::string> programs;
   uint32_t ring_bytes = 0;
-  uint32_t sockets_max = 0;
+  uint32_t socket_sets = 0;
   uint32_t flows_max = 0;
   // The cgroup v2 folder that cgroup programs are attached to; empty: they are refused.
   std::string cgroup_dir;

@@ -102,6 +102,26 @@ describe.skipIf(reason)(`what is counted and what is left out ${reason}`, () => 
     expect(counted[0].lost).toBeGreaterThan(0)
   })
 
+  it('as many connections as were asked for fit the table', async () => {
+    const connections = 500
+    const { object } = openProbes({
+      ring_bytes: 2 ** 20, sockets_max: 2 * connections,
+      scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
+    })
+    // All at once, and then the same again: what was left of the first must be gone.
+    const script = 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 1024); ' +
+      `for my $round (1, 2) { my @keep; for (1 .. ${connections}) { ` +
+      'socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname S) or die; ' +
+      'accept(my $s, S) or die; push @keep, $c, $s } }'
+    await cgroup.start('perl', '-e', script).ended()
+    const faults = object!.faults()
+    const opens = object!.counters().find(({ kind }) =>
+      kindNumbers.get(kind) === 'connection_open')
+    object!.close()
+    expect(faults).toMatchObject({ sockets_full: 0, sockets_busy: 0, socket_stale: 0 })
+    expect(opens).toMatchObject({ produced: 4 * connections, lost: 0 })
+  })
+
   it('connections that do not fit the table are reported without a process, and counted',
     async () => {
       const { object } = openProbes({
