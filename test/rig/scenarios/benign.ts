@@ -1,3 +1,4 @@
+import { intrude, INTRUSION_HOPS } from '../attack/intrusion.ts'
 import type { Scenario } from '../scenario.ts'
 
 /** Twenty times as fast as in life, and so are all rates. */
@@ -11,13 +12,27 @@ export const benign: Scenario = {
   expect: { incidents: 0 },
 }
 
-/** For CI: the same at the same rates, for a sixth of the time. */
+/** The same at the same rates, for a sixth of the time. */
 export const benignShort: Scenario = {
   name: 'benign-short',
   title: 'ten minutes of work in half a minute, after as much of learning: nothing is raised',
   learn: { hours: 1 / 6, span_s: 600 / FACTOR, seed: 1 },
   work: { hours: 1 / 6, span_s: 600 / FACTOR, seed: 2 },
   expect: { incidents: 0 },
+}
+
+/** In a cluster that learned: nobody wrote a policy, and the zones have names of its own. */
+export const learnedIntrusion: Scenario = {
+  name: 'learned-intrusion',
+  title: 'the intrusion into a cluster that learned its policy: one incident, and none of the work',
+  learn: { hours: 1 / 6, span_s: 600 / FACTOR, seed: 1 },
+  work: { hours: 1 / 6, span_s: 600 / FACTOR, seed: 2 },
+  act: (stage) => intrude(stage),
+  expect: {
+    incidents: 1, detectors: ['NET-001', 'NET-002', 'NET-006'], within_s: 5,
+    hops: INTRUSION_HOPS.map(({ from, to, ...amounts }) =>
+      ({ from: { ...from, zone: undefined }, to: { ...to, zone: undefined }, ...amounts })),
+  },
 }
 
 /** With the policy that a person wrote; short, so that its log can be kept. */
