@@ -5,6 +5,7 @@ import type { Cidr } from './match/cidr.ts'
 import { drillEnd } from './match/drill-ranges.ts'
 import { FactRules } from './match/fact-rules.ts'
 import type { Rule } from './match/fact-rules.ts'
+import { GpuRules } from './match/gpu-rules.ts'
 import { FlowRules, NO_FLOW, SAME_ZONE } from './match/flow-rules.ts'
 import type { FlowFit, FlowIdentity, Verdict } from './match/flow-rules.ts'
 import { missingFlow } from './match/missing-flow.ts'
@@ -48,6 +49,7 @@ export class CompiledPolicy {
   /** Exposure by zone index; the outside is public, a stray process of a node internal. */
   readonly exposures: readonly Zone['exposure'][]
   readonly detectors: ReadonlyMap<string, DetectorSetting>
+  readonly gpus: GpuRules
   readonly #addresses: AddressRules
   readonly #zoneOfCidr: Uint16Array
   readonly #resolvers: readonly Cidr[]
@@ -63,6 +65,7 @@ export class CompiledPolicy {
     this.learning = policy.zones.length === 0
     this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
+    this.gpus = new GpuRules(policy.gpus)
     const facts = new FactRules(policy.zones, BUILT_IN.length)
     this.#addresses = new AddressRules(policy.zones, BUILT_IN.length, facts)
     this.#zoneOfCidr = this.#addresses.zones()

@@ -5,6 +5,7 @@ import { Lines } from './read/lines.ts'
 import type { Policy, Problem } from './policy.ts'
 import { readDetectors } from './read/detectors.ts'
 import { readCidrs, readFlows } from './read/flows.ts'
+import { readGpus } from './read/gpus.ts'
 import { readZones } from './read/zones.ts'
 import { schemaProblems } from './read/schema-problems.ts'
 import { readTree } from './read/tree.ts'
@@ -50,7 +51,9 @@ export function parsePolicy(
   const flows = readFlows(entryOf(root, 'flows'), zones, report)
   const detectors = readDetectors(entryOf(root, 'detectors'), options.nowMs ?? null, report)
   const resolvers = readCidrs(entryOf(root, 'resolvers'), report)
-  const policy: Policy = { text, sha256: policyDigest(text), resolvers, zones, flows, detectors }
+  const gpus = readGpus(entryOf(root, 'gpus'), report)
+  const sha256 = policyDigest(text)
+  const policy: Policy = { text, sha256, resolvers, zones, flows, gpus, detectors }
   if (resolvers.length === 0) warnOfNames(policy, report)
   if (options.detectors) problems.push(...checkThresholds(policy, options.detectors))
   return listed(policy, problems)

@@ -55,6 +55,27 @@ export type DetectorSetting = Position & {
   mute: (Position & { reason: string, until: string, untilMs: number }) | null
 }
 
+/** Who may do something to a GPU: a process that any of the patterns matches. */
+export type Actors = Record<Matcher, Pattern[]>
+
+/** What the site says of its GPUs. What is null or empty is not said, and judges nobody. */
+export type GpuPolicy = {
+  /** Baseline files, relative to the policy, and the groups of nodes that they are for: [] all. */
+  baselines: (Position & { file: string, nodeGroups: Pattern[] })[]
+  /** Public keys in PEM, one of which must have signed the baselines; empty: none is asked. */
+  baselineKeys: Pattern[]
+  /** Who may open GPUs, administrators beside. */
+  users: Actors | null
+  /** Who may change their state, load drivers and firmware, debug and profile. */
+  administrators: Actors | null
+  /** When administrators do so: outside of it, they should not. Milliseconds since 1970 (UTC). */
+  maintenance: (Position & {
+    fromMs: number, untilMs: number, reason: string, nodeGroups: Pattern[]
+  })[]
+  /** Every GPU must be in confidential computing mode. */
+  confidentialComputing: boolean
+}
+
 /** A policy that can be put in force. `sha256` is the hex digest of the UTF-8 bytes of `text`. */
 export type Policy = {
   text: string
@@ -63,6 +84,7 @@ export type Policy = {
   resolvers: Pattern[]
   zones: Zone[]
   flows: Flow[]
+  gpus: GpuPolicy
   detectors: DetectorSetting[]
 }
 

@@ -42,7 +42,7 @@ detectors:
     expect(brief(`${ZONE}      cidr: [10.0.0.0/8]\n`))
       .toEqual(['6:7 zones[0].match.cidr => did you mean cidrs?'])
     expect(brief('version: 1\nstores: []\n'))
-      .toEqual(['2:1 stores => known here: version, resolvers, zones, flows, detectors'])
+      .toEqual(['2:1 stores => known here: version, resolvers, zones, flows, gpus, detectors'])
   })
 
   it('points at the parent of what is missing and says what to write', () => {

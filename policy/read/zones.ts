@@ -42,13 +42,13 @@ export function readZones(cursor: Cursor | null, report: Report): Zone[] {
       ...entry.located.at,
       name,
       exposure: EXPOSURES.find((one) => one === textOf(entry, 'exposure')) ?? 'internal',
-      match: patternsByMatcher(match),
+      match: readMatch(match),
     }
   })
 }
 
-/** Domain names have no case, and answers are told in small letters. */
-function patternsByMatcher(match: Cursor | null): Record<Matcher, Pattern[]> {
+/** The patterns of `match`. Domain names have no case, and answers are told in small letters. */
+export function readMatch(match: Cursor | null): Record<Matcher, Pattern[]> {
   const patterns = MATCHERS.map((matcher) => [matcher, patternsOf(entryOf(match, matcher))])
   const byMatcher = Object.fromEntries(patterns) as Record<Matcher, Pattern[]>
   byMatcher.dns_names = byMatcher.dns_names.map((one) => ({ ...one, text: one.text.toLowerCase() }))
