@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import type { NvmlAnswer } from './gpu.ts'
 
 /** What C++ gives for a refusal, before the code gets its name. */
 export interface RawFailure {
@@ -35,8 +36,16 @@ export interface RawKernelObject {
 }
 
 /** The exports of native/src/addon.cc. */
+/** The class in native/src/gpu/object.cc; see gpu.ts. */
+export interface RawNvml {
+  begin(library: string, slow: boolean, nonce?: Uint8Array): number
+  take(): NvmlAnswer | undefined
+  calling(): string
+}
+
 export interface RawAddon {
   KernelObject: new () => RawKernelObject
+  Nvml: new () => RawNvml
   programs(): { name: string, section: string }[] | RawFailure
   clocks(): [bigint, bigint]
   enableStats(): number

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <set>
 
+#include "gpu/object.h"
 #include "kernel_object.h"
 
 namespace vedette {
@@ -83,6 +84,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   mallopt(M_MMAP_THRESHOLD, kMapBytes);
   env.SetInstanceData(new Instance());
   exports.Set("KernelObject", KernelObject::Define(env));
+  exports.Set("Nvml", Nvml::Define(env));
   exports.Set("clocks", Napi::Function::New<Clocks>(env, "clocks"));
   exports.Set("programs", Napi::Function::New<Programs>(env, "programs"));
   exports.Set("enableStats", Napi::Function::New<EnableStats>(env, "enableStats"));
