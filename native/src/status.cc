@@ -57,12 +57,12 @@ std::vector<std::string> FaultNames(const btf* types, uint32_t entries) {
 }
 
 // Runs that the kernel skipped, because the program was interrupted by an event of its own kind on
-// the same CPU. 0 where the kernel does not count them (before 5.12).
-uint64_t MissedRuns(const Loader& loader) {
+// the same CPU. 0 where the kernel does not count them (before 5.12). Also of programs that came
+// later, for a module.
+uint64_t MissedRuns(Loader& loader) {
   uint64_t missed = 0;
-  bpf_program* program = nullptr;
-  bpf_object__for_each_program(program, loader.object()) {
-    const int fd = bpf_program__fd(program);
+  for (const Loader::Program& entry : loader.programs()) {
+    const int fd = bpf_program__fd(entry.program);
     bpf_prog_info info = {};
     uint32_t bytes = sizeof info;
     if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) != 0) continue;
@@ -103,7 +103,7 @@ std::vector<KindCount> ReadCounters(const Loader& loader, Failure* failure) {
   return counts;
 }
 
-std::vector<FaultCount> ReadFaults(const Loader& loader, Failure* failure) {
+std::vector<FaultCount> ReadFaults(Loader& loader, Failure* failure) {
   std::vector<FaultCount> faults;
   const uint32_t entries = ArrayEntries(loader, "faults", sizeof(uint64_t), failure);
   const size_t cpus = static_cast<size_t>(libbpf_num_possible_cpus());

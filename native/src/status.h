@@ -32,7 +32,7 @@ struct ProgramStat {
 // Sums over the CPUs; kinds with nothing counted are left out.
 std::vector<KindCount> ReadCounters(const Loader& loader, Failure* failure);
 // Names come from the object's own `enum fault` (FAULT_NAME gives "name").
-std::vector<FaultCount> ReadFaults(const Loader& loader, Failure* failure);
+std::vector<FaultCount> ReadFaults(Loader& loader, Failure* failure);
 // Run counts and times are 0 until someone switched the kernel's statistics on.
 std::vector<ProgramStat> ReadProgramStats(Loader& loader);
 // Bytes of all maps as the kernel accounts them.
