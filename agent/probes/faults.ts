@@ -23,13 +23,15 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'connection_open',
     reason: 'no kernel memory to mark a listener: what it accepts is reported without its process',
   },
-  connecting_full: {
-    event_kind: 'connection_failed',
-    reason: 'too many connect() calls at once: attempts that the node itself refused were not seen',
+  calls_forgotten: {
+    event_kind: 'unknown',
+    reason: 'too many calls at once: connect() that the node itself refused, vsock and RDMA ' +
+      'connections may not have been seen',
   },
   sockets_busy: {
     event_kind: 'connection_open',
-    reason: 'the table of connections was locked: these are reported without their process',
+    reason: 'two connections wanted one place in the table at the same moment: one of them is ' +
+      'reported without its process',
   },
   vsock_sockets_full: {
     event_kind: 'vsock_connection', reason: 'too many vsock connections at once: not seen',

@@ -63,8 +63,8 @@ enum fault {
 	FAULT_LISTENER_UNMARKED,
 	/* The argument vector was not in memory. */
 	FAULT_ARGS_UNREADABLE,
-	/* `connecting` was full: a connect() that the node itself refuses is not seen. */
-	FAULT_CONNECTING_FULL,
+	/* More calls in progress than fit `calls`: what this one did is not seen. */
+	FAULT_CALLS_FORGOTTEN,
 	/* An entry of `sockets` was of an earlier socket at the same address: its end was missed. */
 	FAULT_SOCKET_STALE,
 	/* Another CPU took the place in `sockets` at the same moment: as when it is full. */

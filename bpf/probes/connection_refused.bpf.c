@@ -6,28 +6,11 @@
  * The return of the protocol's connect, by fexit; by a pair of kprobes where trampolines are
  * refused.
  */
+#include "calls.bpf.h"
 #include "connection_record.bpf.h"
 #include "scope.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
-
-/* connect() in progress, for the kprobe pair only: the return does not know the arguments. */
-struct connecting_key {
-	u64 pid_tgid;
-	u64 family;
-};
-
-struct connecting_call {
-	u64 sk;
-	u64 address;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct connecting_key);
-	__type(value, struct connecting_call);
-} connecting SEC(".maps");
 
 /* sockaddr_in and sockaddr_in6: the same on every kernel. */
 struct address_v4 {
@@ -98,54 +81,48 @@ int BPF_PROG(connect_v6_fexit, struct sock *sk, void *address, int length, int r
 	return 0;
 }
 
-static __always_inline void connecting_begin(struct sock *sk, void *address, u64 family)
+static __always_inline void connecting_begin(struct sock *sk, void *address,
+					     enum call_function function)
 {
-	struct connecting_key key = { .pid_tgid = bpf_get_current_pid_tgid(), .family = family };
-	struct connecting_call call = { .sk = (u64)sk, .address = (u64)address };
+	struct call call = { .arguments = { (u64)sk, (u64)address } };
 
-	if (!scope_has_current())
-		return;
-	if (bpf_map_update_elem(&connecting, &key, &call, BPF_ANY) != 0)
-		fault_count(FAULT_CONNECTING_FULL);
+	if (scope_has_current())
+		call_begin(function, &call);
 }
 
-static __always_inline void connecting_end(int result, u64 family)
+static __always_inline void connecting_end(int result, enum call_function function, u16 family)
 {
-	struct connecting_key key = { .pid_tgid = bpf_get_current_pid_tgid(), .family = family };
-	struct connecting_call *found = bpf_map_lookup_elem(&connecting, &key);
-	struct connecting_call call;
+	struct call call;
 
-	if (!found)
-		return;
-	call = *found;
-	bpf_map_delete_elem(&connecting, &key);
-	on_connect_returned((struct sock *)call.sk, (void *)call.address, result, family);
+	if (scope_has_current() && call_end(function, &call))
+		on_connect_returned((void *)call.arguments[0], (void *)call.arguments[1], result,
+				    family);
 }
 
 SEC("kprobe/tcp_v4_connect")
 int BPF_KPROBE(connect_v4_kprobe, struct sock *sk, void *address)
 {
-	connecting_begin(sk, address, AF_INET);
+	connecting_begin(sk, address, CALL_CONNECT_V4);
 	return 0;
 }
 
 SEC("kretprobe/tcp_v4_connect")
 int BPF_KRETPROBE(connect_v4_kretprobe, int result)
 {
-	connecting_end(result, AF_INET);
+	connecting_end(result, CALL_CONNECT_V4, AF_INET);
 	return 0;
 }
 
 SEC("kprobe/tcp_v6_connect")
 int BPF_KPROBE(connect_v6_kprobe, struct sock *sk, void *address)
 {
-	connecting_begin(sk, address, AF_INET6);
+	connecting_begin(sk, address, CALL_CONNECT_V6);
 	return 0;
 }
 
 SEC("kretprobe/tcp_v6_connect")
 int BPF_KRETPROBE(connect_v6_kretprobe, int result)
 {
-	connecting_end(result, AF_INET6);
+	connecting_end(result, CALL_CONNECT_V6, AF_INET6);
 	return 0;
 }
