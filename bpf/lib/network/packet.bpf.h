@@ -132,15 +132,43 @@ struct packet {
 	u8 _pad[2];
 };
 
+#define TRANSPORT_HEAD_BYTES 8
+
+/*
+ * The first bytes of an IPv4 packet mostly lie in one piece, where they are read without the helper
+ * that looks for them. Without options the head of the transport is among them.
+ */
+static __always_inline bool ipv4_load(struct __sk_buff *skb, struct ipv4_header *ip)
+{
+	const struct ipv4_header *at = (void *)(long)skb->data;
+
+	if ((void *)(at + 1) > (void *)(long)skb->data_end)
+		return bpf_skb_load_bytes(skb, 0, ip, sizeof(*ip)) == 0;
+	*ip = *at;
+	return true;
+}
+
+static __always_inline bool transport_load(struct __sk_buff *skb, u32 at, u16 *head)
+{
+	const u16 *usual = (void *)(long)skb->data + sizeof(struct ipv4_header);
+
+	if (at != sizeof(struct ipv4_header) ||
+	    (void *)usual + TRANSPORT_HEAD_BYTES > (void *)(long)skb->data_end)
+		return bpf_skb_load_bytes(skb, at, head, TRANSPORT_HEAD_BYTES) == 0;
+	head[0] = usual[0];
+	head[1] = usual[1];
+	return true;
+}
+
 /* Ports and length, from the first eight bytes of the transport header, when they are there. */
 static __always_inline void packet_read_transport(struct packet *packet, struct __sk_buff *skb,
 						  u32 at, bool later_fragment)
 {
-	u16 head[4] = {};
+	u16 head[TRANSPORT_HEAD_BYTES / 2] = {};
 
 	packet->payload_at = at;
 	packet->payload_bytes = skb->len > at ? skb->len - at : 0;
-	if (later_fragment || bpf_skb_load_bytes(skb, at, head, sizeof(head)) != 0)
+	if (later_fragment || !transport_load(skb, at, head))
 		return;
 	switch (packet->protocol) {
 	case PROTOCOL_ICMP:
@@ -169,7 +197,7 @@ static __always_inline bool packet_read_v4(struct packet *packet, u32 *source, u
 {
 	struct ipv4_header ip;
 
-	if (bpf_skb_load_bytes(skb, 0, &ip, sizeof(ip)) != 0)
+	if (!ipv4_load(skb, &ip))
 		return false;
 	address_map_v4(source, ip.source);
 	address_map_v4(destination, ip.destination);
