@@ -1,9 +1,5 @@
-// datagram.c as the probe tests use it: compiled, run in the cgroup, in a network of its own.
+// datagram.c as the probe tests use it: run in the cgroup, in a network of its own.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import type { Program, ScopeCgroup } from './scope-cgroup.ts'
@@ -12,15 +8,6 @@ import type { Program, ScopeCgroup } from './scope-cgroup.ts'
 export interface DatagramActor extends Program {
   /** One command; its number. Throws with the errno when it failed. */
   ask(command: string): Promise<number>
-}
-
-/** Compiles datagram.c; the path of the program. Remove its folder with `remove`. */
-export function compileActor(): { path: string, remove(): void } {
-  const dir = mkdtempSync(join(tmpdir(), 'vedette-datagram-'))
-  const path = join(dir, 'datagram')
-  const source = join(import.meta.dirname, 'datagram.c')
-  execFileSync('clang', ['-O2', '-Wall', '-Werror', source, '-o', path])
-  return { path, remove: () => rmSync(dir, { recursive: true }) }
 }
 
 /** `prepare` is run by a shell in the new network namespace, before the program. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compileActor, impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
+import { compiled } from './compiled.ts'
+import { impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
 
@@ -10,23 +11,22 @@ if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
 describe.skipIf(reason)(`datagrams ${reason}`, () => {
   let cgroup: ScopeCgroup
   let watch: Watch
-  let actor: { path: string, remove(): void }
+  let actor: string
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    actor = compileActor()
+    actor = compiled('datagram.c')
     watch = new Watch(cgroup, impatientTable)
   })
   afterAll(async () => {
     watch.close()
-    actor.remove()
     await cgroup.remove()
   })
 
   it.each([
     ['udp4', '127.0.0.1', 'udp'], ['udp6', '::1', 'udp'],
   ])('of %s are counted exactly, at both ends, with the process of each', async (kind, host) => {
-    const server = await startDatagrams(cgroup, actor.path)
-    const client = await joinDatagrams(cgroup, actor.path, server)
+    const server = await startDatagrams(cgroup, actor)
+    const client = await joinDatagrams(cgroup, actor, server)
     await server.ask(`open ${kind}`)
     const port = await server.ask(`bind ${host} 5353`)
     await client.ask(`open ${kind}`)
@@ -62,8 +62,8 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     ['io_uring', 'uring', 100, 20, 2000, 20],
     ['one call that is cut into datagrams', 'segmented', 12_345, 1000, 12_345, 13],
   ])('sent by %s are counted exactly', async (_, verb, bytes, count, total, packets) => {
-    const server = await startDatagrams(cgroup, actor.path)
-    const client = await joinDatagrams(cgroup, actor.path, server)
+    const server = await startDatagrams(cgroup, actor)
+    const client = await joinDatagrams(cgroup, actor, server)
     await server.ask('open udp4')
     await server.ask('bind 127.0.0.1 5000')
     await client.ask('open udp4')
@@ -83,8 +83,8 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('over a real link and over a connected socket are counted as over loopback', async () => {
-    const one = await startDatagrams(cgroup, actor.path)
-    const other = await startDatagrams(cgroup, actor.path)
+    const one = await startDatagrams(cgroup, actor)
+    const other = await startDatagrams(cgroup, actor)
     const link = ['ip', 'link', 'add', 'v0', 'netns', String(one.pid), 'type', 'veth', 'peer',
       'name', 'v0', 'netns', String(other.pid)]
     const addresses = [[one, '10.9.0.1'], [other, '10.9.0.2']] as const
@@ -117,7 +117,7 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
     ['ping4', '127.0.0.1', 'icmp'], ['ping6', '::1', 'icmpv6'], ['icmp4', '127.0.0.1', 'icmp'],
   ])('of a ping by %s are counted with the data that they carry', async (kind, host, protocol) => {
     const allow = 'echo 0 0 > /proc/sys/net/ipv4/ping_group_range;'
-    const client = await startDatagrams(cgroup, actor.path, allow)
+    const client = await startDatagrams(cgroup, actor, allow)
     await client.ask(`open ${kind}`)
     expect(await client.ask(`ping ${host} 0 1000 2`)).toBe(2000)
     await client.ask('close')
@@ -130,7 +130,7 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('of raw IP and of UDP-Lite are counted where the kernel has them', async () => {
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open gre4')
     await client.ask('send 127.0.0.1 0 700 2')
     await client.ask('close')
@@ -150,7 +150,7 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('that a process forges with headers of its own are seen with their ports', async () => {
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open headers')
     // IP header, then that of a TCP connection request from port 4242 to port 81.
     const ip = '4500002800000000400600007f0000017f000001'
@@ -164,7 +164,7 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('name who uses the socket now, when it was handed on', async () => {
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open udp4')
     const port = await client.ask('bind 127.0.0.1 0')
     const child = await client.ask('fork')
@@ -175,7 +175,7 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('to many peers end when their socket is closed', async () => {
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open udp6')
     await client.ask('around ::1 2000 20 300')
     await client.ask('close')
@@ -187,8 +187,8 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
   })
 
   it('across the border of the scope are seen at the end inside only', async () => {
-    const inside = await startDatagrams(cgroup, actor.path)
-    const outside = await joinDatagrams(cgroup, actor.path, inside, true)
+    const inside = await startDatagrams(cgroup, actor)
+    const outside = await joinDatagrams(cgroup, actor, inside, true)
     const from = watch.events.length
     await outside.ask('open udp4')
     await outside.ask('bind 127.0.0.1 5000')
@@ -208,19 +208,18 @@ describe.skipIf(reason)(`datagrams ${reason}`, () => {
 
 describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
   let cgroup: ScopeCgroup
-  let actor: { path: string, remove(): void }
+  let actor: string
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    actor = compileActor()
+    actor = compiled('datagram.c')
   })
   afterAll(async () => {
-    actor.remove()
     await cgroup.remove()
   })
 
   it('when it is full forgets flows and counts them; every first packet is told', async () => {
     const watch = new Watch(cgroup, impatientTable, { flows_max: 256 })
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open udp4')
     await client.ask('around 127.0.0.1 2000 20 2000')
     await watch.atLeast(2000, 'datagram_flow', { pid: client.pid, report: 'first' })
@@ -243,7 +242,7 @@ describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
     })
     try {
       const allow = 'echo 0 0 > /proc/sys/net/ipv4/ping_group_range;'
-      const client = await startDatagrams(cgroup, actor.path, allow)
+      const client = await startDatagrams(cgroup, actor, allow)
       for (const [kind, host] of [['ping4', '127.0.0.1'], ['ping6', '::1']]) {
         await client.ask(`open ${kind}`)
         await client.ask(`ping ${host} 0 500 3`)
@@ -263,7 +262,7 @@ describe.skipIf(reason)(`the table of datagram flows ${reason}`, () => {
 
   it('that a cgroup fills beyond its quota costs that cgroup, and the loss is told', async () => {
     const watch = new Watch(cgroup, impatientTable, { cgroup_quota_per_s: 100 })
-    const client = await startDatagrams(cgroup, actor.path)
+    const client = await startDatagrams(cgroup, actor)
     await client.ask('open udp4')
     await client.ask('around 127.0.0.1 2000 20 3000')
     const flood = await watch.first('cgroup_flood', { cgroup_id: cgroup.id.toString() })

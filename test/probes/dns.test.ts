@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { addressesOf, messageOf } from '../../agent/enrich/sample-dns.ts'
-import { compileActor, joinDatagrams, startDatagrams } from './datagram-actor.ts'
+import { compiled } from './compiled.ts'
+import { joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import type { DatagramActor } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
@@ -11,18 +12,18 @@ if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
 describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
   let cgroup: ScopeCgroup
   let watch: Watch
-  let actor: { path: string, remove(): void }
+  let actor: string
   let server: DatagramActor
   let client: DatagramActor
   let port: number
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    actor = compileActor()
+    actor = compiled('datagram.c')
     watch = new Watch(cgroup)
   })
   beforeEach(async () => {
-    client = await startDatagrams(cgroup, actor.path)
-    server = await joinDatagrams(cgroup, actor.path, client, true)
+    client = await startDatagrams(cgroup, actor)
+    server = await joinDatagrams(cgroup, actor, client, true)
     await client.ask('open udp4')
     port = await client.ask('bind 127.0.0.1 0')
     await server.ask('open udp4')
@@ -34,7 +35,6 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
   })
   afterAll(async () => {
     watch.close()
-    actor.remove()
     await cgroup.remove()
   })
 

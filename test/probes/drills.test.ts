@@ -56,7 +56,8 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
     { cwd: data, waitMs, nodeWords: emulated ? ['--single-threaded'] : [] })
     server = await up.until('the address of the readers', ({ stderr }) =>
       /Readers +gRPC (\S+)/.exec(stderr)?.[1])
-  }, waitMs)
+  // Later than the wait for it, which tells what was printed.
+  }, waitMs + 30_000)
   afterAll(async () => {
     await up?.stop('SIGKILL')
     await cgroup?.remove()

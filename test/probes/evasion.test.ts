@@ -1,11 +1,11 @@
 // Ways around a monitor that looks at system calls or at who holds a descriptor now: each is seen
 // with the right process, or a probe says what is lost.
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compiled } from './compiled.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Actor, Program } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
@@ -112,7 +112,7 @@ describe.skipIf(reason)(`ways around a monitor ${reason}`, () => {
   it.each([{ how: 'in its own call', flags: '0' }, { how: 'in a worker', flags: '16' }])(
     'a connection through io_uring names its process ($how)', async ({ flags }) => {
       const program = join(folder, `uring-${flags}`)
-      execFileSync('cc', ['-O1', '-o', program, join(import.meta.dirname, 'uring.c')])
+      copyFileSync(compiled('uring.c'), program)
       const port = await listen()
       const caller = cgroup.start(program, String(port), flags)
       expect(await caller.line()).toBe('0')

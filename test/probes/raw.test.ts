@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { probeTable } from '../../agent/probes/table.ts'
-import { compileActor, impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
+import { compiled } from './compiled.ts'
+import { impatientTable, joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
 
@@ -10,15 +11,14 @@ if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
 describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () => {
   let cgroup: ScopeCgroup
   let watch: Watch
-  let actor: { path: string, remove(): void }
+  let actor: string
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    actor = compileActor()
+    actor = compiled('datagram.c')
     watch = new Watch(cgroup, impatientTable)
   })
   afterAll(async () => {
     watch.close()
-    actor.remove()
     await cgroup.remove()
   })
 
@@ -28,7 +28,7 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
     ['raw6', { family: 10, protocol_number: 50, socket_type: 3 }],
     ['packet', { family: 17, protocol_number: 3, socket_type: 3 }],
   ])('one of kind %s is told, once, with its process', async (kind, expected) => {
-    const program = await startDatagrams(cgroup, actor.path)
+    const program = await startDatagrams(cgroup, actor)
     await program.ask(`open ${kind}`)
     const made = await watch.first('raw_socket', { pid: program.pid })
     expect(made).toMatchObject({ ...expected, comm: 'datagram' })
@@ -43,10 +43,10 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
   })
 
   it('of a process outside of the scope are not ours', async () => {
-    const outside = await startDatagrams(cgroup, actor.path, '', true)
+    const outside = await startDatagrams(cgroup, actor, '', true)
     await outside.ask('open icmp4')
     await outside.ask('open packet')
-    const inside = await startDatagrams(cgroup, actor.path)
+    const inside = await startDatagrams(cgroup, actor)
     await inside.ask('open packet')
     await watch.first('raw_socket', { pid: inside.pid })
     expect(watch.seen('raw_socket', { pid: outside.pid })).toEqual([])
@@ -57,7 +57,7 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
   it('that are older than the agent are told at its start, and UDP ports with their process',
     async () => {
       const programs = await Promise.all(['icmp4', 'packet', 'udp4', 'udp6', 'udp4'].map(async (kind) => {
-        const program = await startDatagrams(cgroup, actor.path)
+        const program = await startDatagrams(cgroup, actor)
         await program.ask(`open ${kind}`)
         return program
       }))
@@ -75,7 +75,7 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
         })
         await later.first('listen', { pid: udp6.pid, at_start: true, local_port: 5061 })
         // What comes in on such a socket names the process that was there before us.
-        const client = await joinDatagrams(cgroup, actor.path, udp)
+        const client = await joinDatagrams(cgroup, actor, udp)
         await client.ask('open udp4')
         await client.ask('send 127.0.0.1 5060 10 1')
         await later.first('datagram_flow', {
@@ -92,7 +92,7 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
   it.each([
     ['udp4', '0.0.0.0', '::'], ['udp4', '127.0.0.1', '127.0.0.1'], ['udp6', '::1', '::1'],
   ])('a UDP port that %s asks for on %s is told', async (kind, host, shown) => {
-    const program = await startDatagrams(cgroup, actor.path)
+    const program = await startDatagrams(cgroup, actor)
     await program.ask(`open ${kind}`)
     await program.ask(`bind ${host} 5070`)
     const listen = await watch.first('listen', { pid: program.pid })
@@ -103,8 +103,8 @@ describe.skipIf(reason)(`raw and packet sockets, and UDP ports ${reason}`, () =>
   })
 
   it('a UDP port that the kernel chose, or that is taken, is not', async () => {
-    const program = await startDatagrams(cgroup, actor.path)
-    const other = await joinDatagrams(cgroup, actor.path, program)
+    const program = await startDatagrams(cgroup, actor)
+    const other = await joinDatagrams(cgroup, actor, program)
     await program.ask('open udp4')
     await program.ask('bind 127.0.0.1 5071')
     await other.ask('open udp4')

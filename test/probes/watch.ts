@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openProbes } from '../../agent/probes.ts'
 import type { OpenProbes, ProbeOptions } from '../../agent/probes.ts'
+import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import { Source } from '../../agent/source.ts'
 import type { KernelObject } from '../../native/index.ts'
@@ -132,11 +133,17 @@ export class Watch {
   }
 }
 
-/** Why a probe sees nothing on this kernel, from its own state; '' when it does. */
+/** What tells of a kernel which kinds of program it refuses, as the states of others need it. */
+const companions = new Set(['connection_accept', 'process_exit'])
+
+/**
+ * Why a probe sees nothing on this kernel, from its own state; '' when it does. Loads few others:
+ * to load all of them takes an emulated kernel seconds.
+ */
 export function whyBlind(probe: string): string {
   const { object, states } = openProbes({
     ring_bytes: ringBytes, sockets_max: 1, scope_cgroup_id: 1n, scope_cgroup_level: 0,
-  })
+  }, undefined, probeTable.filter(({ name }) => name === probe || companions.has(name)))
   object?.close()
   const state = states.find((one) => one.probe === probe)
   if (!state) throw new Error(`there is no probe ${probe}`)
