@@ -133,7 +133,8 @@ function makeRoom(state: State, forgetBeforeMs: number): boolean {
 }
 
 /** It says more where it is part of a chain. */
-function noteFirst({ graph: { current: slot, connections: { columns: { flags } } } }: Context): void {
+function noteFirst({ graph }: Context): void {
+  const { current: slot, connections: { columns: { flags } } } = graph
   if (slot >= 0) flags.set(slot, flags.get(slot) | flag.firstSeen)
 }
 

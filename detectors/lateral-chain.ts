@@ -79,12 +79,7 @@ export default defineDetector({
       if (graph.toSearch || state.held.has(slot)) evaluateOpen(event, slot, state, context)
     } else if (graph.met) for (const head of known.refresh(slot)) again(head, state, context)
     againStale(state, context)
-    if (!graph.met) return
-    const heads = graph.waiting.take(slot, columns.serial.get(slot))
-    for (let i = 0; i < heads.length; i += 2) {
-      const [head, serial] = [heads[i], heads[i + 1]]
-      if (columns.serial.get(head) === serial) again(head, state, context)
-    }
+    if (graph.met) againWaiting(slot, state, context)
   },
   wake(state, context) {
     const { columns } = context.graph.connections
@@ -190,6 +185,15 @@ function againStale(state: ChainState, context: Context): void {
     if (!actor || !origins) continue
     const isCertain = graph.rules.actsForOthers(origins, actor)
     if (graph.searches.take(isCertain, context.watermarkMs)) again(head, state, context)
+  }
+}
+
+/** The other end of a connection came: those that waited for it may go on before it. */
+function againWaiting(slot: number, state: ChainState, context: Context): void {
+  const { waiting, connections: { columns: { serial } } } = context.graph
+  const heads = waiting.take(slot, serial.get(slot))
+  for (let i = 0; i < heads.length; i += 2) {
+    if (serial.get(heads[i]) === heads[i + 1]) again(heads[i], state, context)
   }
 }
 

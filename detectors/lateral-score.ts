@@ -166,8 +166,8 @@ function judgeLink(
   // Whose request it was of several is a guess: that one of them is another user says nothing.
   const { means: how } = context.graph.connections.columns
   const isEntry = how.get(step.connection) === means.exec
-  const other = !isEntry && step.of === 1 && last !== null && last.source !== actor.source && !isLogin(last)
-    ? switchOf(last, actor) : null
+  const other = !isEntry && step.of === 1 && last !== null && last.source !== actor.source &&
+    !isLogin(last) ? switchOf(last, actor) : null
   if (other !== null) switches.push(other)
 }
 
