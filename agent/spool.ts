@@ -81,14 +81,20 @@ export class Spool implements RecordSink {
     this.#listeners.push(listener)
   }
 
-  /** Takes a checked record, or refuses it and counts that. */
-  takeRecord(record: RecordBuffer, at: number, kind: number): void {
+  /**
+   * Takes a checked record, or refuses it and counts that. `texts`: what user space knows of it, by
+   * the names of text fields.
+   */
+  takeRecord(
+    record: RecordBuffer, at: number, kind: number, texts?: Readonly<Record<string, string>>,
+  ): void {
     const builder = this.#builder
     if (this.#refuses[kind] !== 0) {
       this.#refused[kind]++
       return
     }
     builder.appendRecord(record, at)
+    if (texts) builder.setTexts(texts)
     if (builder.count === 1) this.#wait()
     if (builder.count >= this.#options.eventsPerBatchMax || builder.full) this.#close()
   }

@@ -77,6 +77,20 @@ export class BatchBuilder {
     this.kinds[this.count++] = kind
   }
 
+  /**
+   * Says of the event that was added last, which was a record, what user space knows: text fields
+   * by name. A name that is not a text field of its kind is a mistake of ours and throws.
+   */
+  setTexts(texts: Readonly<Record<string, string>>): void {
+    const number = this.kinds[this.count - 1]
+    const { kind } = kindInfos.find((info) => info.number === number)!
+    const columns = this.columns[kind] as unknown as Record<string, Uint32Array>
+    for (const [name, text] of Object.entries(texts)) {
+      if (!(columns[name] instanceof Uint32Array)) throw new TypeError(`${kind} has no text ${name}`)
+      columns[name][this.columns[kind].rows - 1] = this.strings.index(text)
+    }
+  }
+
   /** Adds an event made in user space. `time`: nanoseconds since boot. Not when full. */
   append<K extends EventKind>(
     kind: K, values: Partial<EventValues[K]>, time: bigint, process?: Partial<Process>,

@@ -51,6 +51,20 @@ function jsonOf(bytes: Uint8Array): EventJson[] {
 }
 
 describe('batch', () => {
+  it('takes what user space knows of a record, for that record only', () => {
+    const bytes = new ArrayBuffer(64 + 1024)
+    const record = recordBuffer(bytes)
+    record.u16.set([53, 504], 4)
+    const builder = new BatchBuilder({ eventsMax: 4, factsOf: noFacts })
+    builder.appendRecord(record, 0)
+    builder.setTexts({ sha256: 'abc' })
+    builder.appendRecord(record, 0)
+    expect(() => builder.setTexts({ no_such_field: 'x' })).toThrow('no_such_field')
+    const [known, unknown] = jsonOf(builder.encode(identity))
+    expect(known).toMatchObject({ kind: 'kernel_module', sha256: 'abc' })
+    expect(unknown).not.toHaveProperty('sha256')
+  })
+
   it('gives back what a kernel record said, 64-bit values exactly', () => {
     const builder = build(
       [openRecord({ pid: 7, comm: 'curl', remote: '2001:db8::5', port: 443, time: 2n ** 54n + 3n })],
