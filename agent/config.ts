@@ -32,6 +32,14 @@ export interface AgentConfig {
   kubernetes_api?: string
   kubernetes_token_file?: string
   kubernetes_ca_file?: string
+  /** Where the root of the node is mounted; '/' unless the agent is in an image of its own. */
+  gpu_root: string
+  /** Name or path of NVML. */
+  gpu_library: string
+  /** How often the state of GPUs is read without a reason. */
+  gpu_interval_ms: number
+  /** Ask every GPU for attestation evidence at the start. */
+  gpu_evidence: boolean
   /** Longest time that an event waits for its batch to leave. */
   flush_interval_ms: number
   heartbeat_interval_ms: number
@@ -51,6 +59,10 @@ export const defaults = {
   flows_max: 65_536,
   cgroup_quota_per_s: 20_000,
   connection_repeats_per_s: 10,
+  gpu_root: '/',
+  gpu_library: 'libnvidia-ml.so.1',
+  gpu_interval_ms: 60_000,
+  gpu_evidence: false,
   flush_interval_ms: 200,
   heartbeat_interval_ms: 5000,
   events_per_batch_max: 8192,
@@ -64,13 +76,16 @@ const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
   flows_max: [1, 2 ** 24],
   cgroup_quota_per_s: [0, 1e9],
   connection_repeats_per_s: [0, 1e9],
+  gpu_interval_ms: [1000, 86_400_000],
   flush_interval_ms: [1, 60_000],
   heartbeat_interval_ms: [100, 600_000],
   events_per_batch_max: [1, 65_536],
 }
-const texts = ['node_id', 'correlator', 'data', 'listen_http', 'scope_cgroup'] as const
+const texts = ['node_id', 'correlator', 'data', 'listen_http', 'scope_cgroup', 'gpu_root',
+  'gpu_library'] as const
 const optional = ['node_group', 'kubernetes_api', 'kubernetes_token_file', 'kubernetes_ca_file']
-const known = new Set<string>([...texts, ...optional, ...Object.keys(ranges), 'tls'])
+const known = new Set<string>([...texts, ...optional, ...Object.keys(ranges), 'tls',
+  'gpu_evidence'])
 
 /** Checked settings, defaults filled in. Throws AgentError AGENT_CONFIG naming every problem. */
 export function checkConfig(given: Partial<AgentConfig>): AgentConfig {
@@ -107,8 +122,9 @@ function checkNumber(key: string, value: unknown, [min, max]: [number, number]):
   return [`${key} is ${JSON.stringify(value)}; it must be a whole number from ${min} to ${max}`]
 }
 
-function checkMore({ ring_bytes: ringBytes, tls }: AgentConfig): string[] {
+function checkMore({ ring_bytes: ringBytes, tls, gpu_evidence }: AgentConfig): string[] {
   const problems: string[] = []
+  if (typeof gpu_evidence !== 'boolean') problems.push('gpu_evidence must be true or false')
   if (Number.isInteger(ringBytes) && !Number.isInteger(Math.log2(ringBytes))) {
     problems.push(`ring_bytes is ${ringBytes}; it must be a power of two`)
   }

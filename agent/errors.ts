@@ -13,6 +13,7 @@ export const AGENT_ERRORS = {
   UPLINK_SILENT: 'Look at the correlator: it took batches but did not acknowledge them.',
   UPLINK_REFUSED: 'Correct what the correlator names; events wait in the spool until it accepts.',
   UPLINK_BATCH_REFUSED: 'A gap event tells what is missing; please report this as a defect.',
+  GPU_STATE_UNREADABLE: 'It is tried again every minute; please report this as a defect.',
   SPOOL_DAMAGED: 'Check the disk; a gap event names what is lost.',
 } as const
 

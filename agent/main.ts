@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openClock, readBootId } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { Complaints } from './self/complaints.ts'
 import { checkConfig } from './config.ts'
 import type { AgentConfig } from './config.ts'
@@ -10,17 +11,19 @@ import { Decoder } from './decode.ts'
 import { scopeOf } from './enrich/cgroups.ts'
 import { openEnricher } from './enrich/open.ts'
 import { AgentError } from './errors.ts'
+import { openGpus } from './gpu/open.ts'
 import { close } from './self/http.ts'
 import { readKernelFacts } from './kernel-facts.ts'
 import { floodKind } from './self/quota-losses.ts'
 import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
-import type { ProbeOptions } from './probes.ts'
+import type { OpenProbes, ProbeOptions } from './probes.ts'
 import { stateAfterFailure } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
 import { openNames } from './names/open.ts'
 import { Pulse } from './self/pulse.ts'
 import { Source } from './source.ts'
+import type { SourceOptions } from './source.ts'
 import { Spool } from './spool.ts'
 import type { SpoolOptions } from './spool.ts'
 import { serve } from './self/serve.ts'
@@ -54,8 +57,7 @@ const { version } = JSON.parse(
 export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAgent> {
   const config = checkConfig(given)
   const facts = readKernelFacts()
-  const clock = openClock()
-  const boot_id = readBootId()
+  const [clock, boot_id] = [openClock(), readBootId()]
   const complaints = new Complaints()
   const complain = complaints.say.bind(complaints)
   const marker = new RunMarker(config.data, boot_id)
@@ -64,14 +66,14 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
 
   const probes = openProbes({ ...config, ...checkScope(facts.cgroup2, config.scope_cgroup) }, facts)
   opened.defer(() => probes.object?.close())
-  const source = probes.object && new Source({
-    kernel: probes.object, ring_bytes: config.ring_bytes, iterators: probes.iterators,
+  const source = openSource(config, probes, {
     consume: (records, bytes) => decoder.decode(records, bytes),
     failed: (program, failure) => pulse.setProbe(stateAfter(program, failure)),
   })
   const decoder = new Decoder({
     takeRecord(record, at, kind) {
       enricher.observe(record, at, kind)
+      gpus.observe(record, at, kind)
       if (kind === floodKind) pulse.quotaLosses.take(record, at)
       spool.takeRecord(record, at, kind)
     },
@@ -92,10 +94,10 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     await spool.close()
     marker.end()
   })
-  const uplink = new Uplink({
-    spool, clock, address: config.correlator, tls: config.tls, version, complain,
-    recovered: () => complaints.over(uplinkCodes, `the correlator at ${config.correlator} answers`),
-  })
+  const add = spool.add.bind(spool)
+  const gpus = openGpus({ config, complain, factsOf: enricher.factsOf, add, clock })
+  opened.defer(() => gpus.stop())
+  const uplink = openUplink(config, spool, clock, complaints)
   opened.defer(() => uplink.stop(drainMs))
 
   const pulse = new Pulse({
@@ -104,7 +106,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     kernel: probes.object, lateStates: () => probes.late?.look() ?? [],
     undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
-  const parts = { decoder, enricher, names, pulse, source, spool, uplink }
+  const parts = { decoder, enricher, gpus, names, pulse, source, spool, uplink }
   const http = await serve({
     ...parts, version, address: config.listen_http, mapBytes: () => probes.object?.mapBytes() ?? 0,
   })
@@ -113,6 +115,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   pulse.begin(marker.begin())
   opened.defer(() => pulse.end())
   names.start()
+  gpus.start()
   uplink.start()
   source?.start()
   opened.defer(() => source?.stop())
@@ -121,6 +124,13 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     node_id: config.node_id, boot_id, metrics_port: http.port, stop: () => running.disposeAsync(),
     get probeStates() { return pulse.probeStates }, stats: () => statsOf(parts),
   }
+}
+
+function openSource(
+  { ring_bytes }: AgentConfig, { object: kernel, iterators }: OpenProbes,
+  parts: Pick<SourceOptions, 'consume' | 'failed'>,
+): Source | undefined {
+  return kernel && new Source({ kernel, ring_bytes, iterators, ...parts })
 }
 
 function openSpool(
@@ -132,6 +142,16 @@ function openSpool(
     bytesMax: config.spool_bytes_max, eventsPerBatchMax: config.events_per_batch_max,
     flushIntervalMs: config.flush_interval_ms, failed: complaints.say.bind(complaints),
     recovered: () => complaints.over(diskCodes, 'the disk of the spool works again'),
+  })
+}
+
+function openUplink(
+  config: AgentConfig, spool: Spool, clock: Clock, complaints: Complaints,
+): Uplink {
+  const { correlator: address, tls } = config
+  return new Uplink({
+    spool, clock, address, tls, version, complain: complaints.say.bind(complaints),
+    recovered: () => complaints.over(uplinkCodes, `the correlator at ${address} answers`),
   })
 }
 

@@ -3,6 +3,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import type { Decoder } from '../decode.ts'
 import type { Enricher } from '../enrich/enricher.ts'
+import type { Gpus } from '../gpu/open.ts'
 import type { Names } from '../names/open.ts'
 import type { Spool } from '../spool.ts'
 import type { Source } from '../source.ts'
@@ -18,6 +19,7 @@ export interface MetricSources {
   mapBytes(): number
   decoder: Decoder
   enricher: Pick<Enricher, 'misses'>
+  gpus: Pick<Gpus, 'counts'>
   names: Pick<Names, 'counts'>
   spool: Spool
   uplink: Uplink
@@ -64,6 +66,7 @@ export function metricsRegistry(sources: MetricSources): Registry {
   recordMetrics(sources, counter, gauge)
   spoolMetrics(sources, counter, gauge)
   nameMetrics(sources, counter, gauge)
+  gpuMetrics(sources, counter, gauge)
   uplinkMetrics(sources, counter, gauge)
   return registry
 }
@@ -125,6 +128,21 @@ function nameMetrics({ names }: MetricSources, counter: Define, gauge: Define): 
   counter('vedette_kubernetes_malformed_total',
     'Lines of the Kubernetes API that could not be read; everything was listed again.', [],
     () => [[names.counts.kubernetes.malformed]])
+}
+
+function gpuMetrics({ gpus }: MetricSources, counter: Define, gauge: Define): void {
+  counter('vedette_gpu_readings_total', 'Readings of the state of GPUs, by what came of them.',
+    ['result'], () => Object.entries(gpus.counts.readings)
+      .map(([result, count]) => [count, { result }]))
+  gauge('vedette_gpu_reading_seconds', 'What the last such reading took.', ['reader'],
+    () => [...gpus.counts.seconds].map(([reader, seconds]) => [seconds, { reader }]))
+  gauge('vedette_gpu_items', 'Items of the state of GPUs that are kept.', [],
+    () => [[gpus.counts.items]])
+  counter('vedette_gpu_items_left_total', 'Times that such an item found no room.', [],
+    () => [[gpus.counts.left]])
+  counter('vedette_gpu_acts_forgotten_total',
+    'Acts that could have explained a change and were pushed out by others.', [],
+    () => [[gpus.counts.acts_forgotten]])
 }
 
 function spoolMetrics({ spool }: MetricSources, counter: Define, gauge: Define): void {

@@ -1,0 +1,189 @@
+// The state of the GPUs of this node, put together: who reads what, who is told.
+
+import { randomBytes } from 'node:crypto'
+import { Nvml } from '../../native/gpu.ts'
+import { AddonMissingError } from '../../native/addon.ts'
+import { known } from '../../gpu/state/item.ts'
+import type { RecordBuffer } from '../../proto/columns.ts'
+import type { GpuEvidence, GpuState as GpuStateEvent, Process } from '../../proto/gen/events.ts'
+import type { Clock } from '../clock.ts'
+import { Acts } from './acts.ts'
+import type { ActsOptions } from './acts.ts'
+import { readDevices } from './readers/devices.ts'
+import { findGpus, readDriver } from './readers/driver.ts'
+import { FabricReader } from './readers/fabric.ts'
+import { Files } from './readers/files.ts'
+import { readFirmware } from './readers/firmware.ts'
+import { readHost } from './readers/host.ts'
+import { driverNotLoaded, noAnswer, NvmlReader } from './readers/nvml.ts'
+import { ToolkitReader } from './readers/toolkit.ts'
+import type { GpuItem } from '../../gpu/state/item.ts'
+import type { GpuIdentity } from '../../gpu/state/nvml-items.ts'
+import type { Reading } from './state.ts'
+import { GpuWatch } from './watch.ts'
+import type { GpuWatchCounts, GpuWatchOptions, StateReader } from './watch.ts'
+
+/** Settings of the agent about the state of GPUs. */
+export interface GpuSettings {
+  /** Where the root of the node is, '/' unless it is mounted elsewhere. */
+  gpu_root: string
+  /** Name or path of the library of NVML. */
+  gpu_library: string
+  gpu_interval_ms: number
+  /** Evidence of every GPU is told at the start. */
+  gpu_evidence: boolean
+}
+
+export interface GpusOptions extends Pick<ActsOptions, 'factsOf' | 'callFacts'>,
+  Pick<GpuWatchOptions, 'complain' | 'hintDelayMs' | 'timeoutMs'> {
+  config: GpuSettings
+  clock: Clock
+  add<K extends 'gpu_state' | 'gpu_evidence'>(
+    kind: K, values: Partial<{ gpu_state: GpuStateEvent, gpu_evidence: GpuEvidence }[K]>,
+    time: bigint, process: Partial<Process> | undefined): void
+}
+
+/** What runs beside the path of the events. */
+export interface Gpus {
+  readonly counts: GpuWatchCounts & { acts_forgotten: number }
+  /** A record that was decoded: an act is remembered, and the state read soon. */
+  observe(record: RecordBuffer, at: number, kind: number): void
+  /** An Xid was told. */
+  xidSeen(): void
+  /** Asks every GPU for evidence now; one event each. */
+  tellEvidence(nonce: Uint8Array): Promise<void>
+  start(): void
+  stop(): void
+}
+
+/** Is there anything to read? Asked once for all readers of a look. */
+interface Present { driver: boolean, pci: string[] }
+
+/** Nothing is read before start(). A node without GPU and driver costs one look per interval. */
+export function openGpus(options: GpusOptions): Gpus {
+  const { config, add, clock, complain, hintDelayMs, timeoutMs } = options
+  const now = (): bigint => clock.now().bootNs
+  const files = new Files(config.gpu_root)
+  const acts = new Acts(options)
+  const identities = new Map<string, GpuIdentity>()
+  const nvml = openNvml(config.gpu_library, (address) => identities.get(address) ?? {})
+  const uuidAt = (address: string): GpuIdentity =>
+    ({ uuid: nvml?.uuidAt(address) ?? identities.get(address)?.uuid })
+  const watch = new GpuWatch({
+    readers: readersOf(files, nvml, identities, uuidAt), now, complain, hintDelayMs, timeoutMs,
+    intervalMs: config.gpu_interval_ms, add, actorOf: (subject, at) => acts.actorOf(subject, at),
+  })
+  return {
+    get counts() { return { ...watch.counts, acts_forgotten: acts.forgotten } },
+    observe(record, at, kind) {
+      const act = acts.observe(record, at, kind)
+      // Who opens a device changes nothing yet.
+      if (act && act !== 'gpu_device_open') watch.hint(act)
+    },
+    xidSeen: () => watch.hint('gpu_xid'),
+    async tellEvidence(nonce) {
+      for (const evidence of await nvml?.evidence(nonce) ?? []) {
+        add('gpu_evidence', evidence, now(), undefined)
+      }
+    },
+    start() {
+      watch.start()
+      if (config.gpu_evidence) void this.tellEvidence(randomBytes(32))
+    },
+    stop: () => watch.stop(),
+  }
+}
+
+/** Undefined without the addon, which then says so elsewhere. */
+function openNvml(
+  library: string, identityOf: (pciAddress: string) => GpuIdentity,
+): NvmlReader | undefined {
+  try {
+    return new NvmlReader({ nvml: new Nvml(), library, identityOf })
+  } catch (error) {
+    if (error instanceof AddonMissingError) return undefined
+    throw error
+  }
+}
+
+function readersOf(
+  files: Files, nvml: NvmlReader | undefined, identities: Map<string, GpuIdentity>,
+  uuidAt: (pciAddress: string) => GpuIdentity,
+): StateReader[] {
+  const find = sharedFor(1000, () => findGpus(files))
+  const fabric = new FabricReader(files)
+  const toolkit = new ToolkitReader(files)
+  const onGpuNode = (name: string, read: (found: Present) => Promise<GpuItem[]>): StateReader =>
+    readerOf(name, async () => {
+      const found = await find()
+      return isEmpty(found) ? [] : await read(found)
+    })
+  const readers = [
+    readerOf('driver', async () => {
+      const found = await find()
+      return isEmpty(found) ? [noDriver] : await readDriver(files, found.driver, found.pci)
+    }),
+    devicesReader(files, find, identities, uuidAt),
+    onGpuNode('host', () => readHost(files)),
+    onGpuNode('firmware', () => readFirmware(files)),
+    onGpuNode('toolkit', () => toolkit.read()),
+    onGpuNode('fabric', () => fabric.read()),
+  ]
+  return nvml ? [...readers, nvmlReader(nvml, find)] : readers
+}
+
+const noDriver = known(
+  { subject: 'driver', item: 'driver_state', source: '/sys/module/nvidia' }, 'not_loaded')
+
+const isEmpty = ({ driver, pci }: Present): boolean => !driver && pci.length === 0
+
+function readerOf(name: string, read: () => Promise<GpuItem[]>): StateReader {
+  return {
+    name, read: async () => ({ items: await read(), answered: true }), noAnswer: silence(name),
+  }
+}
+
+function devicesReader(
+  files: Files, find: () => Promise<Present>, identities: Map<string, GpuIdentity>,
+  uuidAt: (pciAddress: string) => GpuIdentity,
+): StateReader {
+  return {
+    name: 'devices', noAnswer: silence('devices'),
+    async read(): Promise<Reading> {
+      const read = await readDevices(files, (await find()).pci, uuidAt)
+      for (const [address, identity] of read.identities) {
+        if (identity.uuid) identities.set(address, identity)
+      }
+      return { items: read.items, answered: true, silent: read.asleep }
+    },
+  }
+}
+
+/** Without a driver there is nobody to ask, and no library is loaded. */
+function nvmlReader(nvml: NvmlReader, find: () => Promise<Present>): StateReader {
+  let asked = false
+  return {
+    name: 'nvml', noAnswer: (seconds) => noAnswer(nvml.calling, seconds),
+    async read(nowMs, thorough): Promise<Reading> {
+      // NVML itself would load the driver that somebody just took away.
+      if (!(await find()).driver) return asked ? driverNotLoaded() : { items: [], answered: true }
+      asked = true
+      return nvml.read(nowMs, thorough)
+    },
+  }
+}
+
+const silence = (name: string) => (seconds: number): Reading => ({
+  items: [], answered: false, reason: `reading the ${name} takes more than ${seconds} s`,
+})
+
+/** What `make` gave, for all who ask within so many milliseconds. */
+function sharedFor<T>(milliseconds: number, make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    if (made) return made
+    const mine = made = make()
+    setTimeout(() => { if (made === mine) made = undefined }, milliseconds).unref()
+    return mine
+  }
+}

@@ -1,0 +1,92 @@
+// One item of the state of GPUs, as gpu_state tells it, and how hostile text becomes its value.
+
+import { createHash } from 'node:crypto'
+
+/** A reading of one item. Fields as in the event gpu_state. */
+export interface GpuItem {
+  /** 'host', 'driver', 'firmware', 'toolkit', 'fabric', 'gpu:UUID', 'nvswitch:0'. */
+  subject: string
+  /** In snake_case, in the words of NVML where it has one. */
+  item: string
+  reading: 'known' | 'not_supported' | 'unknown'
+  /** '' unless known. */
+  value: string
+  /** Why it is not known, in words; '' when it is. */
+  reason: string
+  /** Function or file. */
+  source: string
+  /** '' for what is no device. */
+  pci_address: string
+}
+
+/** Bytes of a value. What is longer is cut, and its digest stands at the end. */
+export const valueBytesMax = 512
+const digestBytes = 32
+
+/** Where an item is found. */
+export type ItemPlace = Pick<GpuItem, 'subject' | 'item' | 'source'> &
+  Partial<Pick<GpuItem, 'pci_address'>>
+
+/** A value that was read. */
+export function known(place: ItemPlace, value: string): GpuItem {
+  // The empty text is no value in events.
+  const text = boundedText(value) || '""'
+  return { pci_address: '', ...place, reading: 'known', value: text, reason: '' }
+}
+
+/** What should be there and could not be read. */
+export function unknown(place: ItemPlace, reason: string): GpuItem {
+  return {
+    pci_address: '', ...place, reading: 'unknown', value: '', reason: boundedText(reason),
+  }
+}
+
+/** What this GPU, driver or platform does not have. */
+export function notSupported(place: ItemPlace, reason = ''): GpuItem {
+  return {
+    pci_address: '', ...place, reading: 'not_supported', value: '', reason: boundedText(reason),
+  }
+}
+
+/**
+ * Printable ASCII of at most 512 characters: other characters as \xNN or \u{…}. A longer text ends
+ * in the beginning of its SHA-256, so that a change behind the cut is a change.
+ */
+export function boundedText(text: string): string {
+  const escaped = text.slice(0, 2 * valueBytesMax).trim().replace(/[^\x20-\x7e]/gu, escape)
+  if (escaped.length <= valueBytesMax && text.length <= 2 * valueBytesMax) return escaped
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, digestBytes)
+  return `${escaped.slice(0, valueBytesMax - digestBytes - 10)}... sha256 ${digest}`
+    .slice(0, valueBytesMax)
+}
+
+function escape(character: string): string {
+  const code = character.codePointAt(0)!
+  return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`
+}
+
+/** 'RmProfilingAdminOnly' as 'rm_profiling_admin_only', 'DeviceFileUID' as 'device_file_uid'. */
+export function snakeCase(name: string): string {
+  return name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
+    .replace(/[^A-Za-z0-9]+/g, '_').toLowerCase().slice(0, 96)
+}
+
+/** '00000000:1B:00.0' (NVML) and '0000:1b:00.0' as '0000:1b:00.0'; undefined when it is neither. */
+export function pciAddressOf(text: string): string | undefined {
+  const form = /^([0-9a-f]{4}|[0-9a-f]{8}):([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])$/i
+  const parts = form.exec(text.trim())
+  if (!parts) return undefined
+  const domain = parts[1].replace(/^0000(?=....$)/, '')
+  return `${domain}:${parts[2]}:${parts[3]}.${parts[4]}`.toLowerCase()
+}
+
+/** The subject of a GPU: by its UUID; by its PCI address while nobody tells the UUID. */
+export function gpuSubject(uuid: string | undefined, pciAddress: string | undefined): string {
+  return `gpu:${uuid ?? pciAddress ?? 'unknown'}`
+}
+
+/** A UUID of a GPU; undefined when it is none, such as 'GPU-????????-…' of a sleeping one. */
+export function gpuUuidOf(text: string): string | undefined {
+  const found = /^GPU-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.exec(text.trim())
+  return found?.[0].replace(/^gpu/i, 'GPU')
+}
