@@ -1,6 +1,6 @@
 // What /proc and /sys say about this kernel and this process. Reads only; nothing is judged here.
 
-import { existsSync, readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
 export interface KernelFacts {
@@ -81,6 +81,11 @@ export function readModule(name: string, root = '/'): 'loaded' | 'absent' | 'for
   const release = text(join(root, 'proc/sys/kernel/osrelease')).trim()
   const builtin = text(join(root, 'lib/modules', release, 'modules.builtin'))
   return builtin.includes(`/${name}.ko\n`) ? 'loaded' : 'absent'
+}
+
+/** Changes whenever the module is loaded anew; 0 while it is not there. */
+export function moduleIdentity(name: string, root = '/'): number {
+  return statSync(join(root, 'sys/module', name), { throwIfNoEntry: false })?.ino ?? 0
 }
 
 /** Names for a hexadecimal mask as in /proc/self/status; numbers for those newer than our list. */

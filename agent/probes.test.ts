@@ -66,7 +66,8 @@ describe.runIf(able)('the live kernel', () => {
         expect(states.find(({ probe }) => probe === name)).toMatchObject({ state: 'attached' })
       }
       for (const { state, program, reason, lost } of states) {
-        if (state !== 'missing') expect(program).not.toBe('')
+        if (state === 'waiting') expect(reason).not.toBe('')
+        else if (state !== 'missing') expect(program).not.toBe('')
         else expect([program, reason !== '', lost !== '']).toEqual(['', true, true])
       }
       expect(iterators).toContainEqual({ program: 'process_iter', every_ms: 0 })

@@ -5,12 +5,14 @@ import { KernelObject } from '../native/index.ts'
 import { AddonMissingError } from '../native/addon.ts'
 import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
-import { readKernelFacts, readModule } from './kernel-facts.ts'
+import { moduleIdentity, readKernelFacts, readModule } from './kernel-facts.ts'
 import type { KernelFacts } from './kernel-facts.ts'
-import { chooseWays, isChosen, iteratorsOf, programsOf } from './probes/choice.ts'
+import { chooseWays, isChosen, iteratorsOf, programsOf, waitingOf } from './probes/choice.ts'
 import type { Choice, IteratorRun } from './probes/choice.ts'
 import { LateProbes } from './probes/late.ts'
-import { refusalOf, refusalWithoutCgroup, refusalWithoutKprobes } from './probes/refusal.ts'
+import {
+  refusalOf, refusalWithoutBpfLsm, refusalWithoutCgroup, refusalWithoutKprobes,
+} from './probes/refusal.ts'
 import type { Refusal } from './probes/refusal.ts'
 import { allMissing, probeStates } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
@@ -63,13 +65,17 @@ export function openProbes(
     (options.scope_cgroup_id === 0n ? facts.cgroup2 : '')
   const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
   if (cgroupDir === '') refusals.push(refusalWithoutCgroup())
+  if (!facts.lsms.includes('bpf')) refusals.push(refusalWithoutBpfLsm())
   const ofModules = table.filter(({ module }) => module)
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(table.filter(({ module }) => !module), refusals)
     const programs = programsOf(choices)
-    const states = probeStates(choices, refusals)
+    const waiting = waitingOf(choices)
+    const isWaiting = (name: string): boolean => waiting.some((probe) => probe.name === name)
+    const states = probeStates(choices.filter(({ probe }) => !isWaiting(probe.name)), refusals)
+    const lateProbes = [...waiting, ...ofModules]
     if (programs.length === 0) {
-      const none = probeStates(ofModules.map((probe) => ({ probe, way: -1 })), refusals)
+      const none = probeStates(lateProbes.map((probe) => ({ probe, way: -1 })), refusals)
       return { states: [...states, ...none], iterators: [], tries }
     }
     const { object, failure } = tryLoad(options, cgroupDir, choices)
@@ -77,9 +83,11 @@ export function openProbes(
     if (object && !refused) {
       const privileged = facts.capabilities.includes('CAP_SYS_ADMIN')
       const late = new LateProbes({
-        kernel: object, probes: ofModules, refusals, privileged, readModule,
+        kernel: object, probes: lateProbes, refusals, privileged, readModule, moduleIdentity,
       })
+      const order = table.map(({ name }) => name)
       const all = [...states, ...late.states]
+        .sort((one, other) => order.indexOf(one.probe) - order.indexOf(other.probe))
       return { object, states: all, iterators: iteratorsOf(choices), late, tries }
     }
     object?.close()

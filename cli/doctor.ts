@@ -1,5 +1,5 @@
-import { examineNode } from '../agent/doctor.ts'
-import type { DoctorFact } from '../agent/doctor.ts'
+import { examineNode } from '../agent/self/doctor.ts'
+import type { DoctorFact } from '../agent/self/doctor.ts'
 import type { CommandSpec } from './command.ts'
 import { printLines, screenWidth, tone, toneOf } from './output.ts'
 import { alignRows, wrap } from './text/table.ts'

@@ -31,11 +31,11 @@ export interface RawKernelObject {
   faults(): { name: string, count: number }[] | RawFailure
   ringPending(): number
   programStats(): { name: string, id: number, run_count: number, run_time_ns: number }[]
+  setEntry(map: string, key: Uint8Array, value: Uint8Array | undefined): RawFailure | undefined
   mapBytes(): number
   close(): void
 }
 
-/** The exports of native/src/addon.cc. */
 /** The class in native/src/gpu/object.cc; see gpu.ts. */
 export interface RawNvml {
   begin(library: string, slow: boolean, nonce?: Uint8Array): number
@@ -43,9 +43,10 @@ export interface RawNvml {
   calling(): string
 }
 
+/** The exports of native/src/addon.cc. */
 export interface RawAddon {
-  KernelObject: new () => RawKernelObject
   Nvml: new () => RawNvml
+  KernelObject: new () => RawKernelObject
   programs(): { name: string, section: string }[] | RawFailure
   clocks(): [bigint, bigint]
   enableStats(): number

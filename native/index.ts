@@ -92,8 +92,8 @@ export function clocks(): { bootNs: bigint, wallNs: bigint } | undefined {
   }
 }
 
-/** Each set has eight ways (bpf/lib/sockets.bpf.h): at five of them, none is full, as good as. */
-const socketsPerSet = 5
+/** Half of the ways of a set (bpf/lib/network/sockets.bpf.h): at five of eight some get full. */
+const socketsPerSet = 4
 
 /**
  * The probes in the kernel, and the ring they write to. Belongs to one thread. Everything is
@@ -215,6 +215,16 @@ export class KernelObject {
   programStats(): { name: string, id: number, run_count: number, run_time_ns: number }[] {
     this.#checkOpen('program_stats')
     return this.#raw.programStats()
+  }
+
+  /**
+   * Sets an entry of a map that the agent fills, or removes it (no value; one that is not there is
+   * no failure). Key and value must have the sizes of the map. undefined is success.
+   */
+  setEntry(map: string, key: Uint8Array, value?: Uint8Array): NativeFailure | undefined {
+    this.#checkOpen('set_entry')
+    const failure = this.#raw.setEntry(map, key, value)
+    return failure && named(failure)
   }
 
   /** Kernel memory of all maps, bytes. */

@@ -41,8 +41,8 @@ describe('the choice', () => {
     const iterators = iteratorsOf(chooseWays(probeTable, []))
     expect(iterators.filter((run) => run.every_ms === 0).map(({ program }) => program))
       .toEqual([
-        'datagram_sockets_iter', 'raw_sockets_iter', 'listener_iter', 'process_iter',
-        'connection_iter',
+        'datagram_sockets_iter', 'raw_sockets_iter', 'gpu_devices_at_start', 'listener_iter',
+        'process_iter', 'connection_iter',
       ])
     expect(iterators).toContainEqual({ program: 'quotas_iter', every_ms: 1000 })
   })

@@ -7,10 +7,13 @@ import type { Probe } from './table.ts'
 /** What was chosen for one probe; `way` is -1 when nothing is left. */
 export interface Choice { probe: Probe, way: number }
 
-/** The best way of each probe that nothing speaks against, in the order of the table. */
+/**
+ * The best way of each probe that nothing speaks against, in the order of the table. Ways that wait
+ * for a kernel module are not among them.
+ */
 export function chooseWays(table: readonly Probe[], refusals: readonly Refusal[]): Choice[] {
   return table.map((probe) => ({
-    probe, way: probe.ways.findIndex((way) => !against(way, refusals)),
+    probe, way: probe.ways.findIndex((way) => !way.module && !against(way, refusals)),
   }))
 }
 
@@ -28,6 +31,14 @@ export function iteratorsOf(choices: readonly Choice[]): IteratorRun[] {
     const chosen = probe.ways[way]
     if (chosen?.attach_type !== 'iterator') return []
     return chosen.programs.map((program) => ({ program, every_ms: chosen.every_ms ?? 0 }))
+  })
+}
+
+/** Those that are left with a way that waits for a kernel module; as probes of that module. */
+export function waitingOf(choices: readonly Choice[]): Probe[] {
+  return choices.flatMap(({ probe, way }) => {
+    const module = way < 0 ? probe.ways.find((one) => one.module)?.module : undefined
+    return module ? [{ ...probe, module, untyped: true }] : []
   })
 }
 

@@ -53,6 +53,14 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'datagram_flow',
     reason: 'more datagram flows at once than flows_max: the totals of the quietest were forgotten',
   },
+  gpu_calls_evicted: {
+    event_kind: 'gpu_call',
+    reason: 'more different GPU calls at once than fit: the counts of the quietest were forgotten',
+  },
+  gpu_calls_full: {
+    event_kind: 'gpu_call',
+    reason: 'the table of GPU calls was locked: these are told one by one',
+  },
   flows_full: {
     event_kind: 'datagram_flow',
     reason: 'the table of datagram flows was locked: these are not counted',

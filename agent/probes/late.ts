@@ -25,6 +25,8 @@ export interface LateOptions {
   privileged: boolean
   /** As readModule of kernel-facts.ts. */
   readModule(name: string): 'loaded' | 'absent' | 'foreign'
+  /** As moduleIdentity of kernel-facts.ts. */
+  moduleIdentity(name: string): number
 }
 
 /** So often a probe is tried whose module is there: what is refused again stays refused. */
@@ -35,6 +37,10 @@ export class LateProbes {
   readonly #options: LateOptions
   readonly #states = new Map<string, ProbeState>()
   readonly #tries = new Map<string, number>()
+  /** Of the module that each probe was attached to. */
+  readonly #identities = new Map<string, number>()
+  /** Programs that are loaded and were attached once. */
+  readonly #loaded = new Set<string>()
 
   constructor(options: LateOptions) {
     this.#options = options
@@ -49,6 +55,7 @@ export class LateProbes {
   /** Tries what is not attached and can be by now; the states that changed. */
   look(): ProbeState[] {
     return this.#options.probes.flatMap((probe) => {
+      if (this.#isReplaced(probe)) this.#letGo(probe)
       const before = this.#states.get(probe.name)
       if (before && before.state !== 'missing' && before.state !== 'waiting') return []
       const state = this.#stateOf(probe)
@@ -56,6 +63,20 @@ export class LateProbes {
       this.#states.set(probe.name, state)
       return [state]
     })
+  }
+
+  /** Was the module unloaded since, and maybe loaded again? Only untyped probes let that happen. */
+  #isReplaced(probe: Probe): boolean {
+    const identity = this.#identities.get(probe.name)
+    return identity !== undefined && this.#options.moduleIdentity(probe.module!) !== identity
+  }
+
+  #letGo(probe: Probe): void {
+    for (const way of probe.ways) way.programs.forEach((name) => this.#options.kernel.detach(name))
+    this.#identities.delete(probe.name)
+    this.#tries.delete(probe.name)
+    const gone = waitingFor(probe, `the kernel module ${probe.module} was unloaded`)
+    this.#states.set(probe.name, gone)
   }
 
   #stateOf(probe: Probe): ProbeState {
@@ -66,14 +87,18 @@ export class LateProbes {
     if (found === 'absent') {
       return waitingFor(probe, `the kernel module ${probe.module} is not loaded`)
     }
-    if (found === 'foreign') {
+    if (found === 'foreign' && !probe.untyped) {
       return allMissing([probe], 0, `the kernel module ${probe.module} was not built with this ` +
         'kernel (such as that of DOCA-OFED), which therefore does not know its types')[0]
     }
     const tries = this.#tries.get(probe.name) ?? 0
     if (tries === triesMax) return this.#states.get(probe.name)!
     this.#tries.set(probe.name, tries + 1)
-    return this.#attach(probe)
+    // Asked before: when it is replaced meanwhile, the next look sees it.
+    const identity = this.#options.moduleIdentity(probe.module!)
+    const state = this.#attach(probe)
+    if (probe.untyped && state.state !== 'missing') this.#identities.set(probe.name, identity)
+    return state
   }
 
   /** In the best way that is left. */
@@ -86,7 +111,7 @@ export class LateProbes {
       refusals.push(refusalOf(failure, failure.program ?? way.programs[0], way.attach_type))
     }
     const state = missing(probe, refusals)
-    if (this.#options.privileged) return state
+    if (this.#options.privileged || probe.untyped) return state
     // What the kernel says then, EPERM, sounds as if it refused all programs of the kind.
     return { ...state, reason: `the types of the kernel module ${probe.module} are given out ` +
       'with CAP_SYS_ADMIN only, which is not held' }
@@ -94,14 +119,17 @@ export class LateProbes {
 
   #tryWay(way: ProbeWay): NativeFailure | undefined {
     const { kernel } = this.#options
-    const failure = kernel.extend(way.programs)
-    if (failure) return failure
+    if (!way.programs.every((name) => this.#loaded.has(name))) {
+      const failure = kernel.extend(way.programs)
+      if (failure) return failure
+    }
     for (const [index, program] of way.programs.entries()) {
       const refused = kernel.attach(program)
       if (!refused) continue
       for (const attached of way.programs.slice(0, index)) kernel.detach(attached)
       return refused
     }
+    way.programs.forEach((name) => this.#loaded.add(name))
     return undefined
   }
 }

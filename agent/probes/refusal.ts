@@ -43,6 +43,15 @@ export function refusalWithoutKprobes(): Refusal {
   }
 }
 
+/** Before anything is tried: LSM programs can be attached anywhere, but only then are they run. */
+export function refusalWithoutBpfLsm(): Refusal {
+  return {
+    program: '', attach_type: 'lsm', errno: 2, family: true,
+    reason: 'bpf is not known to be among the active security modules (lsm= of the kernel ' +
+      'command line, /sys/kernel/security/lsm)',
+  }
+}
+
 /** Before anything is tried: cgroup programs need a folder to be attached to. */
 export function refusalWithoutCgroup(): Refusal {
   return {

@@ -3,6 +3,7 @@
 import type { AttachType } from '../../native/index.ts'
 import { datagramProbes } from './datagrams.ts'
 import { fileProbes } from './files.ts'
+import { gpuProbes } from './gpu.ts'
 import { moduleProbes, unixProbe } from './modules.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
@@ -11,6 +12,11 @@ export interface ProbeWay {
   attach_type: AttachType
   /** What this way cannot see although it is attached; '' when it sees everything. */
   lost: string
+  /**
+   * Attached only while this kernel module is there, since it costs others: when no better way is
+   * left, the probe waits for the module.
+   */
+  module?: string
   /** Of an iterator: source runs it on this period, and a last time at the end. Absent: once. */
   every_ms?: number
 }
@@ -20,9 +26,11 @@ export interface Probe {
   name: string
   /**
    * The kernel module that it watches. Not loaded: the probe waits for it, and is attached then.
-   * As long as it is attached, the module cannot be unloaded.
+   * As long as it is attached, the module cannot be unloaded, unless the probe is `untyped`.
    */
   module?: string
+  /** It uses no types of the module: one built elsewhere is as good, and it may be replaced. */
+  untyped?: boolean
   /** Best first. */
   ways: readonly ProbeWay[]
   /** What nobody sees when no way is left. */
@@ -62,6 +70,7 @@ export const probeTable: readonly Probe[] = [
   ...datagramProbes,
   unixProbe,
   ...fileProbes,
+  ...gpuProbes,
   {
     name: 'socket_received',
     ways: [

@@ -81,6 +81,10 @@ enum fault {
 	FAULT_VSOCK_SOCKETS_FULL,
 	/* `queue_pairs` was full: of an RDMA connection the end is not seen, or the process. */
 	FAULT_QUEUE_PAIRS_FULL,
+	/* `gpu_calls` was full: the calls that were quiet for longest were forgotten. */
+	FAULT_GPU_CALLS_EVICTED,
+	/* Calls could not be remembered: each of them is reported as a first one. */
+	FAULT_GPU_CALLS_FULL,
 	FAULTS_MAX,
 };
 
@@ -111,6 +115,8 @@ union record {
 	struct dns_answer dns_answer;
 	struct secret_read secret_read;
 	struct shared_file_written shared_file_written;
+	struct gpu_device_open gpu_device_open;
+	struct gpu_call gpu_call;
 };
 const union record *const volatile record_layouts __weak = NULL;
 

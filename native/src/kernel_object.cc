@@ -92,6 +92,7 @@ Napi::Function KernelObject::Define(Napi::Env env) {
                          InstanceMethod<&KernelObject::Faults>("faults"),
                          InstanceMethod<&KernelObject::RingPending>("ringPending"),
                          InstanceMethod<&KernelObject::ProgramStats>("programStats"),
+                         InstanceMethod<&KernelObject::SetEntry>("setEntry"),
                          InstanceMethod<&KernelObject::MapBytes>("mapBytes"),
                          InstanceMethod<&KernelObject::Close>("close"),
                      });
@@ -207,6 +208,21 @@ Napi::Value KernelObject::ProgramStats(const Napi::CallbackInfo& info) {
     list.Set(i, object);
   }
   return list;
+}
+
+Napi::Value KernelObject::SetEntry(const Napi::CallbackInfo& info) {
+  const bool removes = info[2].IsUndefined();
+  if (!info[1].IsTypedArray() || !(removes || info[2].IsTypedArray())) {
+    return ToValue(info.Env(), {"set_entry", EINVAL, "", "wrong arguments"});
+  }
+  const auto key = info[1].As<Napi::Uint8Array>();
+  if (removes) {
+    return ToValue(info.Env(), loader_.SetEntry(NameArgument(info), key.Data(), key.ByteLength(),
+                                                nullptr, 0));
+  }
+  const auto value = info[2].As<Napi::Uint8Array>();
+  return ToValue(info.Env(), loader_.SetEntry(NameArgument(info), key.Data(), key.ByteLength(),
+                                              value.Data(), value.ByteLength()));
 }
 
 Napi::Value KernelObject::MapBytes(const Napi::CallbackInfo& info) {

@@ -28,6 +28,7 @@ class KernelObject : public Napi::ObjectWrap<KernelObject> {
   Napi::Value Faults(const Napi::CallbackInfo& info);
   Napi::Value RingPending(const Napi::CallbackInfo& info);
   Napi::Value ProgramStats(const Napi::CallbackInfo& info);
+  Napi::Value SetEntry(const Napi::CallbackInfo& info);
   Napi::Value MapBytes(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
 

@@ -257,6 +257,18 @@ Loader::Program* Loader::Find(const std::string& name) {
   return nullptr;
 }
 
+Failure Loader::SetEntry(const std::string& name, const void* key, size_t key_bytes,
+                         const void* value, size_t value_bytes) const {
+  bpf_map* map =
+      object_ == nullptr ? nullptr : bpf_object__find_map_by_name(object_, name.c_str());
+  if (map == nullptr) return {"set_entry", ENOENT, "", "the BPF object has no map " + name};
+  const int status = value == nullptr
+                         ? bpf_map__delete_elem(map, key, key_bytes, 0)
+                         : bpf_map__update_elem(map, key, key_bytes, value, value_bytes, BPF_ANY);
+  if (status == 0 || (value == nullptr && status == -ENOENT)) return {};
+  return {"set_entry", -status, "", "map " + name};
+}
+
 int Loader::MapFd(const char* name) const {
   if (object_ == nullptr) return -1;
   bpf_map* map = bpf_object__find_map_by_name(object_, name);

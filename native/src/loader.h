@@ -62,6 +62,9 @@ class Loader {
   std::vector<Program>& programs() { return programs_; }
   // A loaded program; null when there is none of that name.
   Program* Find(const std::string& name);
+  // Sets an entry of a map, or removes it when `value` is null; the sizes must be those of the map.
+  Failure SetEntry(const std::string& map, const void* key, size_t key_bytes, const void* value,
+                   size_t value_bytes) const;
   // File descriptor of a map; -1 when there is none of that name.
   int MapFd(const char* name) const;
   // The map that an iterator of maps walks, by its name: `flows_iter` walks `flows`. -1 for others.

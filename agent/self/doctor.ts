@@ -1,14 +1,14 @@
 // The facts for `vedette doctor`: what this node offers, what is missing, what is lost, how to get
 // it. The CLI prints them.
 
-import { KernelObject, programs } from '../native/index.ts'
-import { AddonMissingError } from '../native/addon.ts'
-import type { NativeFailure, ProgramInfo } from '../native/index.ts'
-import { readKernelFacts, readModule } from './kernel-facts.ts'
-import type { KernelFacts } from './kernel-facts.ts'
-import { explainRefusal, reasonWithoutBtf } from './probes.ts'
-import { probeTable } from './probes/table.ts'
-import type { Probe } from './probes/table.ts'
+import { KernelObject, programs } from '../../native/index.ts'
+import { AddonMissingError } from '../../native/addon.ts'
+import type { NativeFailure, ProgramInfo } from '../../native/index.ts'
+import { readKernelFacts, readModule } from '../kernel-facts.ts'
+import type { KernelFacts } from '../kernel-facts.ts'
+import { explainRefusal, reasonWithoutBtf } from '../probes.ts'
+import { probeTable } from '../probes/table.ts'
+import type { Probe } from '../probes/table.ts'
 
 /** One line of the report. */
 export interface DoctorFact {
@@ -51,9 +51,9 @@ function judgeAddon(facts: KernelFacts): DoctorFact[] {
 /** Loads each program alone with the smallest ring, attaches it, and takes it away again. */
 function tryPrograms(list: ProgramInfo[], cgroupDir: string): ProgramTrial[] {
   return list.map((program) => {
-    const module = probeOf(program)?.module
+    const { module, untyped } = probeOf(program) ?? {}
     const found = module ? readModule(module) : 'loaded'
-    if (found !== 'loaded') return { program, module, foreign: found === 'foreign' }
+    if (found !== 'loaded' && !(found === 'foreign' && untyped)) return { program, module, foreign: found === 'foreign' }
     const { object, failure } = KernelObject.load({
       programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
       cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
