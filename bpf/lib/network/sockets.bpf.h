@@ -44,7 +44,7 @@ struct socket_set {
  * the memory is taken at once: no allocation in softirq.
  *
  * Each socket has two sets, by two hashes of its address, and goes to the one with more room: with
- * five sockets per set and eight ways there is always one, as good as. A hash map would take twice
+ * four sockets per set and eight ways there is always one, as good as. A hash map would take twice
  * as long for a connection (its locks, its list of free elements), and sk_storage, which allocates,
  * would grow with the node's connections and is out of reach for kprobes.
  *
