@@ -38,6 +38,8 @@ export interface GpusOptions extends Pick<ActsOptions, 'factsOf' | 'callFacts'>,
   Pick<GpuWatchOptions, 'complain' | 'hintDelayMs' | 'timeoutMs'> {
   config: GpuSettings
   clock: Clock
+  /** So long the list of GPUs holds: for the readers of one look. */
+  findAgainMs?: number
   add<K extends 'gpu_state' | 'gpu_evidence'>(
     kind: K, values: Partial<{ gpu_state: GpuStateEvent, gpu_evidence: GpuEvidence }[K]>,
     time: bigint, process: Partial<Process> | undefined): void
@@ -70,7 +72,7 @@ export function openGpus(options: GpusOptions): Gpus {
   const uuidAt = (address: string): GpuIdentity =>
     ({ uuid: nvml?.uuidAt(address) ?? identities.get(address)?.uuid })
   const watch = new GpuWatch({
-    readers: readersOf(files, nvml, identities, uuidAt), now, complain, hintDelayMs, timeoutMs,
+    readers: readersOf(files, nvml, identities, uuidAt, options.findAgainMs), now, complain, hintDelayMs, timeoutMs,
     intervalMs: config.gpu_interval_ms, add, actorOf: (subject, at) => acts.actorOf(subject, at),
   })
   return {
@@ -108,9 +110,9 @@ function openNvml(
 
 function readersOf(
   files: Files, nvml: NvmlReader | undefined, identities: Map<string, GpuIdentity>,
-  uuidAt: (pciAddress: string) => GpuIdentity,
+  uuidAt: (pciAddress: string) => GpuIdentity, findAgainMs = 1000,
 ): StateReader[] {
-  const find = sharedFor(1000, () => findGpus(files))
+  const find = sharedFor(findAgainMs, () => findGpus(files))
   const fabric = new FabricReader(files)
   const toolkit = new ToolkitReader(files)
   const onGpuNode = (name: string, read: (found: Present) => Promise<GpuItem[]>): StateReader =>

@@ -33,9 +33,8 @@ export interface GpuWatchOptions {
 
 /** What was done since the start. */
 export interface GpuWatchCounts {
-  readings: { ok: number, failed: number, late: number }
-  /** Of the last reading that ended, by reader. */
-  seconds: ReadonlyMap<string, number>
+  /** By reader; `late` ones end in one of the others some day. `seconds`: the last that ended. */
+  readers: ReadonlyMap<string, { ok: number, failed: number, late: number, seconds: number }>
   items: number
   /** Items that found no room. */
   left: number
@@ -53,10 +52,10 @@ const thoroughIntervalMs = 600_000
 export class GpuWatch {
   readonly #options: GpuWatchOptions
   readonly #state: GpuState
-  readonly #busy = new Set<StateReader>()
+  /** Readers at work; late: they take too long. */
+  readonly #busy = new Map<StateReader, { late: boolean, again: boolean }>()
   readonly #told = new Set<StateReader>()
-  readonly #seconds = new Map<string, number>()
-  readonly #readings = { ok: 0, failed: 0, late: 0 }
+  readonly #counts: Map<string, { ok: number, failed: number, late: number, seconds: number }>
   #interval: NodeJS.Timeout | undefined
   #hinted: NodeJS.Timeout | undefined
   #thoroughAtMs = -Infinity
@@ -66,13 +65,12 @@ export class GpuWatch {
   constructor(options: GpuWatchOptions) {
     this.#options = options
     this.#state = options.state ?? new GpuState()
+    this.#counts = new Map(options.readers.map(({ name }) =>
+      [name, { ok: 0, failed: 0, late: 0, seconds: 0 }]))
   }
 
   get counts(): GpuWatchCounts {
-    return {
-      readings: this.#readings, seconds: this.#seconds, items: this.#state.size,
-      left: this.#state.left,
-    }
+    return { readers: this.#counts, items: this.#state.size, left: this.#state.left }
   }
 
   start(): void {
@@ -105,35 +103,42 @@ export class GpuWatch {
     this.#thorough = false
     if (thorough) this.#thoroughAtMs = nowMs
     for (const reader of this.#options.readers) {
+      const busy = this.#busy.get(reader)
+      if (!busy) void this.#read(reader, nowMs, thorough)
       // Its items grow old meanwhile.
-      if (this.#busy.has(reader)) this.#apply(reader, reader.noAnswer(this.#timeoutS))
-      else void this.#read(reader, nowMs, thorough)
+      else if (busy.late) this.#apply(reader, reader.noAnswer(this.#timeoutS))
+      // What it reads now may be what was before.
+      else busy.again = true
     }
   }
 
   get #timeoutS(): number { return (this.#options.timeoutMs ?? timeoutDefaultMs) / 1000 }
 
   async #read(reader: StateReader, beganMs: number, thorough: boolean): Promise<void> {
-    this.#busy.add(reader)
+    const counts = this.#counts.get(reader.name)!
+    const busy = { late: false, again: false }
+    this.#busy.set(reader, busy)
     const late = setTimeout(() => {
-      this.#readings.late++
+      busy.late = true
+      counts.late++
       if (!this.#stopped) this.#apply(reader, reader.noAnswer(this.#timeoutS))
     }, this.#timeoutS * 1000)
     late.unref()
     try {
       const reading = await reader.read(beganMs, thorough)
       clearTimeout(late)
-      this.#seconds.set(reader.name, (this.#nowMs() - beganMs) / 1000)
-      this.#readings[reading.answered ? 'ok' : 'failed']++
+      counts.seconds = (this.#nowMs() - beganMs) / 1000
+      counts[reading.answered ? 'ok' : 'failed']++
       if (!this.#stopped) this.#apply(reader, reading)
     } catch (error) {
       clearTimeout(late)
-      this.#readings.failed++
+      counts.failed++
       this.#options.complain(new AgentError('GPU_STATE_UNREADABLE',
         `the ${reader.name} part of the state of GPUs could not be read: ${String(error)}`, error))
     } finally {
       this.#busy.delete(reader)
     }
+    if (busy.again && !this.#stopped) void this.#read(reader, this.#nowMs(), false)
   }
 
   #apply(reader: StateReader, reading: Reading): void {

@@ -132,10 +132,10 @@ function nameMetrics({ names }: MetricSources, counter: Define, gauge: Define): 
 
 function gpuMetrics({ gpus }: MetricSources, counter: Define, gauge: Define): void {
   counter('vedette_gpu_readings_total', 'Readings of the state of GPUs, by what came of them.',
-    ['result'], () => Object.entries(gpus.counts.readings)
-      .map(([result, count]) => [count, { result }]))
+    ['reader', 'result'], () => [...gpus.counts.readers].flatMap(([reader, counts]) =>
+      (['ok', 'failed', 'late'] as const).map((result) => [counts[result], { reader, result }])))
   gauge('vedette_gpu_reading_seconds', 'What the last such reading took.', ['reader'],
-    () => [...gpus.counts.seconds].map(([reader, seconds]) => [seconds, { reader }]))
+    () => [...gpus.counts.readers].map(([reader, { seconds }]) => [seconds, { reader }]))
   gauge('vedette_gpu_items', 'Items of the state of GPUs that are kept.', [],
     () => [[gpus.counts.items]])
   counter('vedette_gpu_items_left_total', 'Times that such an item found no room.', [],

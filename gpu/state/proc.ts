@@ -1,4 +1,4 @@
-// The texts of /proc/driver/nvidia (NVIDIA open-gpu-kernel-modules, kernel-open/nvidia/nv-procfs.c).
+// The texts of /proc/driver/nvidia (nv-procfs.c of NVIDIA open-gpu-kernel-modules).
 
 /** What the driver says that it is. */
 export interface DriverVersion {

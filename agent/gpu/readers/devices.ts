@@ -1,4 +1,4 @@
-// The GPUs as kernel and driver know them, without NVML: whose driver has them, what it says of them.
+// The GPUs as kernel and driver know them, without NVML: which driver has them, what it says.
 
 import { gpuSubject, gpuUuidOf, known, snakeCase } from '../../../gpu/state/item.ts'
 import type { GpuItem } from '../../../gpu/state/item.ts'

@@ -33,7 +33,8 @@ async function readKernel(files: Files): Promise<GpuItem[]> {
     await item('kernel_release', '/proc/sys/kernel/osrelease', 'no /proc'),
     await item('kernel_command_line', '/proc/cmdline', 'no /proc'),
     await item('kernel_taint', '/proc/sys/kernel/tainted', 'no /proc', taintOf),
-    await item('modules_disabled', '/proc/sys/kernel/modules_disabled', 'no loadable modules', onOff),
+    await item('modules_disabled', '/proc/sys/kernel/modules_disabled', 'no loadable modules',
+      onOff),
     await item('module_sig_enforce', '/sys/module/module/parameters/sig_enforce',
       'a kernel without signatures of modules', onOff),
   ]

@@ -49,7 +49,8 @@ export class ToolkitReader {
     const identity = await this.#files.identity(packageList)
     if (identity === '') return unknown(place, 'not installed by dpkg')
     if (identity !== this.#package.identity) {
-      this.#package = { identity, version: await this.#files.dpkgVersion('nvidia-container-toolkit') }
+      const version = await this.#files.dpkgVersion('nvidia-container-toolkit')
+      this.#package = { identity, version }
     }
     const { version } = this.#package
     return version === undefined ? unknown(place, 'dpkg does not name it') : known(place, version)
@@ -99,7 +100,7 @@ async function readConfig(files: Files): Promise<GpuItem[]> {
     known(at(`config_${snakeCase(name)}`, config), value))]
 }
 
-/** `section.key` and value of the lines `key = value` of a TOML file; lists and texts as they are. */
+/** `section.key` and value of the lines `key = value` of a TOML file; lists as they are. */
 export function settingsOf(toml: string): [name: string, value: string][] {
   let section = ''
   return toml.split('\n').flatMap((line): [string, string][] => {
