@@ -34,9 +34,10 @@ describe('readKernelFacts', () => {
       'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
       'sys/kernel/security/lsm': 'lockdown,capability,bpf',
       'sys/devices/system/clocksource/clocksource0/current_clocksource': 'tsc\n',
+      'proc/modules': '',
     }))
     expect(facts).toEqual({
-      release: '6.1.0-31-amd64', btf: true, kprobes: true,
+      release: '6.1.0-31-amd64', btf: true, kprobes: true, modules: true,
       capabilities: ['CAP_SYS_PTRACE', 'CAP_PERFMON', 'CAP_BPF'],
       seccomp: true, user_namespace_initial: true, pid_namespace_initial: false,
       lockdown: 'integrity', lsms: ['lockdown', 'capability', 'bpf'], cgroup2: '/sys/fs/cgroup',
@@ -47,7 +48,7 @@ describe('readKernelFacts', () => {
   it('knows nothing where nothing can be read, and does not guess', () => {
     const facts = readKernelFacts(node({ 'proc/empty': '' }))
     expect(facts).toMatchObject({
-      release: '', btf: false, kprobes: undefined, capabilities: [], seccomp: false, lockdown: '',
+      release: '', btf: false, kprobes: undefined, modules: false, capabilities: [], seccomp: false, lockdown: '',
       lsms: [], cgroup2: '', tracefs: '', bpffs: '', nvidia_driver: '',
     })
   })

@@ -10,6 +10,8 @@ export interface KernelFacts {
   btf: boolean
   /** undefined when /sys does not tell. */
   kprobes: boolean | undefined
+  /** Modules can be loaded into the kernel. */
+  modules: boolean
   /** Names of the effective capabilities, such as 'CAP_BPF'. */
   capabilities: string[]
   /** Is a seccomp filter on this process? */
@@ -54,6 +56,7 @@ export function readKernelFacts(root = '/'): KernelFacts {
     release: text(at('proc/sys/kernel/osrelease')).trim(),
     btf: existsSync(at('sys/kernel/btf/vmlinux')),
     kprobes: existsSync(eventSources) ? existsSync(join(eventSources, 'kprobe')) : undefined,
+    modules: existsSync(at('proc/modules')),
     capabilities: capabilitiesOf(statusField(status, 'CapEff')),
     seccomp: statusField(status, 'Seccomp') === '2',
     user_namespace_initial: link(at('proc/self/ns/user')) === initialNamespaces.user,

@@ -14,7 +14,7 @@ import {
   refusalOf, refusalWithoutBpfLsm, refusalWithoutCgroup, refusalWithoutKprobes,
 } from './probes/refusal.ts'
 import type { Refusal } from './probes/refusal.ts'
-import { allMissing, probeStates } from './probes/states.ts'
+import { allMissing, probeStates, waitingFor } from './probes/states.ts'
 import { probeTable } from './probes/table.ts'
 import type { Probe } from './probes/table.ts'
 
@@ -67,8 +67,11 @@ export function openProbes(
   if (cgroupDir === '') refusals.push(refusalWithoutCgroup())
   if (!facts.lsms.includes('bpf')) refusals.push(refusalWithoutBpfLsm())
   const ofModules = table.filter(({ module }) => module)
+  const idle = facts.modules ? [] : table.filter(({ needs }) => needs === 'modules')
+  const own = table.filter((probe) => !probe.module && !idle.includes(probe))
+  const idleStates = idle.map((probe) => waitingFor(probe, reasonWithoutModules))
   for (let tries = 1; tries <= triesMax; tries++) {
-    const choices = chooseWays(table.filter(({ module }) => !module), refusals)
+    const choices = chooseWays(own, refusals)
     const programs = programsOf(choices)
     const waiting = waitingOf(choices)
     const isWaiting = (name: string): boolean => waiting.some((probe) => probe.name === name)
@@ -76,7 +79,7 @@ export function openProbes(
     const lateProbes = [...waiting, ...ofModules]
     if (programs.length === 0) {
       const none = probeStates(lateProbes.map((probe) => ({ probe, way: -1 })), refusals)
-      return { states: [...states, ...none], iterators: [], tries }
+      return { states: [...states, ...idleStates, ...none], iterators: [], tries }
     }
     const { object, failure } = tryLoad(options, cgroupDir, choices)
     const refused = failure ?? attachAll(object!, choices)
@@ -86,7 +89,7 @@ export function openProbes(
         kernel: object, probes: lateProbes, refusals, privileged, readModule, moduleIdentity,
       })
       const order = table.map(({ name }) => name)
-      const all = [...states, ...late.states]
+      const all = [...states, ...idleStates, ...late.states]
         .sort((one, other) => order.indexOf(one.probe) - order.indexOf(other.probe))
       return { object, states: all, iterators: iteratorsOf(choices), late, tries }
     }
@@ -149,6 +152,10 @@ function nothing(
 /** Why no probe works on a kernel that does not describe its types. */
 export const reasonWithoutBtf = 'the kernel has no BTF (/sys/kernel/btf/vmlinux is missing): ' +
   'use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as all current distributions do'
+
+/** Why a probe of the loading of modules has nothing to do. */
+export const reasonWithoutModules = 'this kernel is built without modules (CONFIG_MODULES): ' +
+  'none can be loaded'
 
 /** Why the whole object was refused, what is missing, and how to get it. Pure. */
 export function explainRefusal(failure: NativeFailure, facts: KernelFacts): string {

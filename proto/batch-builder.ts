@@ -86,8 +86,9 @@ export class BatchBuilder {
     const { kind } = kindInfos.find((info) => info.number === number)!
     const columns = this.columns[kind] as unknown as Record<string, Uint32Array>
     for (const [name, text] of Object.entries(texts)) {
-      if (!(columns[name] instanceof Uint32Array)) throw new TypeError(`${kind} has no text ${name}`)
-      columns[name][this.columns[kind].rows - 1] = this.strings.index(text)
+      const column: unknown = columns[name]
+      if (!(column instanceof Uint32Array)) throw new TypeError(`${kind} has no text ${name}`)
+      column[this.columns[kind].rows - 1] = this.strings.index(text)
     }
   }
 

@@ -20,7 +20,8 @@ const families: Partial<Record<AttachType, string>> = {
   kprobe: 'kprobe', kretprobe: 'kprobe',
 }
 
-function familyOf(type: AttachType): string {
+/** What the kernel takes or refuses as one. */
+export function familyOf(type: AttachType): string {
   return families[type] ?? type
 }
 

@@ -2,6 +2,7 @@
 
 import type { AttachType } from '../../native/index.ts'
 import { datagramProbes } from './datagrams.ts'
+import { driverProbes } from './drivers.ts'
 import { fileProbes } from './files.ts'
 import { gpuProbes } from './gpu.ts'
 import { moduleProbes, unixProbe } from './modules.ts'
@@ -31,6 +32,8 @@ export interface Probe {
   module?: string
   /** It uses no types of the module: one built elsewhere is as good, and it may be replaced. */
   untyped?: boolean
+  /** The kernel must be able to load modules at all; one that cannot has nothing to watch here. */
+  needs?: 'modules'
   /** Best first. */
   ways: readonly ProbeWay[]
   /** What nobody sees when no way is left. */
@@ -71,6 +74,7 @@ export const probeTable: readonly Probe[] = [
   unixProbe,
   ...fileProbes,
   ...gpuProbes,
+  ...driverProbes,
   {
     name: 'socket_received',
     ways: [

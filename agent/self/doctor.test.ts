@@ -8,7 +8,7 @@ const good: KernelFacts = {
   capabilities: ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_NET_ADMIN'], seccomp: false,
   user_namespace_initial: true, pid_namespace_initial: true, lockdown: 'integrity', lsms: ['bpf'],
   cgroup2: '/sys/fs/cgroup', tracefs: '/sys/kernel/tracing', bpffs: '/sys/fs/bpf',
-  nvidia_driver: '570.1', clocksource: 'tsc',
+  modules: true, nvidia_driver: '570.1', clocksource: 'tsc',
 }
 
 function judged(more: Partial<KernelFacts>, name: string) {

@@ -6,7 +6,8 @@ import { AddonMissingError } from '../../native/addon.ts'
 import type { NativeFailure, ProgramInfo } from '../../native/index.ts'
 import { readKernelFacts, readModule } from '../kernel-facts.ts'
 import type { KernelFacts } from '../kernel-facts.ts'
-import { explainRefusal, reasonWithoutBtf } from '../probes.ts'
+import { explainRefusal, reasonWithoutBtf, reasonWithoutModules } from '../probes.ts'
+import { familyOf, refusalOf } from '../probes/refusal.ts'
 import { probeTable } from '../probes/table.ts'
 import type { Probe } from '../probes/table.ts'
 
@@ -31,6 +32,8 @@ export interface ProgramTrial {
   /** Not tried, since its kernel module is not loaded, or is of another origin than the kernel. */
   module?: string
   foreign?: boolean
+  /** Not tried, since there is nothing that it could see; why. */
+  idle?: string
 }
 
 /** Reads the node and tries every program for a moment. About 50 ms per program. */
@@ -41,28 +44,46 @@ export function examineNode(): DoctorFact[] {
 
 function judgeAddon(facts: KernelFacts): DoctorFact[] {
   try {
-    return judgePrograms(tryPrograms(programs(), facts.cgroup2), facts)
+    return judgePrograms(tryPrograms(programs(), facts), facts)
   } catch (error) {
     if (!(error instanceof AddonMissingError)) throw error
     return [fact('addon', 'missing', error.message, 'every probe', 'npm run build')]
   }
 }
 
-/** Loads each program alone with the smallest ring, attaches it, and takes it away again. */
-function tryPrograms(list: ProgramInfo[], cgroupDir: string): ProgramTrial[] {
+/**
+ * Loads each program alone with the smallest ring, attaches it, and takes it away again. When a
+ * kernel refuses one for its kind, the others of that kind need no try.
+ */
+function tryPrograms(list: ProgramInfo[], facts: KernelFacts): ProgramTrial[] {
+  const refused = new Map<string, NativeFailure>()
   return list.map((program) => {
-    const { module, untyped } = probeOf(program) ?? {}
+    const { module, needs, untyped } = probeOf(program) ?? {}
+    if (needs === 'modules' && !facts.modules) return { program, idle: reasonWithoutModules }
     const found = module ? readModule(module) : 'loaded'
-    if (found !== 'loaded' && !(found === 'foreign' && untyped)) return { program, module, foreign: found === 'foreign' }
-    const { object, failure } = KernelObject.load({
-      programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
-      cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
-      accept_visible: false, connect_visible: false,
-    })
-    const refused = failure ?? object?.attach(program.name)
-    object?.close()
-    return refused ? { program, failure: refused } : { program }
+    const foreign = found === 'foreign'
+    if (found !== 'loaded' && !(foreign && untyped)) return { program, module, foreign }
+    const family = familyOf(program.attach_type)
+    const known = refused.get(family)
+    if (known) return { program, failure: { ...known, program: program.name } }
+    const failure = tryProgram(program, facts.cgroup2)
+    if (!failure) return { program }
+    const ofKind = refusalOf(failure, program.name, program.attach_type).family
+    // Without kprobes they load, and are refused when they are attached.
+    if (ofKind || (family === 'kprobe' && facts.kprobes === false)) refused.set(family, failure)
+    return { program, failure }
   })
+}
+
+function tryProgram(program: ProgramInfo, cgroupDir: string): NativeFailure | undefined {
+  const { object, failure } = KernelObject.load({
+    programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
+    cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
+    accept_visible: false, connect_visible: false,
+  })
+  const refused = failure ?? object?.attach(program.name)
+  object?.close()
+  return refused
 }
 
 function fact(
@@ -184,8 +205,9 @@ function judgeMount(name: string, found: string, place: string, lost: string): D
  */
 export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): DoctorFact[] {
   const works = new Set(trials.filter(({ failure }) => !failure).map(({ program }) => program.name))
-  return trials.map(({ program, failure, module, foreign }) => {
+  return trials.map(({ program, failure, module, foreign, idle }) => {
     const name = `program ${program.name}`
+    if (idle) return fact(name, 'waiting', `${program.section}: ${idle}`)
     const probe = probeOf(program)
     if (module && foreign) {
       return fact(name, 'missing', `${program.section}: ${module} was not built with this kernel`,

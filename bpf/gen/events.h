@@ -781,7 +781,10 @@ _Static_assert(sizeof(struct firmware_load) == 544, "struct firmware_load has a 
  */
 struct runtime_hook {
 	struct record_header header;
-	/* Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+	/*
+	 * Name of the variable, such as "LD_PRELOAD"; empty for a mapped library, and when the
+	 * environment had more variables than are read.
+	 */
 	char variable[32];
 	/* Value of the variable, or path of the library. */
 	char value[256];
@@ -795,7 +798,9 @@ struct runtime_hook {
 	u8 in_container;
 	/* The value was longer than 256 bytes. */
 	u8 value_cut;
-	u8 _pad[6];
+	/* Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+	u8 environment_cut;
+	u8 _pad[5];
 };
 _Static_assert(sizeof(struct runtime_hook) == 376, "struct runtime_hook has a hole");
 

@@ -111,6 +111,10 @@ union record {
 	struct raw_socket raw_socket;
 	struct socket_received socket_received;
 	struct rdma_connection rdma_connection;
+	struct kernel_module kernel_module;
+	struct firmware_load firmware_load;
+	struct runtime_hook runtime_hook;
+	struct driver_setting driver_setting;
 	struct cgroup_flood cgroup_flood;
 	struct dns_answer dns_answer;
 	struct secret_read secret_read;

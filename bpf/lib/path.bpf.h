@@ -63,4 +63,36 @@ static __always_inline bool path_read(struct file *file, char *scratch, char *ou
 	return !complete;
 }
 
+/*
+ * As path_read, from the root of the dentry's own file system and not of a mount namespace: with
+ * sysfs and procfs the same file then has the same path wherever they are mounted.
+ */
+static __always_inline bool path_read_below(struct dentry *dentry, char *scratch, char *out)
+{
+	bool complete = false;
+	u32 at = PATH_BYTES;
+
+	for (int i = 0; i < PATH_LEVELS; i++) {
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		u32 length;
+
+		if (parent == dentry) {
+			complete = true;
+			break;
+		}
+		length = BPF_CORE_READ(dentry, d_name.len);
+		if (length >= at || length >= PATH_BYTES)
+			break;
+		at -= length + 1;
+		at &= PATH_BYTES - 1;
+		scratch[at] = '/';
+		bpf_probe_read_kernel(&scratch[at + 1], length & (PATH_BYTES - 1),
+				      BPF_CORE_READ(dentry, d_name.name));
+		dentry = parent;
+	}
+	if (at < PATH_BYTES)
+		bpf_probe_read_kernel(out, PATH_BYTES - at, &scratch[at]);
+	return !complete;
+}
+
 #endif

@@ -4260,7 +4260,7 @@ export class FirmwareLoadView extends EventView {
  * the container: a variable of the dynamic linker in its environment, or a library that it mapped.
  */
 export interface RuntimeHook {
-  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library, and when the environment had more variables than are read. */
   variable: string
   /** Value of the variable, or path of the library. */
   value: string
@@ -4274,6 +4274,8 @@ export interface RuntimeHook {
   in_container: boolean
   /** The value was longer than 256 bytes. */
   value_cut: boolean
+  /** Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+  environment_cut: boolean
 }
 
 /** Rows of runtime_hook as columns. */
@@ -4288,6 +4290,7 @@ export class RuntimeHookColumns {
   fs_magic = new Uint32Array(0)
   in_container = new Uint8Array(0)
   value_cut = new Uint8Array(0)
+  environment_cut = new Uint8Array(0)
 
   /** Makes room for one more row; capacity doubles. */
   private grow(): void {
@@ -4301,6 +4304,7 @@ export class RuntimeHookColumns {
     this.fs_magic = grown(this.fs_magic, capacity)
     this.in_container = grown(this.in_container, capacity)
     this.value_cut = grown(this.value_cut, capacity)
+    this.environment_cut = grown(this.environment_cut, capacity)
   }
 
   /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
@@ -4320,6 +4324,7 @@ export class RuntimeHookColumns {
     this.fs_magic[row] = u32[word + 91]
     this.in_container[row] = u8[at + 368]
     this.value_cut[row] = u8[at + 369]
+    this.environment_cut[row] = u8[at + 370]
   }
 
   /** Adds values given by name; what is left out is absent. */
@@ -4335,6 +4340,7 @@ export class RuntimeHookColumns {
     this.fs_magic[row] = values.fs_magic ?? 0
     this.in_container[row] = values.in_container ? 1 : 0
     this.value_cut[row] = values.value_cut ? 1 : 0
+    this.environment_cut[row] = values.environment_cut ? 1 : 0
   }
 
   /** The columns as bytes; views, valid until the next append. */
@@ -4350,6 +4356,7 @@ export class RuntimeHookColumns {
       fs_magic: bytesOf(this.fs_magic, rows),
       in_container: bytesOf(this.in_container, rows),
       value_cut: bytesOf(this.value_cut, rows),
+      environment_cut: bytesOf(this.environment_cut, rows),
     }
   }
 
@@ -4366,6 +4373,7 @@ export class RuntimeHookColumns {
     to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
     to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
     to.value_cut = columnOf(Uint8Array, from.value_cut, rows, 'value_cut')
+    to.environment_cut = columnOf(Uint8Array, from.environment_cut, rows, 'environment_cut')
     return to
   }
 }
@@ -4377,7 +4385,7 @@ export class RuntimeHookColumns {
 export class RuntimeHookView extends EventView {
   override readonly kind = 'runtime_hook'
   override columns = new RuntimeHookColumns()
-  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library. */
+  /** Name of the variable, such as "LD_PRELOAD"; empty for a mapped library, and when the environment had more variables than are read. */
   get variable(): string { return this.stringAt(this.columns.variable[this.row]) }
   /** Value of the variable, or path of the library. */
   get value(): string { return this.stringAt(this.columns.value[this.row]) }
@@ -4391,6 +4399,8 @@ export class RuntimeHookView extends EventView {
   get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
   /** The value was longer than 256 bytes. */
   get value_cut(): boolean { return this.columns.value_cut[this.row] !== 0 }
+  /** Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+  get environment_cut(): boolean { return this.columns.environment_cut[this.row] !== 0 }
 }
 
 /**
@@ -6192,7 +6202,7 @@ export const kindInfos: readonly KindInfo[] = [
   {
     kind: 'runtime_hook', number: 55, dropClass: 'critical',
     recordBytes: 376,
-    fields: ['variable', 'value', 'inode', 'device', 'fs_magic', 'in_container', 'value_cut'],
+    fields: ['variable', 'value', 'inode', 'device', 'fs_magic', 'in_container', 'value_cut', 'environment_cut'],
   },
   {
     kind: 'driver_setting', number: 56, dropClass: 'critical',
@@ -6537,6 +6547,7 @@ export const recordOffsets = {
     fs_magic: 364,
     in_container: 368,
     value_cut: 369,
+    environment_cut: 370,
   },
   driver_setting: {
     setting: 64,

@@ -1798,6 +1798,10 @@ export const descriptor: INamespace = {
       "value_cut": {
        "type": "bytes",
        "id": 7
+      },
+      "environment_cut": {
+       "type": "bytes",
+       "id": 8
       }
      }
     },
