@@ -72,7 +72,8 @@ export function openGpus(options: GpusOptions): Gpus {
   const uuidAt = (address: string): GpuIdentity =>
     ({ uuid: nvml?.uuidAt(address) ?? identities.get(address)?.uuid })
   const watch = new GpuWatch({
-    readers: readersOf(files, nvml, identities, uuidAt, options.findAgainMs), now, complain, hintDelayMs, timeoutMs,
+    readers: readersOf(files, nvml, identities, uuidAt, options.findAgainMs),
+    now, complain, hintDelayMs, timeoutMs,
     intervalMs: config.gpu_interval_ms, add, actorOf: (subject, at) => acts.actorOf(subject, at),
   })
   return {

@@ -56,8 +56,8 @@ export function boundedText(text: string): string {
   const escaped = text.slice(0, 2 * valueBytesMax).trim().replace(/[^\x20-\x7e]/gu, escape)
   if (escaped.length <= valueBytesMax && text.length <= 2 * valueBytesMax) return escaped
   const digest = createHash('sha256').update(text).digest('hex').slice(0, digestBytes)
-  return `${escaped.slice(0, valueBytesMax - digestBytes - 10)}... sha256 ${digest}`
-    .slice(0, valueBytesMax)
+  const end = `... sha256 ${digest}`
+  return escaped.slice(0, valueBytesMax - end.length) + end
 }
 
 function escape(character: string): string {
@@ -67,7 +67,7 @@ function escape(character: string): string {
 
 /** 'RmProfilingAdminOnly' as 'rm_profiling_admin_only', 'DeviceFileUID' as 'device_file_uid'. */
 export function snakeCase(name: string): string {
-  return name.replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
+  return name.replaceAll('PCIe', 'Pcie').replace(/([a-z0-9])([A-Z])/g, '$1_$2').replace(/([A-Z]+)([A-Z][a-z])/g, '$1_$2')
     .replace(/[^A-Za-z0-9]+/g, '_').toLowerCase().slice(0, 96)
 }
 
