@@ -59,7 +59,7 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
   },
   gpu_calls_full: {
     event_kind: 'gpu_call',
-    reason: 'the table of GPU calls was locked: these are told one by one',
+    reason: 'the table of GPU calls was locked: these were not counted',
   },
   flows_full: {
     event_kind: 'datagram_flow',

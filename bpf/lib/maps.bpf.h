@@ -83,7 +83,7 @@ enum fault {
 	FAULT_QUEUE_PAIRS_FULL,
 	/* `gpu_calls` was full: the calls that were quiet for longest were forgotten. */
 	FAULT_GPU_CALLS_EVICTED,
-	/* Calls could not be remembered: each of them is reported as a first one. */
+	/* Calls could not be remembered: they are not told. */
 	FAULT_GPU_CALLS_FULL,
 	FAULTS_MAX,
 };

@@ -110,8 +110,10 @@ static __always_inline void gpu_call_remove(const struct gpu_call_key *key)
 		__sync_fetch_and_add(&account->removed, 1);
 }
 
+/* Tells the first call; what is counted after it belongs to the next report. */
 static __always_inline void gpu_call_tell(const struct gpu_call_key *key,
-					  const struct gpu_call_entry *entry)
+					  const struct gpu_call_entry *entry,
+					  const struct gpu_request *request)
 {
 	struct gpu_call *record;
 
@@ -120,6 +122,10 @@ static __always_inline void gpu_call_tell(const struct gpu_call_key *key,
 	if (!record)
 		return;
 	gpu_call_fill(record, key, entry, FLOW_REPORT_FIRST);
+	record->count = 1;
+	record->wrapped = request->wrapped;
+	record->unread = request->unread;
+	record->duration_ns = 0;
 	record_submit(record);
 }
 
@@ -134,53 +140,60 @@ static __always_inline bool gpu_client_owner(u32 client, struct gpu_process *own
 	return !bpf_map_lookup_elem(&gpu_processes_ended, owner);
 }
 
+/* What a new entry is made of: too large for the stack. Never written. */
+static const struct gpu_call_entry gpu_call_blank;
+
+/* Completes a new entry, and tells of it. Walks pass over it until its count is there. */
+static __always_inline void gpu_call_complete(struct gpu_call_entry *entry,
+					      const struct gpu_call_key *key,
+					      const struct gpu_request *request,
+					      const struct gpu_process *target, u64 number)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct gpu_process self = {};
+	u8 one = 1;
+
+	identity_fill(&entry->who, task);
+	entry->number = number;
+	entry->family = request->family;
+	entry->cap_sys_admin = has_sys_admin(task);
+	entry->in_container = task_in_container(task);
+	entry->changed_underway = request->changed_underway;
+	entry->target_pid = target->pid;
+	entry->target_start_time = target->start_time;
+	entry->latest = bpf_ktime_get_boot_ns();
+	entry->args_bytes = request->args_bytes;
+	entry->params_bytes = request->params_bytes;
+	entry->client = request->client;
+	gpu_call_tell(key, entry, request);
+	gpu_process_of(&self, task);
+	bpf_map_update_elem(&gpu_processes, &self, &one, BPF_ANY);
+}
+
 /*
  * The first call of its kind: remembered and told. Apart from the rest for the sake of the stack.
- * `task` is the caller's.
  */
 static __noinline int gpu_call_begin(const struct gpu_call_key *key,
 				     const struct gpu_request *request,
 				     const struct gpu_process *target)
 {
 	struct gpu_call_account *account = gpu_call_account();
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct gpu_call_entry fresh = {}, *other;
-	struct gpu_process self = {};
+	struct gpu_call_entry *entry;
 	map_status status;
-	u8 one = 1;
+	u64 number = 0;
 
-	identity_fill(&fresh.who, task);
-	fresh.family = request->family;
-	fresh.cap_sys_admin = has_sys_admin(task);
-	fresh.in_container = task_in_container(task);
-	fresh.changed_underway = request->changed_underway;
-	fresh.target_pid = target->pid;
-	fresh.target_start_time = target->start_time;
-	gpu_call_count(&fresh, request, bpf_ktime_get_boot_ns());
 	if (account)
-		fresh.number = __sync_fetch_and_add(&account->made, 1);
-	status = bpf_map_update_elem(&gpu_calls, key, &fresh, BPF_NOEXIST);
+		number = __sync_fetch_and_add(&account->made, 1);
+	status = bpf_map_update_elem(&gpu_calls, key, &gpu_call_blank, BPF_NOEXIST);
 	if (status != 0 && account)
 		__sync_fetch_and_add(&account->removed, 1);
-	if (status == -EEXIST) {
-		other = bpf_map_lookup_elem(&gpu_calls, key);
-		if (other)
-			gpu_call_count(other, request, fresh.latest);
-		return 0;
-	}
-	if (status != 0)
+	entry = bpf_map_lookup_elem(&gpu_calls, key);
+	if (!entry)
 		fault_count(FAULT_GPU_CALLS_FULL);
-	gpu_call_tell(key, &fresh);
-	/* What was told is told: the next report begins with the next call. */
-	other = status == 0 ? bpf_map_lookup_elem(&gpu_calls, key) : NULL;
-	if (other) {
-		other->first = 0;
-		other->count_reported = 1;
-		other->wrapped_reported = request->wrapped;
-		other->unread_reported = request->unread;
-	}
-	gpu_process_of(&self, task);
-	bpf_map_update_elem(&gpu_processes, &self, &one, BPF_ANY);
+	else if (status == 0)
+		gpu_call_complete(entry, key, request, target, number);
+	else
+		gpu_call_count(entry, request, bpf_ktime_get_boot_ns());
 	return 0;
 }
 
