@@ -75,7 +75,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
       enricher.observe(record, at, kind)
       gpus.observe(record, at, kind)
       if (kind === floodKind) pulse.quotaLosses.take(record, at)
-      spool.takeRecord(record, at, kind)
+      if (!loaded.take(record, at, kind)) spool.takeRecord(record, at, kind)
     },
   })
   const names = openNames({
@@ -83,8 +83,9 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     recovered: () => complaints.over(nameCodes, 'the Kubernetes API answers'),
   })
   opened.defer(() => names.stop())
-  const { enricher, processes, stop: stopEnricher } = openEnricher({
-    cgroupMount: facts.cgroup2, found: names.cgroupFound,
+  const { enricher, loaded, processes, stop: stopEnricher } = openEnricher({
+    cgroupMount: facts.cgroup2, found: names.cgroupFound, clock, root: config.gpu_root,
+    pass: (record, kind, texts) => spool.takeRecord(record, 0, kind, texts),
     seen: (workload) => spool.add('workload_seen', workload),
     changed: (pid, startLow, startHigh) => spool.forgetProcess(pid, startLow, startHigh),
   })
@@ -114,10 +115,9 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
 
   pulse.begin(marker.begin())
   opened.defer(() => pulse.end())
-  names.start()
-  gpus.start()
-  uplink.start()
+  for (const part of [names, gpus, uplink]) part.start()
   source?.start()
+  opened.defer(() => loaded.stop())
   opened.defer(() => source?.stop())
   const running = opened.move()
   return {

@@ -14,6 +14,8 @@ export interface EnricherOptions {
   cgroups: Cgroups
   /** The process runs another program now; the words of its start time, low and high. */
   changed(pid: number, startLow: number, startHigh: number): void
+  /** Counts the files of modules and firmware that could not be read. */
+  loaded?: { misses: number }
   /** Default /proc. */
   procDir?: string
 }
@@ -37,9 +39,12 @@ export class Enricher {
   }
 
   /** Facts that could not be told in time, by name. */
-  get misses(): { exe: number, args: number, cgroup_path: number } {
-    const { processes, cgroups } = this.#options
-    return { exe: processes.misses, args: this.#argsMisses, cgroup_path: cgroups.misses }
+  get misses(): { exe: number, args: number, cgroup_path: number, loaded_file: number } {
+    const { processes, cgroups, loaded } = this.#options
+    return {
+      exe: processes.misses, args: this.#argsMisses, cgroup_path: cgroups.misses,
+      loaded_file: loaded?.misses ?? 0,
+    }
   }
 
   /** Before the record is taken: learns from it, and completes it in place. */

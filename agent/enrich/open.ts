@@ -2,10 +2,12 @@ import { Budget } from './budget.ts'
 import { Cgroups } from './cgroups.ts'
 import type { Cgroup } from './cgroups.ts'
 import { Enricher } from './enricher.ts'
+import { LoadedFiles } from './loaded-files.ts'
+import type { LoadedFilesOptions } from './loaded-files.ts'
 import { KnownProcesses } from './processes.ts'
 import type { WorkloadSeen } from '../../proto/gen/events.ts'
 
-export interface OpenEnricherOptions {
+export interface OpenEnricherOptions extends LoadedFilesOptions {
   /** Mount point of the cgroup v2 file system; '' when there is none. */
   cgroupMount: string
   /** Told when it is known late which workload a cgroup is. */
@@ -20,6 +22,8 @@ export interface OpenEnricherOptions {
 export interface OpenEnricher {
   enricher: Enricher
   processes: KnownProcesses
+  /** Where modules and firmware wait for what their file is. */
+  loaded: LoadedFiles
   stop(): void
 }
 
@@ -40,10 +44,10 @@ export function openEnricher(options: OpenEnricherOptions): OpenEnricher {
   const processes = new KnownProcesses({
     entriesMax: processesMax, endedMax, budget: new Budget(looksPerSecond),
   })
+  const loaded = new LoadedFiles(options)
   cgroups.walk()
-  return {
-    enricher: new Enricher({ processes, cgroups, changed }), processes, stop: () => cgroups.stop(),
-  }
+  const enricher = new Enricher({ processes, cgroups, changed, loaded })
+  return { enricher, processes, loaded, stop: () => cgroups.stop() }
 }
 
 function workloadSeen({ id, path, workload }: Cgroup): Partial<WorkloadSeen> {
