@@ -1,4 +1,5 @@
 import { examineNode } from '../agent/self/doctor.ts'
+import { examineNvml } from '../agent/gpu/examine.ts'
 import type { DoctorFact } from '../agent/self/doctor.ts'
 import type { CommandSpec } from './command.ts'
 import { printLines, screenWidth, tone, toneOf } from './output.ts'
@@ -12,9 +13,10 @@ export const spec: CommandSpec = {
     'vedette doctor                 a table; exit 1 when something is missing',
     'vedette doctor --output json   one JSON object per fact',
   ],
-  settings: [],
-  async run({ output }) {
-    const facts = examineNode()
+  settings: ['gpu_root', 'gpu_library'],
+  async run({ output, gpu_root: root, gpu_library: library }) {
+    const nvml = await examineNvml({ root, library })
+    const facts = [...examineNode(), ...nvml ? [nvml] : []]
     await printLines(output === 'json' ? facts.map((fact) => JSON.stringify(fact))
       : doctorLines(facts, screenWidth()))
     return isImpaired(facts) ? 1 : 0

@@ -62,6 +62,14 @@ describe('Acts', () => {
     expect(acts.actorOf('gpu:x', 2n * second)).toMatchObject({ action: '0x20800134', process: { pid: 7 } })
   })
 
+  it('blames a module of others for the taint of the kernel only, and reads nothing because of it', () => {
+    const acts = new Acts({ factsOf })
+    expect(observe(acts, 'kernel_module', { time: second, pid: 9 }, load('zfs'))).toBeUndefined()
+    expect(observe(acts, 'kernel_module', { time: second / 2n, pid: 8 }, load('nvidia_uvm'))).toBe('kernel_module')
+    expect(acts.actorOf('host', 2n * second)?.action).toBe('load zfs')
+    expect(acts.actorOf('driver', 2n * second)?.action).toBe('load nvidia_uvm')
+  })
+
   it('does not name the agent itself, which opens devices to read their state', () => {
     const acts = new Acts({ factsOf })
     expect(observe(acts, 'gpu_device_open', { time: second, pid: process.pid }, opened(1))).toBeUndefined()

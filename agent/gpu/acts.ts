@@ -39,6 +39,12 @@ const actsPerKindMax = 64
 /** An act that is longer ago is not named for a change. */
 const ageMaxNs = 120_000_000_000n
 
+/** Modules and firmware of others may taint the kernel; they do nothing to GPUs. */
+const ofGpus: Partial<Record<ActKind, RegExp>> = {
+  kernel_module: /^\w+ (nvidia|gdrdrv$|nouveau$)/,
+  firmware_load: /nvidia/,
+}
+
 /** By subject: which acts may be behind a change of it; '' is everything else. */
 const fitting: Record<string, readonly ActKind[]> = {
   host: ['driver_setting', 'kernel_module'],
@@ -60,7 +66,7 @@ export class Acts {
     this.#options = options
   }
 
-  /** Remembers the record at `at` when it is an act; the kind then. */
+  /** Remembers the record at `at` when it is an act; the kind then, if GPUs may be touched. */
   observe(record: RecordBuffer, at: number, kindNumber: number): ActKind | undefined {
     const kind = kindOf.get(kindNumber)
     if (kind === undefined) return undefined
@@ -72,20 +78,22 @@ export class Acts {
       kind, action, time: longAt(record, at + recordHeader.time),
       process: processOf(record, at, this.#options.factsOf),
     })
-    return kind
+    return isOfGpus(kind, action) ? kind : undefined
   }
 
   /** The latest act that may be behind a change that was seen at `now`; undefined: nobody known. */
   actorOf(subject: string, now: bigint): Act | undefined {
     const kinds = fitting[subject] ?? fitting['']
-    return this.#latest(kinds, now) ??
+    const any = subject === 'host'
+    return this.#latest(kinds, now, any) ??
       // An administrator's tool may work through calls that are not seen.
-      (kinds.includes('gpu_call') ? this.#latest(['gpu_device_open'], now) : undefined)
+      (kinds.includes('gpu_call') ? this.#latest(['gpu_device_open'], now, any) : undefined)
   }
 
-  #latest(kinds: readonly ActKind[], now: bigint): Act | undefined {
+  #latest(kinds: readonly ActKind[], now: bigint, any: boolean): Act | undefined {
     const acts = kinds.flatMap((kind) => [...this.#byKind.get(kind)?.values() ?? []])
       .filter(({ time }) => time <= now && now - time <= ageMaxNs)
+      .filter(({ kind, action }) => any || isOfGpus(kind, action))
     return acts.reduce<Act | undefined>(
       (latest, act) => !latest || act.time > latest.time ? act : latest, undefined)
   }
@@ -130,6 +138,10 @@ export class Acts {
       }
     }
   }
+}
+
+function isOfGpus(kind: ActKind, action: string): boolean {
+  return ofGpus[kind]?.test(action) ?? true
 }
 
 /** The probe reads the value of calls that set a state. */
