@@ -225,6 +225,11 @@ export class Context {
     return this.lineage.get(number)
   }
 
+  /** Another process of the same node and boot; null when it is not known. */
+  processBeside({ source }: LineageProcess, pid: number, start: bigint): LineageProcess | null {
+    return this.lineage.find(source, pid, Number(start & 0xffffffffn), Number(start >> 32n))
+  }
+
   /** The parent, its parent and so on, at most 16; ends where nothing more is known. */
   ancestry(process: LineageProcess): LineageProcess[] {
     return this.lineage.ancestry(process)

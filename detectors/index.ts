@@ -4,6 +4,7 @@ import cloudMetadata from './cloud-metadata.ts'
 import connectionScan from './connection-scan.ts'
 import controlPlane from './control-plane.ts'
 import firstSeen from './first-seen.ts'
+import gpuKernelModule from './gpu/kernel-module.ts'
 import lateralChain from './lateral-chain.ts'
 import listener from './listener.ts'
 import rdmaPeer from './rdma-peer.ts'
@@ -15,6 +16,7 @@ import zoneViolation from './zone-violation.ts'
 
 /** Every detector, by id. */
 export const detectors: readonly Detector[] = [
+  gpuKernelModule,
   zoneViolation,
   lateralChain,
   connectionScan,

@@ -214,8 +214,14 @@ export class Zones {
     return name !== null && name.service_account !== '' ? accountOf(name) : null
   }
 
-  private factsOfProcess({ exe, rowWorkload, cgroup, node_id }: LineageProcess): ProcessFacts {
+  /** All that the policy can ask of a process. */
+  factsOfProcess({ exe, rowWorkload, cgroup, node_id }: LineageProcess): ProcessFacts {
     return processFacts(exe, rowWorkload, cgroup, this.names.nodes.get(node_id))
+  }
+
+  /** Group of a node; '' when it has none, or none is known. */
+  groupOf(nodeId: string): string {
+    return this.names.nodes.get(nodeId)?.group ?? ''
   }
 
   private factsOfName(name: AddressName): AddressFacts {
