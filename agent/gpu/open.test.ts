@@ -169,6 +169,19 @@ describe.skipIf(!hasCompiler)('the state of GPUs', () => {
       expect.objectContaining({ subject: second, item: 'pci_driver', value: 'vfio-pci', old_value: 'nvidia' }))
   })
 
+  it('does not wake a GPU that sleeps, but after an act', async () => {
+    watched.open()
+    await watched.settled()
+    watched.news()
+    watched.node.write('/sys/bus/pci/devices/0000:2b:00.0/power/runtime_status', 'suspended\n')
+    await watched.settled()
+    watched.nvml.control({ compute_mode: 3 })
+    await watched.settled()
+    expect(watched.news()).toEqual([])
+    watched.observe(eccSet(now()))
+    await expect.poll(() => watched.last(first, 'compute_mode')?.value, { timeout: 10_000 }).toBe('exclusive_process')
+  })
+
   it('asks for evidence only when it is told to', async () => {
     watched.nvml.control({ profile: 'h100_cc' })
     watched.open()

@@ -121,18 +121,19 @@ function readersOf(
       const found = await find()
       return isEmpty(found) ? [] : await read(found)
     })
+  const asleep = new Set<string>()
   const readers = [
     readerOf('driver', async () => {
       const found = await find()
       return isEmpty(found) ? [noDriver] : await readDriver(files, found.driver, found.pci)
     }),
-    devicesReader(files, find, identities, uuidAt),
+    devicesReader(files, find, identities, uuidAt, asleep),
     onGpuNode('host', () => readHost(files)),
     onGpuNode('firmware', () => readFirmware(files)),
     onGpuNode('toolkit', () => toolkit.read()),
     onGpuNode('fabric', () => fabric.read()),
   ]
-  return nvml ? [...readers, nvmlReader(nvml, find)] : readers
+  return nvml ? [...readers, nvmlReader(nvml, find, asleep)] : readers
 }
 
 const noDriver = known(
@@ -148,7 +149,7 @@ function readerOf(name: string, read: () => Promise<GpuItem[]>): StateReader {
 
 function devicesReader(
   files: Files, find: () => Promise<Present>, identities: Map<string, GpuIdentity>,
-  uuidAt: (pciAddress: string) => GpuIdentity,
+  uuidAt: (pciAddress: string) => GpuIdentity, asleep: Set<string>,
 ): StateReader {
   return {
     name: 'devices', noAnswer: silence('devices'),
@@ -157,19 +158,24 @@ function devicesReader(
       for (const [address, identity] of read.identities) {
         if (identity.uuid) identities.set(address, identity)
       }
+      asleep.clear()
+      for (const subject of read.asleep) asleep.add(subject)
       return { items: read.items, answered: true, silent: read.asleep }
     },
   }
 }
 
-/** Without a driver there is nobody to ask, and no library is loaded. */
-function nvmlReader(nvml: NvmlReader, find: () => Promise<Present>): StateReader {
+/** Without a driver there is nobody to ask. A GPU that sleeps is not woken, but after an act. */
+function nvmlReader(
+  nvml: NvmlReader, find: () => Promise<Present>, asleep: ReadonlySet<string>,
+): StateReader {
   let asked = false
   return {
     name: 'nvml', noAnswer: (seconds) => noAnswer(nvml.calling, seconds),
-    async read(nowMs, thorough): Promise<Reading> {
+    async read(nowMs, thorough): Promise<Reading | undefined> {
       // NVML itself would load the driver that somebody just took away.
       if (!(await find()).driver) return asked ? driverNotLoaded() : { items: [], answered: true }
+      if (asked && asleep.size > 0 && !thorough) return undefined
       asked = true
       return nvml.read(nowMs, thorough)
     },

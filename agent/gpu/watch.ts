@@ -10,8 +10,11 @@ import type { GpuState as GpuStateEvent, Process } from '../../proto/gen/events.
 /** One source of the state. At most one reading of it is under way. */
 export interface StateReader {
   name: string
-  /** `thorough`: with what is slow, since something was done to a GPU. */
-  read(nowMs: number, thorough: boolean): Promise<Reading>
+  /**
+   * `thorough`: with what is slow, since something was done to a GPU. Undefined: it was better not
+   * to read this time, and all is as it was.
+   */
+  read(nowMs: number, thorough: boolean): Promise<Reading | undefined>
   /** What is told when it takes too long. */
   noAnswer(seconds: number): Reading
 }
@@ -128,8 +131,8 @@ export class GpuWatch {
       const reading = await reader.read(beganMs, thorough)
       clearTimeout(late)
       counts.seconds = (this.#nowMs() - beganMs) / 1000
-      counts[reading.answered ? 'ok' : 'failed']++
-      if (!this.#stopped) this.#apply(reader, reading)
+      counts[reading?.answered === false ? 'failed' : 'ok']++
+      if (reading && !this.#stopped) this.#apply(reader, reading)
     } catch (error) {
       clearTimeout(late)
       counts.failed++
