@@ -14,6 +14,8 @@ export const AGENT_ERRORS = {
   UPLINK_REFUSED: 'Correct what the correlator names; events wait in the spool until it accepts.',
   UPLINK_BATCH_REFUSED: 'A gap event tells what is missing; please report this as a defect.',
   GPU_STATE_UNREADABLE: 'It is tried again every minute; please report this as a defect.',
+  GPU_DEVICES: 'Devices of GPUs with dynamic numbers are not watched until it works; it is tried ' +
+    'again with every heartbeat.',
   SPOOL_DAMAGED: 'Check the disk; a gap event names what is lost.',
 } as const
 

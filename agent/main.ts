@@ -11,6 +11,7 @@ import { Decoder } from './decode.ts'
 import { scopeOf } from './enrich/cgroups.ts'
 import { openEnricher } from './enrich/open.ts'
 import { AgentError } from './errors.ts'
+import { GpuCalls } from './gpu/calls.ts'
 import { openGpus } from './gpu/open.ts'
 import { close } from './self/http.ts'
 import { readKernelFacts } from './kernel-facts.ts'
@@ -75,7 +76,8 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
       enricher.observe(record, at, kind)
       gpus.observe(record, at, kind)
       if (kind === floodKind) pulse.quotaLosses.take(record, at)
-      if (!loaded.take(record, at, kind)) spool.takeRecord(record, at, kind)
+      const texts = textsOf(record, at, kind)
+      if (!loaded.take(record, at, kind)) spool.takeRecord(record, at, kind, texts)
     },
   })
   const names = openNames({
@@ -91,12 +93,10 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   })
   opened.defer(stopEnricher)
   const spool = openSpool(config, { boot_id, clock, factsOf: enricher.factsOf }, complaints)
-  opened.defer(async () => {
-    await spool.close()
-    marker.end()
-  })
-  const add = spool.add.bind(spool)
-  const gpus = openGpus({ config, complain, factsOf: enricher.factsOf, add, clock })
+  opened.defer(() => spool.close().then(() => marker.end()))
+  const { callFacts, look, textsOf } = openCalls(config, probes, complain, opened, () => pulse)
+  const { factsOf } = enricher
+  const gpus = openGpus({ config, complain, factsOf, callFacts, add: spool.add.bind(spool), clock })
   opened.defer(() => gpus.stop())
   const uplink = openUplink(config, spool, clock, complaints)
   opened.defer(() => uplink.stop(drainMs))
@@ -104,7 +104,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   const pulse = new Pulse({
     spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '',
     heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states,
-    kernel: probes.object, lateStates: () => probes.late?.look() ?? [],
+    kernel: probes.object, lateStates: look,
     undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
   const parts = { decoder, enricher, gpus, names, pulse, source, spool, uplink }
@@ -143,6 +143,19 @@ function openSpool(
     flushIntervalMs: config.flush_interval_ms, failed: complaints.say.bind(complaints),
     recovered: () => complaints.over(diskCodes, 'the disk of the spool works again'),
   })
+}
+
+function openCalls(
+  { gpu_root: root }: AgentConfig, { object: kernel, late }: OpenProbes,
+  complain: Complaints['say'], opened: AsyncDisposableStack, pulse: () => Pulse,
+): GpuCalls {
+  const calls = new GpuCalls({
+    kernel, root, changed: (state) => pulse().setProbe(state), lookLate: () => late?.look() ?? [],
+    failed: ({ operation, code, detail }) =>
+      complain(new AgentError('GPU_DEVICES', `${operation} failed (${code}): ${detail}`)),
+  })
+  opened.defer(() => calls.stop())
+  return calls
 }
 
 function openUplink(

@@ -76,7 +76,7 @@ export function deviceNumbers(devices: string, cards: readonly number[]): Device
   return numbers
 }
 
-/** Device numbers of the DRM devices whose card is of NVIDIA. `root` is another folder for tests. */
+/** Numbers of the DRM devices whose card is of NVIDIA. `root` is another folder for tests. */
 export function nvidiaCards(root = '/'): number[] {
   const folder = join(root, 'sys/class/drm')
   return namesIn(folder).flatMap((name) => {
