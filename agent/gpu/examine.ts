@@ -23,7 +23,7 @@ const lost = 'VBIOS, InfoROM, ECC, MIG, confidential computing and the other sta
 const fix = 'the library of the running driver: --gpu-library, or its folder in the image'
 const pollMs = 20
 
-/** Reads NVML once. Without a driver it waits; undefined without the addon, which says so itself. */
+/** Reads NVML once. Waiting without a driver; undefined without the addon. */
 export async function examineNvml(
   { root = '/', library = 'libnvidia-ml.so.1', timeoutMs = 5000 }: ExamineOptions = {},
 ): Promise<DoctorFact | undefined> {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { boundedText, gpuUuidOf, known, pciAddressOf, snakeCase } from './item.ts'
+import { boundedText, known } from './item.ts'
+import { gpuUuidOf, pciAddressOf, snakeCase } from './names.ts'
 import { nvmlCodeName, nvmlStateOf } from './nvml-codes.ts'
 import { nvmlWords } from './nvml-words.ts'
 import { parseDriverVersion, parseNamedLines } from './proc.ts'
@@ -31,7 +32,7 @@ describe('names', () => {
 
   it('of GPUs are their addresses and UUIDs, and nothing that only looks like one', () => {
     expect(['00000000:1B:00.0', '0000:1b:00.0', '00010000:1B:00.0', '1b:00.0', ''].map(pciAddressOf))
-      .toEqual(['0000:1b:00.0', '0000:1b:00.0', '00010000:1b:00.0', undefined, undefined])
+      .toEqual(['0000:1b:00.0', '0000:1b:00.0', '10000:1b:00.0', undefined, undefined])
     expect(gpuUuidOf('GPU-2c1f7a3e-0c4b-45a1-9a54-6a5f1f8c1e2d')).toBe('GPU-2c1f7a3e-0c4b-45a1-9a54-6a5f1f8c1e2d')
     expect(gpuUuidOf('GPU-????????-????-????-????-????????????')).toBeUndefined()
   })

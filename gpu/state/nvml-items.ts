@@ -1,6 +1,7 @@
 // Answers of NVML as items: which GPU they are about, what is a value, what is none and why.
 
-import { gpuSubject, gpuUuidOf, known, notSupported, pciAddressOf, unknown } from './item.ts'
+import { known, notSupported, unknown } from './item.ts'
+import { gpuSubject, gpuUuidOf, pciAddressOf } from './names.ts'
 import type { GpuItem, ItemPlace } from './item.ts'
 import {
   nvmlCorruptedInforom, nvmlNotSupported, nvmlReason, nvmlStateOf,

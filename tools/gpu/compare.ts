@@ -1,6 +1,6 @@
 // Does our reading of NVML say what nvidia-smi says? Both ask the same library.
 
-import { pciAddressOf } from '../../gpu/state/item.ts'
+import { pciAddressOf } from '../../gpu/state/names.ts'
 import type { GpuItem } from '../../gpu/state/item.ts'
 
 /** One item that both tell. */

@@ -1,6 +1,7 @@
 // The GPUs as kernel and driver know them, without NVML: which driver has them, what it says.
 
-import { gpuSubject, gpuUuidOf, known, snakeCase } from '../../../gpu/state/item.ts'
+import { known } from '../../../gpu/state/item.ts'
+import { gpuSubject, gpuUuidOf, snakeCase } from '../../../gpu/state/names.ts'
 import type { GpuItem } from '../../../gpu/state/item.ts'
 import type { GpuIdentity } from '../../../gpu/state/nvml-items.ts'
 import { parseNamedLines } from '../../../gpu/state/proc.ts'

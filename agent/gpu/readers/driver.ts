@@ -1,6 +1,7 @@
 // The driver: version, modules and their trust, parameters, options, nodes of its devices.
 
-import { known, snakeCase, unknown } from '../../../gpu/state/item.ts'
+import { known, unknown } from '../../../gpu/state/item.ts'
+import { snakeCase } from '../../../gpu/state/names.ts'
 import type { GpuItem, ItemPlace } from '../../../gpu/state/item.ts'
 import { parseDriverVersion, parseNamedLines } from '../../../gpu/state/proc.ts'
 import { itemOfText } from './files.ts'

@@ -1,6 +1,7 @@
 // NVSwitches, and the fabric manager that runs them.
 
-import { known, notSupported, snakeCase, unknown } from '../../../gpu/state/item.ts'
+import { known, notSupported, unknown } from '../../../gpu/state/item.ts'
+import { snakeCase } from '../../../gpu/state/names.ts'
 import type { GpuItem, ItemPlace } from '../../../gpu/state/item.ts'
 import { parseNamedLines } from '../../../gpu/state/proc.ts'
 import type { Files } from './files.ts'

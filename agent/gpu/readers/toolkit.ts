@@ -1,7 +1,8 @@
 // The container toolkit: what gives GPUs to containers, and how far it trusts them.
 
 import { parse } from 'yaml'
-import { known, notSupported, snakeCase, unknown } from '../../../gpu/state/item.ts'
+import { known, notSupported, unknown } from '../../../gpu/state/item.ts'
+import { snakeCase } from '../../../gpu/state/names.ts'
 import type { GpuItem, ItemPlace } from '../../../gpu/state/item.ts'
 import type { Files } from './files.ts'
 
