@@ -4,7 +4,11 @@ import cloudMetadata from './cloud-metadata.ts'
 import connectionScan from './connection-scan.ts'
 import controlPlane from './control-plane.ts'
 import firstSeen from './first-seen.ts'
+import gpuDeviceOpen from './gpu/device-open.ts'
+import gpuDriverSetting from './gpu/driver-setting.ts'
+import gpuFirmwareLoad from './gpu/firmware-load.ts'
 import gpuKernelModule from './gpu/kernel-module.ts'
+import gpuRuntimeHook from './gpu/runtime-hook.ts'
 import lateralChain from './lateral-chain.ts'
 import listener from './listener.ts'
 import rdmaPeer from './rdma-peer.ts'
@@ -17,6 +21,10 @@ import zoneViolation from './zone-violation.ts'
 /** Every detector, by id. */
 export const detectors: readonly Detector[] = [
   gpuKernelModule,
+  gpuFirmwareLoad,
+  gpuDeviceOpen,
+  gpuRuntimeHook,
+  gpuDriverSetting,
   zoneViolation,
   lateralChain,
   connectionScan,

@@ -27,7 +27,8 @@ const fires: Example[] = [
   {
     name: 'a rootkit without a signature, out of the memory of a program',
     events: [module(0, ofUnit(401, '/opt/miner', 'cron.service'),
-      { action: 'load', module: 'netfilterd', taints: 1 << 12 | 1 << 13, signature_trusted: 'no' })],
+      { action: 'load', module: 'netfilterd', taints: 1 << 12 | 1 << 13,
+        signature_trusted: 'no' })],
     fires: ['without a signature that the kernel trusts, out of its memory, with no file'],
   },
   {
@@ -59,7 +60,8 @@ const fires: Example[] = [
   {
     name: 'a module whose signature the kernel refuses',
     events: [module(0, shell(404), {
-      action: 'refused', module: 'dummy', path: '/usr/lib/modules/6.12.117/dummy.ko', error: 129 })],
+      action: 'refused', module: 'dummy', path: '/usr/lib/modules/6.12.117/dummy.ko',
+      error: 129 })],
     fires: ['tried to load the kernel module dummy, which the kernel refused (error 129)'],
   },
 ]

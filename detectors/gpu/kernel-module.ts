@@ -5,7 +5,9 @@ import { printable, worseOf } from '../../detect/words.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 import { programOf } from '../actor.ts'
 import { kernelModuleExamples } from './kernel-module.examples.ts'
-import { isConfined, isOfSystem, shifted, standingInWords, standingOf, whoInWords } from './standing.ts'
+import {
+  isConfined, isOfSystem, shifted, standingInWords, standingOf, whoInWords,
+} from './standing.ts'
 import type { Standing } from './standing.ts'
 import { isOlder } from './version.ts'
 
@@ -34,8 +36,8 @@ const driverName = /^(?:nvidia|gdrdrv)/
 const usualPath = /^(?:\/run\/nvidia\/driver)?\/(?:usr\/)?lib\/modules\//
 const temporaryPath = /^\/(?:tmp|var\/tmp|dev\/shm|run\/user|home|root)\//
 /** kmod is modprobe and insmod; udevadm is systemd-udevd; systemd loads a few by itself. */
-const loaders = new Set(['kmod', 'modprobe', 'insmod', 'rmmod', 'udevadm', 'systemd-udevd', 'systemd',
-  'systemd-modules-load', 'nvidia-modprobe', 'busybox'])
+const loaders = new Set(['kmod', 'modprobe', 'insmod', 'rmmod', 'udevadm', 'systemd-udevd',
+  'systemd', 'systemd-modules-load', 'nvidia-modprobe', 'busybox'])
 
 const [fires, quiet] = kernelModuleExamples
 
@@ -202,7 +204,7 @@ function tell(event: Event, reasons: Reason[], standing: Standing, context: Cont
       reasons: reasons.map(({ word }) => word),
     },
     next_steps: [
-      `Look at what started it on ${event.node_id}, and at the file${path === '' ? '' : ` ${path}`}.`,
+      `Look at what started it on ${event.node_id}, and at the file ${path}`.trimEnd() + '.',
       'If nobody can say what it is, drain the node: it cannot be asked any more.',
     ],
   }
