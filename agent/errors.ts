@@ -16,6 +16,7 @@ export const AGENT_ERRORS = {
   GPU_STATE_UNREADABLE: 'It is tried again every minute; please report this as a defect.',
   GPU_DEVICES: 'Devices of GPUs with dynamic numbers are not watched until it works; it is tried ' +
     'again with every heartbeat.',
+  GPU_LOG_UNREADABLE: 'Run the agent with CAP_SYSLOG, and give its container /dev/kmsg.',
   SPOOL_DAMAGED: 'Check the disk; a gap event names what is lost.',
 } as const
 

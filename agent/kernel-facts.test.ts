@@ -35,13 +35,14 @@ describe('readKernelFacts', () => {
       'sys/kernel/security/lsm': 'lockdown,capability,bpf',
       'sys/devices/system/clocksource/clocksource0/current_clocksource': 'tsc\n',
       'proc/modules': '',
+      'dev/kmsg': '',
     }))
     expect(facts).toEqual({
       release: '6.1.0-31-amd64', btf: true, kprobes: true, modules: true,
       capabilities: ['CAP_SYS_PTRACE', 'CAP_PERFMON', 'CAP_BPF'],
       seccomp: true, user_namespace_initial: true, pid_namespace_initial: false,
       lockdown: 'integrity', lsms: ['lockdown', 'capability', 'bpf'], cgroup2: '/sys/fs/cgroup',
-      tracefs: '/mnt/with space', bpffs: '', nvidia_driver: '535.104.05', clocksource: 'tsc',
+      tracefs: '/mnt/with space', bpffs: '', kernel_log: true, nvidia_driver: '535.104.05', clocksource: 'tsc',
     })
   })
 
@@ -49,7 +50,7 @@ describe('readKernelFacts', () => {
     const facts = readKernelFacts(node({ 'proc/empty': '' }))
     expect(facts).toMatchObject({
       release: '', btf: false, kprobes: undefined, modules: false, capabilities: [], seccomp: false, lockdown: '',
-      lsms: [], cgroup2: '', tracefs: '', bpffs: '', nvidia_driver: '',
+      lsms: [], cgroup2: '', tracefs: '', bpffs: '', kernel_log: false, nvidia_driver: '',
     })
   })
 

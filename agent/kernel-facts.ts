@@ -1,6 +1,8 @@
 // What /proc and /sys say about this kernel and this process. Reads only; nothing is judged here.
 
-import { existsSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import {
+  closeSync, constants, existsSync, openSync, readFileSync, readlinkSync, statSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 export interface KernelFacts {
@@ -27,6 +29,8 @@ export interface KernelFacts {
   cgroup2: string
   tracefs: string
   bpffs: string
+  /** The kernel's log can be read. */
+  kernel_log: boolean
   /** Version of the NVIDIA driver; '' when there is none. */
   nvidia_driver: string
   /** Such as 'tsc'; '' when unknown. */
@@ -66,6 +70,7 @@ export function readKernelFacts(root = '/'): KernelFacts {
     cgroup2: mountOf(mounts, 'cgroup2'),
     tracefs: mountOf(mounts, 'tracefs'),
     bpffs: mountOf(mounts, 'bpf'),
+    kernel_log: opens(at('dev/kmsg')),
     nvidia_driver: nvidiaVersion(text(at('proc/driver/nvidia/version'))),
     clocksource:
       text(at('sys/devices/system/clocksource/clocksource0/current_clocksource')).trim(),
@@ -124,6 +129,16 @@ function text(path: string): string {
     return readFileSync(path, 'utf8')
   } catch {
     return ''
+  }
+}
+
+/** Opening asks for more than the permissions of the file do. */
+function opens(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK))
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -85,7 +85,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     recovered: () => complaints.over(nameCodes, 'the Kubernetes API answers'),
   })
   opened.defer(() => names.stop())
-  const { enricher, loaded, processes, stop: stopEnricher } = openEnricher({
+  const { enricher, loaded, processes, processOf, stop: stopEnricher } = openEnricher({
     cgroupMount: facts.cgroup2, found: names.cgroupFound, clock, root: config.gpu_root,
     pass: (record, kind, texts) => spool.takeRecord(record, 0, kind, texts),
     seen: (workload) => spool.add('workload_seen', workload),
@@ -95,16 +95,17 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
   const spool = openSpool(config, { boot_id, clock, factsOf: enricher.factsOf }, complaints)
   opened.defer(() => spool.close().then(() => marker.end()))
   const { callFacts, look, textsOf } = openCalls(config, probes, complain, opened, () => pulse)
-  const { factsOf } = enricher
-  const gpus = openGpus({ config, complain, factsOf, callFacts, add: spool.add.bind(spool), clock })
+  const gpus = openGpus({
+    config, complain, callFacts, clock, factsOf: enricher.factsOf, add: spool.add.bind(spool),
+    xids: { processOf, noteLoss: (loss) => spool.noteLoss(loss) },
+  })
   opened.defer(() => gpus.stop())
   const uplink = openUplink(config, spool, clock, complaints)
   opened.defer(() => uplink.stop(drainMs))
 
   const pulse = new Pulse({
-    spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '',
-    heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states,
-    kernel: probes.object, lateStates: look,
+    spool, clock, decoder, version, scopeCgroup: config.scope_cgroup ?? '', kernel: probes.object,
+    heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states, lateStates: look,
     undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
   const parts = { decoder, enricher, gpus, names, pulse, source, spool, uplink }

@@ -16,7 +16,8 @@ const options = {
 const facts: KernelFacts = {
   release: '6.1', btf: true, kprobes: true, modules: true, capabilities: ['CAP_BPF', 'CAP_PERFMON'],
   seccomp: false, user_namespace_initial: true, pid_namespace_initial: true, lockdown: '',
-  lsms: [], cgroup2: '/sys/fs/cgroup', tracefs: '', bpffs: '', nvidia_driver: '',
+  lsms: [], cgroup2: '/sys/fs/cgroup', tracefs: '', bpffs: '', kernel_log: true,
+  nvidia_driver: '',
   clocksource: 'tsc',
 }
 

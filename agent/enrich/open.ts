@@ -4,8 +4,9 @@ import type { Cgroup } from './cgroups.ts'
 import { Enricher } from './enricher.ts'
 import { LoadedFiles } from './loaded-files.ts'
 import type { LoadedFilesOptions } from './loaded-files.ts'
+import { processByPid } from './process-by-pid.ts'
 import { KnownProcesses } from './processes.ts'
-import type { WorkloadSeen } from '../../proto/gen/events.ts'
+import type { Process, WorkloadSeen } from '../../proto/gen/events.ts'
 
 export interface OpenEnricherOptions extends LoadedFilesOptions {
   /** Mount point of the cgroup v2 file system; '' when there is none. */
@@ -24,6 +25,8 @@ export interface OpenEnricher {
   processes: KnownProcesses
   /** Where modules and firmware wait for what their file is. */
   loaded: LoadedFiles
+  /** Who has this pid now. */
+  processOf(pid: number): Partial<Process>
   stop(): void
 }
 
@@ -47,7 +50,12 @@ export function openEnricher(options: OpenEnricherOptions): OpenEnricher {
   const loaded = new LoadedFiles(options)
   cgroups.walk()
   const enricher = new Enricher({ processes, cgroups, changed, loaded })
-  return { enricher, processes, loaded, stop: () => cgroups.stop() }
+  const { factsOf } = enricher
+  const startOf = processes.startOf.bind(processes)
+  return {
+    enricher, processes, loaded, stop: () => cgroups.stop(),
+    processOf: (pid) => processByPid(pid, { startOf, factsOf, cgroupMount: mount }),
+  }
 }
 
 function workloadSeen({ id, path, workload }: Cgroup): Partial<WorkloadSeen> {

@@ -83,6 +83,12 @@ export class KnownProcesses {
     return this.#told(this.#find(record, at, pid))
   }
 
+  /** Exact start of the running process with this pid, nanoseconds since boot. */
+  startOf(pid: number): bigint | undefined {
+    const known = this.#running.get(pid)
+    return known && (BigInt(known.startHigh) << 32n | BigInt(known.startLow))
+  }
+
   #told(exe: string): string {
     if (exe === '') this.misses++
     return exe

@@ -5,7 +5,9 @@ import { Nvml } from '../../native/gpu.ts'
 import { AddonMissingError } from '../../native/addon.ts'
 import { known } from '../../gpu/state/item.ts'
 import type { RecordBuffer } from '../../proto/columns.ts'
-import type { GpuEvidence, GpuState as GpuStateEvent, Process } from '../../proto/gen/events.ts'
+import type {
+  GpuEvidence, GpuState as GpuStateEvent, GpuXid, Process,
+} from '../../proto/gen/events.ts'
 import type { Clock } from '../clock.ts'
 import { Acts } from './acts.ts'
 import type { ActsOptions } from './acts.ts'
@@ -22,6 +24,8 @@ import type { GpuIdentity } from '../../gpu/state/nvml-items.ts'
 import type { Reading } from './state.ts'
 import { GpuWatch } from './watch.ts'
 import type { GpuWatchCounts, GpuWatchOptions, StateReader } from './watch.ts'
+import { Xids } from './xids.ts'
+import type { XidsOptions } from './xids.ts'
 
 /** Settings of the agent about the state of GPUs. */
 export interface GpuSettings {
@@ -40,18 +44,19 @@ export interface GpusOptions extends Pick<ActsOptions, 'factsOf' | 'callFacts'>,
   clock: Clock
   /** So long the list of GPUs holds: for the readers of one look. */
   findAgainMs?: number
-  add<K extends 'gpu_state' | 'gpu_evidence'>(
-    kind: K, values: Partial<{ gpu_state: GpuStateEvent, gpu_evidence: GpuEvidence }[K]>,
-    time: bigint, process: Partial<Process> | undefined): void
+  add<K extends keyof Told>(
+    kind: K, values: Partial<Told[K]>, time: bigint, process: Partial<Process> | undefined): void
+  /** Absent: the errors that drivers tell of are not watched. */
+  xids?: Pick<XidsOptions, 'processOf' | 'noteLoss' | 'openLog'>
 }
+
+interface Told { gpu_state: GpuStateEvent, gpu_evidence: GpuEvidence, gpu_xid: GpuXid }
 
 /** What runs beside the path of the events. */
 export interface Gpus {
-  readonly counts: GpuWatchCounts & { acts_forgotten: number }
+  readonly counts: GpuWatchCounts & { acts_forgotten: number, xids: Xids['counts'] }
   /** A record that was decoded: an act is remembered, and the state read soon. */
   observe(record: RecordBuffer, at: number, kind: number): void
-  /** An Xid was told. */
-  xidSeen(): void
   /** Asks every GPU for evidence now; one event each. */
   tellEvidence(nonce: Uint8Array): Promise<void>
   start(): void
@@ -76,14 +81,19 @@ export function openGpus(options: GpusOptions): Gpus {
     now, complain, hintDelayMs, timeoutMs,
     intervalMs: config.gpu_interval_ms, add, actorOf: (subject, at) => acts.actorOf(subject, at),
   })
+  const xids = options.xids && new Xids({
+    ...options.xids, clock, complain, add, root: config.gpu_root, seen: () => watch.hint('gpu_xid'),
+  })
   return {
-    get counts() { return { ...watch.counts, acts_forgotten: acts.forgotten } },
+    get counts() {
+      return { ...watch.counts, acts_forgotten: acts.forgotten, xids: xids?.counts ?? noXids }
+    },
     observe(record, at, kind) {
       const act = acts.observe(record, at, kind)
       // Who opens a device changes nothing yet.
       if (act && act !== 'gpu_device_open') watch.hint(act)
+      if (act === 'kernel_module') xids?.look()
     },
-    xidSeen: () => watch.hint('gpu_xid'),
     async tellEvidence(nonce) {
       for (const evidence of await nvml?.evidence(nonce) ?? []) {
         add('gpu_evidence', evidence, now(), undefined)
@@ -91,11 +101,17 @@ export function openGpus(options: GpusOptions): Gpus {
     },
     start() {
       watch.start()
+      xids?.start()
       if (config.gpu_evidence) void this.tellEvidence(randomBytes(32))
     },
-    stop: () => watch.stop(),
+    stop() {
+      watch.stop()
+      xids?.stop()
+    },
   }
 }
+
+const noXids = { told: 0, refused: 0, messages_lost: 0 }
 
 /** Undefined without the addon, which then says so elsewhere. */
 function openNvml(

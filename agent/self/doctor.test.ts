@@ -8,7 +8,7 @@ const good: KernelFacts = {
   capabilities: ['CAP_BPF', 'CAP_PERFMON', 'CAP_SYS_PTRACE', 'CAP_NET_ADMIN'], seccomp: false,
   user_namespace_initial: true, pid_namespace_initial: true, lockdown: 'integrity', lsms: ['bpf'],
   cgroup2: '/sys/fs/cgroup', tracefs: '/sys/kernel/tracing', bpffs: '/sys/fs/bpf',
-  modules: true, nvidia_driver: '570.1', clocksource: 'tsc',
+  modules: true, kernel_log: true, nvidia_driver: '570.1', clocksource: 'tsc',
 }
 
 function judged(more: Partial<KernelFacts>, name: string) {
@@ -32,10 +32,11 @@ describe('judgeKernel', () => {
     const bad = judgeKernel({
       ...good, btf: false, kprobes: false, capabilities: [], seccomp: true,
       user_namespace_initial: false, pid_namespace_initial: false, lockdown: 'confidentiality',
-      cgroup2: '', nvidia_driver: '',
+      cgroup2: '', kernel_log: false, nvidia_driver: '',
     }).filter(({ state }) => state !== 'have')
     expect(bad.map(({ name }) => name)).toEqual(['btf', 'capabilities', 'kprobes', 'user_namespace',
-      'seccomp', 'lockdown', 'cgroup2', 'pid_namespace', 'nvidia_driver'])
+      'seccomp', 'lockdown', 'cgroup2', 'pid_namespace', 'nvidia_driver',
+      'kernel_log'])
     for (const { lost, fix } of bad) expect([lost === '', fix === '']).toEqual([false, false])
   })
 

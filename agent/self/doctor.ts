@@ -121,6 +121,11 @@ export function judgeKernel(facts: KernelFacts): DoctorFact[] {
       ? fact('nvidia_driver', 'have', facts.nvidia_driver)
       : fact('nvidia_driver', 'missing', 'no /proc/driver/nvidia/version', 'the state of GPUs',
         'none needed on a node without GPUs'),
+    facts.kernel_log
+      ? fact('kernel_log', 'have', '/dev/kmsg')
+      : fact('kernel_log', 'missing', '/dev/kmsg cannot be read',
+        'errors of GPUs (Xid) that the driver tells of in the kernel log',
+        'CAP_SYSLOG, and /dev/kmsg in the container of the agent'),
     fact('clock', facts.clocksource ? 'have' : 'degraded',
       facts.clocksource ? `clocksource ${facts.clocksource}` : 'clocksource unknown'),
   ]

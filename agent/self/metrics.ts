@@ -143,6 +143,11 @@ function gpuMetrics({ gpus }: MetricSources, counter: Define, gauge: Define): vo
   counter('vedette_gpu_acts_forgotten_total',
     'Acts that could have explained a change and were pushed out by others.', [],
     () => [[gpus.counts.acts_forgotten]])
+  counter('vedette_gpu_xids_total', 'Errors of GPUs in the kernel log, told or too many.',
+    ['result'], () => (['told', 'refused'] as const).map((result) =>
+      [gpus.counts.xids[result], { result }]))
+  counter('vedette_gpu_log_lost_total', 'Messages of the kernel overwritten before they were read.',
+    [], () => [[gpus.counts.xids.messages_lost]])
 }
 
 function spoolMetrics({ spool }: MetricSources, counter: Define, gauge: Define): void {
