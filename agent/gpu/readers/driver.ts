@@ -11,6 +11,7 @@ const proc = '/proc/driver/nvidia'
 const modulesMax = 32
 const parametersMax = 256
 const nodesMax = 256
+const pciListBytesMax = 1024 * 1024
 const optionFilesMax = 256
 const optionFolders = ['/etc/modprobe.d', '/run/modprobe.d', '/usr/local/lib/modprobe.d',
   '/usr/lib/modprobe.d', '/lib/modprobe.d']
@@ -19,10 +20,13 @@ const isModule = (name: string): boolean => /^(nvidia|gdrdrv$|nouveau$)/.test(na
 
 const at = (item: string, source: string): ItemPlace => ({ subject: 'driver', item, source })
 
-/** Is there anything of NVIDIA on this node? Cheap: two look-ups and a list of PCI devices. */
+/** Is there anything of NVIDIA on this node? Where there is not, it costs three look-ups. */
 export async function findGpus(files: Files): Promise<{ driver: boolean, pci: string[] }> {
   const driver = await files.exists(`${proc}/version`) || await files.exists('/sys/module/nvidia')
   const pci: string[] = []
+  // One line for each device: bus and slot, vendor and device, … It does not name the PCI domain.
+  const { text: devices } = await files.text('/proc/bus/pci/devices', pciListBytesMax)
+  if (devices !== undefined && !/^[0-9a-f]{4}\t10de/m.test(devices)) return { driver, pci }
   for (const name of await files.names('/sys/bus/pci/devices')) {
     const folder = `/sys/bus/pci/devices/${name}`
     const { text: vendor } = await files.text(`${folder}/vendor`, 16)

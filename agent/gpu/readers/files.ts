@@ -11,6 +11,7 @@ import type { GpuItem, ItemPlace } from '../../../gpu/state/item.ts'
 export type FileText = { text: string, error?: undefined } | { text?: undefined, error: string }
 
 const textBytesMax = 64 * 1024
+const textChunkBytes = 4096
 const namesMax = 4096
 const digestChunkBytes = 1024 * 1024
 const digestsMax = 512
@@ -39,14 +40,16 @@ export class Files {
   async text(path: string, bytesMax = textBytesMax): Promise<FileText> {
     try {
       await using file = await open(join(this.#root, path))
-      const buffer = Buffer.alloc(bytesMax)
-      let filled = 0
-      while (filled < buffer.length) {
-        const { bytesRead } = await file.read(buffer, filled, buffer.length - filled)
+      const parts: string[] = []
+      // Files of procfs and sysfs do not tell their size; nearly all are small.
+      const buffer = Buffer.allocUnsafe(Math.min(bytesMax, textChunkBytes))
+      for (let left = bytesMax; left > 0;) {
+        const { bytesRead } = await file.read(buffer, 0, Math.min(left, buffer.length))
         if (bytesRead === 0) break
-        filled += bytesRead
+        parts.push(buffer.toString('latin1', 0, bytesRead))
+        left -= bytesRead
       }
-      return { text: buffer.toString('latin1', 0, filled) }
+      return { text: parts.join('') }
     } catch (error) {
       return { error: codeOf(error) }
     }
