@@ -79,10 +79,11 @@ describe('the units', () => {
     expect([...settings, ...named].filter((setting) => !known.includes(setting))).toEqual([])
   })
 
-  it('gives the agent the same capabilities as Kubernetes does, and the correlator none', () => {
+  it('gives the agent the capabilities that Kubernetes gives, one for the kernel log, and the correlator none', () => {
     const manifest = parse(readFileSync(join(folder, '../kubernetes/base/agent.yaml'), 'utf8'))
     const { add } = manifest.spec.template.spec.containers[0].securityContext.capabilities
-    const wanted = (add as string[]).map((name) => `CAP_${name}`).join(' ')
+    // A container that is not privileged cannot be given the device of the log.
+    const wanted = [...add as string[], 'SYSLOG'].map((name) => `CAP_${name}`).join(' ')
     for (const key of ['AmbientCapabilities', 'CapabilityBoundingSet']) {
       expect(valuesOf(unitText('agent'), key)).toEqual([wanted])
       expect(valuesOf(unitText('correlator'), key)).toEqual([''])
