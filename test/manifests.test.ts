@@ -22,7 +22,7 @@ const portOf = (address: string): number => Number(address.slice(address.lastInd
 const portsOf = (one: Container): Record<string, number> =>
   Object.fromEntries(one.ports.map(({ name, containerPort }) => [name, containerPort]))
 
-const overlays = reason === '' ? ['overlays/example', 'overlays/tls'] : []
+const overlays = reason === '' ? ['overlays/example', 'overlays/nvidia', 'overlays/tls'] : []
 describe.each(['base', ...overlays])('%s', (name) => {
   const objects = render(name)
 
@@ -52,8 +52,9 @@ describe.each(['base', ...overlays])('%s', (name) => {
     const agent = only(objects, 'DaemonSet').spec.template.spec
     const writable = agent.containers[0].volumeMounts.filter(({ readOnly }) => !readOnly)
     expect(writable.map(({ mountPath }) => mountPath)).toEqual(['/var/lib/vedette/agent'])
-    const host = agent.volumes.map(({ hostPath }) => hostPath!.path)
-      .filter((path) => path !== '/etc/vedette/tls')
+    // What overlays add has tests of its own.
+    const host = agent.volumes.filter((volume) => volume.name !== 'tls' && !volume.name.startsWith('host-'))
+      .map(({ hostPath }) => hostPath!.path)
     expect(host).toEqual(['/sys/kernel/btf', '/sys/fs/cgroup', '/var/lib/vedette/agent'])
     expect(JSON.stringify(only(objects, 'StatefulSet'))).not.toContain('hostPath')
   })
@@ -137,7 +138,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
 
   it('names the node by the API and not by what a pod is called, and keeps memory small', () => {
     const { env } = container(objects, 'agent')
-    expect(env).toEqual([
+    expect(env.filter((one) => !one.name.startsWith('NVIDIA_'))).toEqual([
       { name: 'VEDETTE_NODE_ID', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
       { name: 'NODE_OPTIONS', value: '--max-semi-space-size=1' },
     ])
@@ -178,6 +179,20 @@ describe('the policies beside the manifests', () => {
   it.each(['base', 'overlays/example'])('%s/vedette.yaml passes the policy check', (name) => {
     const text = readFileSync(join(folder, name, 'vedette.yaml'), 'utf8')
     expect(parsePolicy(text, { nowMs: 0 }).problems).toEqual([])
+  })
+})
+
+describe.skipIf(reason)(`the NVIDIA overlay ${reason}`, () => {
+  it('shows the agent the node below the root that it is told, for reading only', () => {
+    const objects = render('overlays/nvidia')
+    const agent = container(objects, 'agent')
+    const root = settingsOf(agent).get('gpu_root')
+    const { volumes } = only(objects, 'DaemonSet').spec.template.spec
+    const shown = agent.volumeMounts.filter(({ mountPath }) => mountPath.startsWith(`${root}/`))
+    expect(shown.length).toBeGreaterThan(5)
+    for (const { name, mountPath, readOnly } of shown) {
+      expect([mountPath, readOnly]).toEqual([`${root}${volumes.find((one) => one.name === name)?.hostPath?.path}`, true])
+    }
   })
 })
 

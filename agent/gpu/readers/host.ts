@@ -57,6 +57,9 @@ async function readSecureBoot(files: Files): Promise<GpuItem[]> {
     const { text, error } = await files.text(path, 16)
     if (text !== undefined && text.length === 5) {
       items.push(known(place, text.charCodeAt(4) === 1 ? 'on' : 'off'))
+    } else if ((await files.names('/sys/firmware')).length === 0) {
+      // Every machine has something there, but container runtimes hide it.
+      items.push(unknown(place, '/sys/firmware is not to be seen'))
     } else if (!await files.exists('/sys/firmware/efi')) {
       items.push(notSupported(place, 'not booted by EFI'))
     } else {
