@@ -138,7 +138,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
 
   it('names the node by the API and not by what a pod is called, and keeps memory small', () => {
     const { env } = container(objects, 'agent')
-    expect(env.filter((one) => !one.name.startsWith('NVIDIA_'))).toEqual([
+    expect(env?.filter((one) => !one.name.startsWith('NVIDIA_'))).toEqual([
       { name: 'VEDETTE_NODE_ID', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
       { name: 'NODE_OPTIONS', value: '--max-semi-space-size=1' },
     ])
