@@ -5,10 +5,13 @@ import connectionScan from './connection-scan.ts'
 import controlPlane from './control-plane.ts'
 import firstSeen from './first-seen.ts'
 import gpuDeviceOpen from './gpu/device-open.ts'
+import gpuDriverError from './gpu/driver-error.ts'
 import gpuDriverSetting from './gpu/driver-setting.ts'
+import gpuExploitAttempt from './gpu/exploit-attempt.ts'
 import gpuFirmwareLoad from './gpu/firmware-load.ts'
 import gpuKernelModule from './gpu/kernel-module.ts'
 import gpuRuntimeHook from './gpu/runtime-hook.ts'
+import gpuSensitiveCall from './gpu/sensitive-call.ts'
 import lateralChain from './lateral-chain.ts'
 import listener from './listener.ts'
 import rdmaPeer from './rdma-peer.ts'
@@ -23,6 +26,9 @@ export const detectors: readonly Detector[] = [
   gpuKernelModule,
   gpuFirmwareLoad,
   gpuDeviceOpen,
+  gpuSensitiveCall,
+  gpuExploitAttempt,
+  gpuDriverError,
   gpuRuntimeHook,
   gpuDriverSetting,
   zoneViolation,
