@@ -191,7 +191,8 @@ describe.skipIf(reason)(`the NVIDIA overlay ${reason}`, () => {
     const shown = agent.volumeMounts.filter(({ mountPath }) => mountPath.startsWith(`${root}/`))
     expect(shown.length).toBeGreaterThan(5)
     for (const { name, mountPath, readOnly } of shown) {
-      expect([mountPath, readOnly]).toEqual([`${root}${volumes.find((one) => one.name === name)?.hostPath?.path}`, true])
+      const { path } = volumes.find((one) => one.name === name)!.hostPath!
+      expect([mountPath, readOnly]).toEqual([`${root}${path}`, true])
     }
   })
 })
