@@ -189,6 +189,8 @@ function observeEngine(registry: Registry, sources: MetricSources): void {
       this.inc({ table: 'origins' }, counters.origins_forgotten)
       this.inc({ table: 'paths' }, counters.paths_unsearched)
       this.inc({ table: 'names' }, counters.name_evictions)
+      this.inc({ table: 'gpus' }, counters.gpu_evictions)
+      this.inc({ table: 'gpu_items' }, counters.gpu_items_left)
       this.inc({ table: 'incidents' }, counters.incidents_aged_out)
       this.inc({ table: 'findings' }, counters.findings_unlisted)
       this.inc({ table: 'amendments' }, counters.amendments_lost)

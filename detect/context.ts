@@ -10,6 +10,7 @@ import type { Amendment, IncidentTable } from './incident-table.ts'
 import type { KeyedState } from './keyed-state.ts'
 import { processIdentity } from './lineage.ts'
 import type { Lineage, LineageProcess } from './lineage.ts'
+import type { GpuStates } from './gpu/gpu-states.ts'
 import type { AddressName, AddressNames } from './names/address-names.ts'
 import { Zones } from './names/zones.ts'
 import { flag, means } from './graph/connection-columns.ts'
@@ -18,7 +19,7 @@ import { sideOf } from './graph/sides.ts'
 import { pathsTo } from './graph/walk.ts'
 import type { Step } from './graph/walk.ts'
 import type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
-import type { SourceTable } from './source-table.ts'
+import type { SourceTable } from './names/source-table.ts'
 
 export { ACCEPTED, OUTGOING, sideOf } from './graph/sides.ts'
 export type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
@@ -61,12 +62,15 @@ export class Context {
   private readonly sources: SourceTable
   /** Who led to whom. */
   readonly graph: Graph
+  /** What the GPUs of every node are, and what of it the event changed. */
+  readonly gpus: GpuStates
   private readonly incidents: IncidentTable
 
   constructor(
     policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, graph: Graph,
-    incidents: IncidentTable, names: AddressNames,
+    incidents: IncidentTable, names: AddressNames, gpus: GpuStates,
   ) {
+    this.gpus = gpus
     this.policy = policy
     this.names = names
     this.zones = new Zones(this, names)
@@ -316,7 +320,7 @@ export class Context {
   }
 
   /** Who connected, where a chain that was raised led to the process: it is one story. */
-  private chainOf({ origins }: LineageProcess): string[] {
+  chainOf({ origins }: LineageProcess): string[] {
     const { flags, client } = this.graph.connections.columns
     return (origins?.inherited ?? []).flatMap((origin) => {
       const { connection: slot, of } = origin

@@ -8,7 +8,7 @@ import { Engine } from './engine.ts'
 import { batchesOf, encodeEvents, eventsOf } from './example.ts'
 import type { IncidentUpdate } from './incident.ts'
 
-const { policy } = detectors[0].examples[0]
+const { policy } = detectors.find(({ id }) => id === 'NET-001')!.examples[0]
 /** Time since boot when examples start. */
 const START_NS = 3_600_000_000_000n
 const second = 1_000_000_000n

@@ -3,7 +3,10 @@
  * see less, numbers that are missing, silence, agents that did not run. Bounded. Times are wall
  * clock milliseconds.
  */
+import type { Batch } from '../proto/batch.ts'
+import { kindInfos } from '../proto/gen/events.ts'
 import type { GapView, ProbeStateView } from '../proto/gen/events.ts'
+import type { Source } from './names/source-table.ts'
 
 /** One thing that was not seen, as it stands in an incident. `to` is absent while it goes on. */
 export type Fault = {
@@ -56,6 +59,16 @@ export interface CoveredNode {
 }
 
 export type CoverageSnapshot = CoveredNode[]
+
+const NEW_SPOOL = 'the agent began a new spool; what the old one still held is lost'
+const MISSING = 'the numbers are missing in the log'
+/** By `previous_run` of agent_start. */
+const UNWATCHED: Record<string, string> = {
+  clean: 'the agent was stopped, and started again',
+  unclean: 'the agent was killed or crashed: what it had not stored is lost',
+  none: 'first run of the agent since the node booted',
+}
+const agentStart = kindInfos.find(({ kind }) => kind === 'agent_start')!.number
 
 /** A node that says nothing for so long is silent: three heartbeats. */
 export const SILENT_AFTER_MS = 15_000
@@ -227,6 +240,29 @@ export class CoverageTable {
   restore(from: CoverageSnapshot): void {
     for (const node of from) this.nodes.set(node.node_id, node)
   }
+}
+
+/** Looks at the first event of a batch; gives its node. Calls `hole` when one is missing before. */
+export function arrive(
+  coverage: CoverageTable, batch: Batch, source: Source, watermarkMs: number, hole: () => void,
+): CoveredNode {
+  const { node_id, boot_id, first_seq, count, first_time } = batch.envelope
+  const timeMs = Number(first_time) / 1e6 + batch.clockOffsetMs
+  const node = coverage.node(node_id, timeMs, watermarkMs)
+  const start = batch.kinds[0] === agentStart ? batch.columns.agent_start : undefined
+  if (start !== undefined && first_seq >= source.nextSeq) {
+    const previous = batch.strings[start.previous_run[0]] ?? ''
+    coverage.unwatched(node, timeMs, UNWATCHED[previous] ?? 'the agent started')
+  }
+  if (first_seq > source.nextSeq) {
+    hole()
+    const fresh = start !== undefined &&
+      start.first_seq[0] + start.first_seq[1] * 4294967296 === first_seq
+    coverage.hole(node, boot_id, source.nextSeq - 1, first_seq, fresh ? NEW_SPOOL : MISSING,
+      timeMs)
+  }
+  source.nextSeq = Math.max(source.nextSeq, first_seq + count)
+  return node
 }
 
 function rangeOf({ fromMs, toMs }: Kept): { from: string; to?: string } {

@@ -26,6 +26,12 @@ export interface EngineCounters {
   /** Connections to which no path was searched: there were too many in one second. */
   paths_unsearched: number
   name_evictions: number
+  /** Nodes whose GPUs, and baselines that were forgotten to make room. */
+  gpu_evictions: number
+  /** Items of the state of GPUs that found no room. */
+  gpu_items_left: number
+  /** Texts in the log that are no baseline; the one before stayed in force. */
+  baselines_refused: number
   incidents_open: number
   incidents_aged_out: number
   findings_unlisted: number

@@ -7,7 +7,7 @@ import { Engine } from './engine.ts'
 import { batchesOf, encodeEvents, eventsOf } from './example.ts'
 import { SnapshotError } from './snapshot.ts'
 
-const { policy } = detectors[0].examples[0]
+const { policy } = detectors.find(({ id }) => id === 'NET-001')!.examples[0]
 const parsed = (text: string) => parsePolicy(text).policy!
 
 function violation(at_ms: number, options: { node_id?: string; workload?: string; to?: string } = {}): ExampleEvent {
@@ -228,7 +228,7 @@ describe('a snapshot', () => {
   })
 
   it('serves a catalogue with other detectors: the new one starts empty', () => {
-    const engine = run(eventsOf({ policy, events: [violation(0)] }), { detectors: [detectors[0]] })
+    const engine = run(eventsOf({ policy, events: [violation(0)] }), { detectors: detectors.filter(({ id }) => id === 'NET-001') })
     const again = Engine.restore(engine.snapshot(), { detectors: [detectors[1]] })
     expect(again.counters().findings).toEqual({ [detectors[1].id]: 0 })
     expect(again.incidents()).toEqual(engine.incidents())

@@ -12,7 +12,7 @@ import { kindInfos, newViews } from '../proto/gen/events.ts'
 import { Context } from './context.ts'
 import type { RunningDetector } from './context.ts'
 import type { EngineCounters } from './engine-counters.ts'
-import { CoverageTable } from './coverage.ts'
+import { arrive, CoverageTable } from './coverage.ts'
 import type { CoveredNode } from './coverage.ts'
 import type { Detector } from './detector.ts'
 import { IncidentTable } from './incident-table.ts'
@@ -24,12 +24,13 @@ import type { LineageOptions, LineageProcess } from './lineage.ts'
 import { AddressNames } from './names/address-names.ts'
 import { cgroupIn } from './names/known.ts'
 import type { Known } from './names/known.ts'
+import { GpuStates } from './gpu/gpu-states.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
 import { packState, unpackState } from './snapshot.ts'
 import type { EngineState } from './snapshot.ts'
-import { SourceTable } from './source-table.ts'
-import type { Source } from './source-table.ts'
+import { SourceTable } from './names/source-table.ts'
+import type { Source } from './names/source-table.ts'
 
 export interface EngineOptions {
   detectors: readonly Detector[]
@@ -43,14 +44,6 @@ export interface EngineOptions {
 }
 
 const TICK_MS = 500
-const NEW_SPOOL = 'the agent began a new spool; what the old one still held is lost'
-const MISSING = 'the numbers are missing in the log'
-/** By `previous_run` of agent_start. */
-const UNWATCHED: Record<string, string> = {
-  clean: 'the agent was stopped, and started again',
-  unclean: 'the agent was killed or crashed: what it had not stored is lost',
-  none: 'first run of the agent since the node booted',
-}
 const numberOfKind = Object.fromEntries(kindInfos.map(({ kind, number }) => [kind, number]))
 
 export class Engine {
@@ -63,6 +56,7 @@ export class Engine {
   private readonly lineage: Lineage
   private readonly graph: Graph
   private readonly names = new AddressNames()
+  private readonly gpus = new GpuStates((nodeId) => this.baselineOf(nodeId))
   private readonly table: IncidentTable
   private readonly context: Context
   private readonly overridden: boolean
@@ -84,7 +78,8 @@ export class Engine {
     this.overridden = options.policyOverride !== undefined
     this.policyText = policy.text
     this.context = new Context(
-      compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names)
+      compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names,
+      this.gpus)
     this.running = options.detectors.map((detector) => this.start(detector))
     const last = ({ detector }: RunningDetector): number => Number(detector.afterOthers ?? false)
     for (const running of this.running.toSorted((a, b) => last(a) - last(b))) {
@@ -132,6 +127,9 @@ export class Engine {
   /** SHA-256 of the policy in force. */
   get policySha256(): string { return this.context.policy.sha256 }
 
+  /** SHA-256 of the baselines in force, by path. */
+  get baselineSha256(): ReadonlyMap<string, string> { return this.gpus.baselines.digests() }
+
   /** Every incident that is still kept, as it is now. */
   incidents(): Incident[] {
     return this.table.all()
@@ -152,7 +150,9 @@ export class Engine {
     const { kinds } = batch
     const { rows, views, context } = this
     this.open(batch)
-    const node = this.arrive(batch, source)
+    const node = arrive(this.coverage, batch, source, context.watermarkMs, () => {
+      this.counted.holes++
+    })
     for (let index = 0; index < kinds.length; index++) {
       const view = views[kinds[index]]
       const row = rows[kinds[index]]++
@@ -184,28 +184,6 @@ export class Engine {
       view.columns = columns as never
     }
     this.processes = new Array<LineageProcess | undefined>(batch.processes.rows).fill(undefined)
-  }
-
-  /** The first event of a batch: is one missing before it? */
-  private arrive(batch: Batch, source: Source): CoveredNode {
-    const { node_id, boot_id, first_seq, count, first_time } = batch.envelope
-    const timeMs = Number(first_time) / 1e6 + batch.clockOffsetMs
-    const node = this.coverage.node(node_id, timeMs, this.context.watermarkMs)
-    const begins = batch.kinds[0] === numberOfKind.agent_start
-    const start = begins ? batch.columns.agent_start : undefined
-    if (start !== undefined && first_seq >= source.nextSeq) {
-      const previous = batch.strings[start.previous_run[0]] ?? ''
-      this.coverage.unwatched(node, timeMs, UNWATCHED[previous] ?? 'the agent started')
-    }
-    if (first_seq > source.nextSeq) {
-      this.counted.holes++
-      const fresh = start !== undefined &&
-        start.first_seq[0] + start.first_seq[1] * 4294967296 === first_seq
-      this.coverage.hole(node, boot_id, source.nextSeq - 1, first_seq,
-        fresh ? NEW_SPOOL : MISSING, timeMs)
-    }
-    source.nextSeq = Math.max(source.nextSeq, first_seq + count)
-    return node
   }
 
   private visit(
@@ -251,6 +229,13 @@ export class Engine {
       case 'node_seen':
         // Zones that were found by what was known of the node are stale.
         if (this.names.nodeSeen(view, this.context.watermarkMs)) this.context.policyNumber++
+        this.gpus.judgeAgain([view.node_id])
+        break
+      case 'gpu_state':
+        this.gpus.learn(view, timeMs, this.context.watermarkMs)
+        break
+      case 'baseline_applied':
+        this.gpus.apply(view)
         break
       case 'gap':
         this.coverage.gap(node, view, view.batch.clockOffsetMs, view.cgroup_id === 0n ? ''
@@ -262,6 +247,11 @@ export class Engine {
       case 'policy_applied':
         this.apply(view.text)
     }
+  }
+
+  /** File of the baseline that a node must meet by the policy. */
+  private baselineOf(nodeId: string): string | null {
+    return this.context.policy.gpus.baselineOf(this.names.nodes.get(nodeId)?.group ?? '')
   }
 
   private ask(running: RunningDetector, view: Event): void {
@@ -292,6 +282,7 @@ export class Engine {
 
   /** The empty text is the learning policy. */
   private apply(text: string): void {
+    this.gpus.changes = []
     if (this.overridden) return
     const policy = text === '' ? learningPolicy() : parsePolicy(text).policy
     if (policy === null) {
@@ -303,6 +294,8 @@ export class Engine {
     this.context.policy = compilePolicy(policy)
     this.context.policyNumber++
     this.applySettings()
+    this.gpus.baselines.retain(this.context.policy.gpus.baselines.map(({ file }) => file))
+    this.gpus.judgeAgain()
   }
 
   private applySettings(): void {
@@ -335,6 +328,9 @@ export class Engine {
       origins_forgotten: this.graph.rules.forgotten + this.graph.entries.forgotten,
       paths_unsearched: this.graph.searches.skipped,
       name_evictions: this.names.evictions + this.names.nodes.evictions,
+      gpu_evictions: this.gpus.evictions + this.gpus.baselines.evictions,
+      gpu_items_left: this.gpus.left,
+      baselines_refused: this.gpus.baselines.refused,
       incidents_open: this.table.openCount,
       incidents_aged_out: this.table.agedOut,
       findings_unlisted: this.table.findingsUnlisted,
@@ -355,6 +351,7 @@ export class Engine {
       lineage: this.lineage.snapshot(),
       graph: this.graph.snapshot(),
       names: this.names.snapshot(),
+      gpus: this.gpus.snapshot(),
       incidents: this.table.snapshot(),
       detectors: this.running.map(({ detector, findings, muted, states }) => {
         return { id: detector.id, findings, muted, states: states.snapshot() }
@@ -385,6 +382,7 @@ export class Engine {
     this.lineage.restore(state.lineage)
     this.graph.restore(state.graph)
     this.names.restore(state.names)
+    this.gpus.restore(state.gpus)
     this.table.restore(state.incidents)
     for (const { id, findings, muted, states } of state.detectors) {
       const running = this.running.find(({ detector }) => detector.id === id)

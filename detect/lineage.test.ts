@@ -6,7 +6,7 @@ import { unitOf } from './names/cgroup-table.ts'
 import { batchesOf } from './example.ts'
 import { Lineage, processIdentity } from './lineage.ts'
 import type { LineageProcess } from './lineage.ts'
-import { SourceTable } from './source-table.ts'
+import { SourceTable } from './names/source-table.ts'
 
 /** The processes of the events, in order, as the engine would find them. */
 function follow(lineage: Lineage, events: ExampleEvent[], sources = new SourceTable()) {

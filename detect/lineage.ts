@@ -8,7 +8,7 @@ import type { ProcessExecView, WorkloadSeenView } from '../proto/gen/events.ts'
 import { CgroupTable } from './names/cgroup-table.ts'
 import type { Cgroup, CgroupSnapshot } from './names/cgroup-table.ts'
 import type { Origins } from './graph/origins.ts'
-import type { Source } from './source-table.ts'
+import type { Source } from './names/source-table.ts'
 
 /** A process, as far as it is known. 64-bit start times are two words, low one first. */
 export interface LineageProcess {

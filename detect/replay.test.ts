@@ -9,7 +9,7 @@ import type { Incident, IncidentUpdate } from './incident.ts'
 import { diffIncidents, replay } from './replay.ts'
 
 /** A log of all examples with something in them, an hour apart, in small batches. */
-const { policy } = detectors[0].examples[0]
+const { policy } = detectors.find(({ id }) => id === 'NET-001')!.examples[0]
 const events = detectors.flatMap(({ examples }) => examples).flatMap((example, i) =>
   example.events.map((event) => ({ ...event, at_ms: event.at_ms + 3_600_000 * i })))
 const frames = encodeEvents(eventsOf({ policy, events }), 5).map((payload, i) => ({ position: i + 1, payload }))

@@ -1,12 +1,13 @@
 /** The state of an engine as bytes. A cache: when it cannot be read, the log is replayed. */
 import { Packr } from 'msgpackr'
 import type { CoverageSnapshot } from './coverage.ts'
+import type { GpuStatesSnapshot } from './gpu/gpu-states.ts'
 import type { GraphSnapshot } from './graph/graph.ts'
 import type { IncidentTableSnapshot } from './incident-table.ts'
 import type { KeyedStateSnapshot } from './keyed-state.ts'
 import type { LineageSnapshot } from './lineage.ts'
 import type { AddressNamesSnapshot } from './names/address-names.ts'
-import type { SourceSnapshot } from './source-table.ts'
+import type { SourceSnapshot } from './names/source-table.ts'
 
 /** All state of an engine, plain data. Changing the shape of any part changes `version`. */
 export interface EngineState {
@@ -19,11 +20,12 @@ export interface EngineState {
   lineage: LineageSnapshot
   graph: GraphSnapshot
   names: AddressNamesSnapshot
+  gpus: GpuStatesSnapshot
   incidents: IncidentTableSnapshot
   detectors: { id: string; findings: number; muted: number; states: KeyedStateSnapshot }[]
 }
 
-const version = 7
+const version = 8
 
 /** A snapshot that cannot be used: damaged, or of another version. Replay the log instead. */
 export class SnapshotError extends Error {

@@ -4,6 +4,12 @@ import cloudMetadata from './cloud-metadata.ts'
 import connectionScan from './connection-scan.ts'
 import controlPlane from './control-plane.ts'
 import firstSeen from './first-seen.ts'
+import gpuConfidentialDrift from './drift/confidential.ts'
+import gpuDriverDrift from './drift/driver.ts'
+import gpuFirmwareDrift from './drift/firmware.ts'
+import gpuHostDrift from './drift/host.ts'
+import gpuModeDrift from './drift/mode.ts'
+import gpuProtectionDrift from './drift/protection.ts'
 import gpuDeviceOpen from './gpu/device-open.ts'
 import gpuDriverError from './gpu/driver-error.ts'
 import gpuDriverSetting from './gpu/driver-setting.ts'
@@ -23,6 +29,12 @@ import zoneViolation from './zone-violation.ts'
 
 /** Every detector, by id. */
 export const detectors: readonly Detector[] = [
+  gpuDriverDrift,
+  gpuFirmwareDrift,
+  gpuProtectionDrift,
+  gpuConfidentialDrift,
+  gpuModeDrift,
+  gpuHostDrift,
   gpuKernelModule,
   gpuFirmwareLoad,
   gpuDeviceOpen,

@@ -6,7 +6,7 @@ import { batchesOf, eventsOf } from '../detect/example.ts'
 import { parsePolicy } from '../policy/parse.ts'
 import { detectors } from './index.ts'
 
-const [detector] = detectors
+const detector = detectors.find(({ id }) => id === 'NET-001')!
 const { policy, events } = detector.examples[0]
 
 function run(of: readonly ExampleEvent[], text = policy): Engine {

@@ -1,7 +1,7 @@
 /** Reads one end of a connection out of an event, into objects that are used again. */
 import type { EventViews } from '../../proto/gen/events.ts'
 import type { LineageProcess } from '../lineage.ts'
-import type { Source } from '../source-table.ts'
+import type { Source } from '../names/source-table.ts'
 import { flag, means } from './connection-columns.ts'
 import type { EndEvent } from './connections.ts'
 import { connectionKey } from './keys.ts'

@@ -1,7 +1,7 @@
 /** Hops that are no connections of a network: both ends are known at once. */
 import type { EventViews } from '../../proto/gen/events.ts'
 import type { LineageProcess } from '../lineage.ts'
-import type { Source } from '../source-table.ts'
+import type { Source } from '../names/source-table.ts'
 import { flag, means } from './connection-columns.ts'
 import { isInContainer, isRuntime } from './entries.ts'
 import type { Graph } from './graph.ts'

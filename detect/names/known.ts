@@ -1,7 +1,7 @@
 /** Who is who, for whoever shows events: what the engine knows, or what a reader of the log saw. */
 import type { Event } from '../../proto/batch-cursor.ts'
 import type { EventView } from '../../proto/event-view.ts'
-import { SourceTable } from '../source-table.ts'
+import { SourceTable } from './source-table.ts'
 import { AddressNames } from './address-names.ts'
 import { CgroupTable } from './cgroup-table.ts'
 import type { Cgroup } from './cgroup-table.ts'

@@ -115,7 +115,7 @@ export function readBaseline(yaml: string): Baseline {
   if (!validate(value)) {
     throw new BaselineFormatError(problemOf(document, lines, worstOf(validate.errors ?? [])))
   }
-  const baseline = value as Baseline
+  const baseline = value as unknown as Baseline
   const seen = new Set<string>()
   for (const [i, { subject, item }] of baseline.items.entries()) {
     if (seen.has(`${subject} ${item}`)) {

@@ -1,5 +1,5 @@
 /** Nodes and their boots: which event of each comes next. Bounded. */
-import type { BatchEnvelope } from '../proto/batch.ts'
+import type { BatchEnvelope } from '../../proto/batch.ts'
 
 /** One boot of one node. */
 export interface Source {

@@ -1,0 +1,90 @@
+/** The baselines that the log says are in force, by the path that the policy names them by. */
+import { BaselineFormatError, readBaseline } from '../../gpu/baseline/baseline.ts'
+import type { Baseline } from '../../gpu/baseline/baseline.ts'
+import { BaselineIndex } from '../../gpu/baseline/check.ts'
+
+/** What a baseline_applied event says. */
+export interface AppliedBaseline {
+  path: string
+  /** Of the text, hex. */
+  sha256: string
+  text: string
+  /** Key whose signature was verified; '' when it is not signed. */
+  key_id: string
+}
+
+/** A baseline that nodes are compared with. */
+export interface BaselineInForce {
+  path: string
+  sha256: string
+  key_id: string
+  index: BaselineIndex
+}
+
+/** Without evidence: RIM files are not needed to compare states. */
+type Kept = { path: string, sha256: string, key_id: string, baseline: Baseline }
+export type BaselinesSnapshot = { kept: Kept[], refused: number, evictions: number }
+
+/** As many as a policy may name. */
+const BASELINES_MAX = 64
+
+export class Baselines {
+  /** Texts in the log that are no baseline; the one before stayed in force. */
+  refused = 0
+  /** Baselines that left to make room. */
+  evictions = 0
+  readonly #byPath = new Map<string, BaselineInForce>()
+
+  get(path: string): BaselineInForce | null {
+    return this.#byPath.get(path) ?? null
+  }
+
+  /** All of them, by path and digest. */
+  digests(): Map<string, string> {
+    return new Map([...this.#byPath].map(([path, { sha256 }]) => [path, sha256]))
+  }
+
+  /** Puts one in force. False: it was, or it is none. */
+  apply({ path, sha256, text, key_id }: AppliedBaseline): boolean {
+    const before = this.#byPath.get(path)
+    if (before?.sha256 === sha256 && before.key_id === key_id) return false
+    try {
+      const { evidence: _, ...baseline } = readBaseline(text)
+      this.#add({ path, sha256, key_id, baseline })
+      return true
+    } catch (error) {
+      if (!(error instanceof BaselineFormatError)) throw error
+      this.refused++
+      return false
+    }
+  }
+
+  /** Forgets those that are not named any more. */
+  retain(paths: readonly string[]): void {
+    for (const path of this.#byPath.keys()) {
+      if (!paths.includes(path)) this.#byPath.delete(path)
+    }
+  }
+
+  #add({ path, sha256, key_id, baseline }: Kept): void {
+    this.#byPath.delete(path)
+    if (this.#byPath.size >= BASELINES_MAX) {
+      this.#byPath.delete([...this.#byPath.keys()][0])
+      this.evictions++
+    }
+    this.#byPath.set(path, { path, sha256, key_id, index: new BaselineIndex(baseline) })
+  }
+
+  snapshot(): BaselinesSnapshot {
+    const kept = [...this.#byPath.values()].map(({ path, sha256, key_id, index }) =>
+      ({ path, sha256, key_id, baseline: index.baseline }))
+    return { kept, refused: this.refused, evictions: this.evictions }
+  }
+
+  /** Takes over what `snapshot` gave; this one must be empty. */
+  restore({ kept, refused, evictions }: BaselinesSnapshot): void {
+    for (const one of kept) this.#add(one)
+    this.refused = refused
+    this.evictions = evictions
+  }
+}
