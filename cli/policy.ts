@@ -1,3 +1,4 @@
+import { readBaselines } from '../correlator/policy/baselines.ts'
 import { detectorDefaults } from '../detectors/defaults.ts'
 import { formatProblems } from '../policy/check.ts'
 import { parsePolicy } from '../policy/parse.ts'
@@ -37,13 +38,22 @@ const check: CommandSpec = {
   async run({ policy, output }, argument) {
     const file = argument ?? policy ?? POLICY_FILE
     const text = readPolicyText(file)
-    const result = parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults })
+    const result = withBaselines(file,
+      parsePolicy(text, { nowMs: Date.now(), detectors: detectorDefaults }))
     await printLines(output === 'json' ? jsonLines(file, result) : textLines(file, text, result))
     return result.policy === null ? 1 : 0
   },
 }
 
 export const children = [check, learn, diff, explain]
+
+/** A policy whose baselines cannot be used cannot be used either. */
+function withBaselines(file: string, result: ParseResult): ParseResult {
+  if (result.policy === null) return result
+  const { problems } = readBaselines(result.policy, file)
+  if (problems.length === 0) return result
+  return { ...result, policy: null, problems: [...result.problems, ...problems] }
+}
 
 function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): string[] {
   return [

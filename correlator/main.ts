@@ -70,7 +70,7 @@ async function start(
   settings: CorrelatorSettings, detectors: readonly Detector[], report: (line: string) => void,
   opened: Opened,
 ): Promise<RunningCorrelator> {
-  const policy = readPolicy(settings.policy)
+  const read = readPolicy(settings.policy)
   const metrics = createMetrics()
   const health = { notReady: () => ['the event log is being read'] }
   const http = await listenHttp(settings.listen_http, metrics.registry, health)
@@ -109,11 +109,11 @@ async function start(
     await incidents.snapshotNow()
   })
 
-  const inForce = new PolicyInForce(policy, {
+  const inForce = new PolicyInForce(read, {
     settings, log, sequences, metrics, report, loggedSha256: incidents.policySha256,
-    known: () => incidents.engine.known,
+    loggedBaselines: incidents.engine.baselines, known: () => incidents.engine.known,
   })
-  const watch = watchPolicy(settings.policy, inForce.reload)
+  const watch = watchPolicy(settings.policy, () => inForce.files, inForce.reload)
   const names = startClusterNames(settings, { log, sequences, incidents }, report)
   const clock = new OwnClock({ incidents, log, sequences })
   opened.push(() => watch.close(), () => names?.stop(), () => clock.stop())

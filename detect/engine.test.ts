@@ -228,7 +228,8 @@ describe('a snapshot', () => {
   })
 
   it('serves a catalogue with other detectors: the new one starts empty', () => {
-    const engine = run(eventsOf({ policy, events: [violation(0)] }), { detectors: detectors.filter(({ id }) => id === 'NET-001') })
+    const one = detectors.filter(({ id }) => id === 'NET-001')
+    const engine = run(eventsOf({ policy, events: [violation(0)] }), { detectors: one })
     const again = Engine.restore(engine.snapshot(), { detectors: [detectors[1]] })
     expect(again.counters().findings).toEqual({ [detectors[1].id]: 0 })
     expect(again.incidents()).toEqual(engine.incidents())

@@ -127,8 +127,8 @@ export class Engine {
   /** SHA-256 of the policy in force. */
   get policySha256(): string { return this.context.policy.sha256 }
 
-  /** SHA-256 of the baselines in force, by path. */
-  get baselineSha256(): ReadonlyMap<string, string> { return this.gpus.baselines.digests() }
+  /** Digest and key of the baselines in force, by path. */
+  get baselines(): ReadonlyMap<string, string> { return this.gpus.baselines.identities() }
 
   /** Every incident that is still kept, as it is now. */
   incidents(): Incident[] {

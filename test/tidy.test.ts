@@ -75,7 +75,8 @@ describe('the tree', () => {
   })
 
   it('keeps folders small enough to read', () => {
-    const catalogues = ['detectors', 'detectors/gpu', 'bpf/probes', 'docs/decisions', 'docs/runbooks', 'cli', 'drills', 'bench']
+    const catalogues = ['detectors', 'detectors/gpu', 'bpf/probes', 'docs/decisions',
+      'docs/runbooks', 'cli', 'drills', 'bench']
     const entries = new Map<string, Set<string>>()
     for (const file of tracked) {
       if (isTest(file)) continue

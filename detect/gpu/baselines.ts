@@ -28,6 +28,13 @@ export type BaselinesSnapshot = { kept: Kept[], refused: number, evictions: numb
 /** As many as a policy may name. */
 const BASELINES_MAX = 64
 
+/** What it is, and whom it comes from. */
+export function baselineIdentity(
+  { sha256, key_id }: Pick<AppliedBaseline, 'sha256' | 'key_id'>,
+): string {
+  return `${sha256} ${key_id}`
+}
+
 export class Baselines {
   /** Texts in the log that are no baseline; the one before stayed in force. */
   refused = 0
@@ -39,9 +46,9 @@ export class Baselines {
     return this.#byPath.get(path) ?? null
   }
 
-  /** All of them, by path and digest. */
-  digests(): Map<string, string> {
-    return new Map([...this.#byPath].map(([path, { sha256 }]) => [path, sha256]))
+  /** `baselineIdentity` of all of them, by path. */
+  identities(): Map<string, string> {
+    return new Map([...this.#byPath].map(([path, one]) => [path, baselineIdentity(one)]))
   }
 
   /** Puts one in force. False: it was, or it is none. */

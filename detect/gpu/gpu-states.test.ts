@@ -69,7 +69,7 @@ describe('the state of the GPUs of a node', () => {
   it('names many baselines within bounds', () => {
     const { baselines } = new GpuStates(() => null)
     for (let i = 0; i < 100; i++) baselines.apply({ ...baseline('1'), path: `${i}.yaml` })
-    expect([baselines.digests().size, baselines.evictions]).toEqual([64, 36])
+    expect([baselines.identities().size, baselines.evictions]).toEqual([64, 36])
   })
 
   it('comes back from a snapshot as it was', () => {
