@@ -20,6 +20,11 @@ const fires: Example[] = [
     events: [hook(0, { variable: 'LD_LIBRARY_PATH', value: '/usr/lib:/proc/self/cwd' })],
     fires: ['look for its libraries in /usr/lib:/proc/self/cwd'],
   },
+  {
+    name: 'an environment that is larger than anybody reads',
+    events: [hook(0, { environment_cut: true })],
+    fires: ['was started with more variables than were read'],
+  },
 ]
 
 const staysQuiet: Example[] = [

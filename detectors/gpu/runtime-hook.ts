@@ -48,7 +48,8 @@ export default defineDetector({
           `runtime, ${text}`,
         details: {
           process: process === null ? null : context.describe(process), variable, value,
-          value_cut: event.value_cut, inode: event.inode.toString(), device: event.device,
+          value_cut: event.value_cut, environment_cut: event.environment_cut,
+          inode: event.inode.toString(), device: event.device,
           fs_magic: event.fs_magic, in_container: event.in_container, reason: word,
         },
         next_steps: [
@@ -73,6 +74,10 @@ function verdictOf(event: Event): Verdict | null {
     if (value !== '' && value.split(':').every((part) => ownLibraries.test(part))) return null
     return { word: 'library_path', severity: 'medium',
       text: `was told to look for its libraries in ${printable(value)}.` }
+  }
+  if (event.environment_cut) {
+    return { word: 'environment', severity: 'medium',
+      text: 'was started with more variables than were read: a place to hide LD_PRELOAD in.' }
   }
   if (event.inode === 0n) return null
   return { word: 'library', severity: event.in_container ? 'high' : 'critical',
