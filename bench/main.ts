@@ -15,6 +15,7 @@ const benches: Record<string, Bench> = {
   'pipeline': () => import('./pipeline.ts'),
   'hooks': () => import('./hooks.ts'),
   'packets': () => import('./packets.ts'),
+  'gpu-calls': () => import('./gpu-calls.ts'),
   'engine': () => import('./engine.ts'),
   'chain': () => import('./chain.ts'),
   'log': () => import('./log.ts'),

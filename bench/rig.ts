@@ -33,7 +33,7 @@ export function compile(name: string, folder: string): string {
 }
 
 /** Compiles bench/NAME.bpf.c as the build compiles probes; the path of the object. */
-function compileBpf(name: string, folder: string): string {
+export function compileBpf(name: string, folder: string): string {
   const object = join(folder, `${name}.bpf.o`)
   const machine = process.arch === 'arm64' ? 'arm64' : 'x86'
   const headers = `/usr/include/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`

@@ -16,11 +16,22 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define IDLE_NS (3600 * 1000000000ull)
+/* A kernel counts 100 to 1000 jiffies per second; 250 until we have counted. */
+#define JIFFY_NS_MIN 900000
+#define JIFFY_NS_MAX 11000000
+#define JIFFY_NS_USUAL 4000000
 
 #if defined(__TARGET_ARCH_x86)
 #define SYSTEM_CALL_IOCTL 16
+/* Of registers that the verifier trusts: no helper is called for them. */
+#define ARGUMENT_1(registers) ((registers)->di)
+#define ARGUMENT_2(registers) ((registers)->si)
+#define ARGUMENT_3(registers) ((registers)->dx)
 #else
 #define SYSTEM_CALL_IOCTL 29
+#define ARGUMENT_1(registers) PT_REGS_PARM1_CORE_SYSCALL(registers)
+#define ARGUMENT_2(registers) PT_REGS_PARM2_CORE_SYSCALL(registers)
+#define ARGUMENT_3(registers) PT_REGS_PARM3_CORE_SYSCALL(registers)
 #endif
 
 /* `rdev` is the number of the character device; 0 when it is none. */
@@ -95,11 +106,10 @@ int BPF_PROG(gpu_call_sys_enter, struct pt_regs *registers, long number)
 
 	if (number != SYSTEM_CALL_IOCTL)
 		return 0;
-	file = file_of_descriptor(PT_REGS_PARM1_CORE_SYSCALL(registers));
+	file = file_of_descriptor(ARGUMENT_1(registers));
 	if (file)
 		on_ioctl(file, character_device(BPF_CORE_READ(file, f_inode)),
-			 PT_REGS_PARM2_CORE_SYSCALL(registers),
-			 PT_REGS_PARM3_CORE_SYSCALL(registers), ARGS_USER);
+			 ARGUMENT_2(registers), ARGUMENT_3(registers), ARGS_USER);
 	return 0;
 }
 
@@ -147,12 +157,39 @@ static __always_inline void on_reported(struct gpu_call_entry *entry,
 	entry->unread_reported += record->unread;
 }
 
+/* The beginning of a walk: how long were the jiffies since the last one? */
+static __always_inline void on_walk(struct gpu_call_account *account, u64 session)
+{
+	u64 now = bpf_ktime_get_boot_ns(), jiffies = bpf_jiffies64(), jiffy_ns = 0;
+
+	if (account->walk_ns && jiffies > account->walk_jiffies)
+		jiffy_ns = (now - account->walk_ns) / (jiffies - account->walk_jiffies);
+	if (!account->jiffy_ns)
+		account->jiffy_ns = JIFFY_NS_USUAL;
+	/* Others: the machine slept meanwhile. */
+	if (jiffy_ns >= JIFFY_NS_MIN && jiffy_ns <= JIFFY_NS_MAX)
+		account->jiffy_ns = jiffy_ns;
+	account->walk_ns = now;
+	account->walk_jiffies = jiffies;
+	account->session = session;
+	account->seen = 0;
+}
+
+/* Nanoseconds since boot of the latest call, to a jiffy; calls go on while we walk. */
+static __always_inline u64 latest_ns(const struct gpu_call_account *account,
+				     const struct gpu_call_entry *entry)
+{
+	u64 ago = account->walk_jiffies - entry->latest;
+
+	return (s64)ago > 0 ? account->walk_ns - ago * account->jiffy_ns : account->walk_ns;
+}
+
 static __always_inline bool is_over(const struct gpu_call_key *key,
-				    const struct gpu_call_entry *entry, u64 now)
+				    const struct gpu_call_account *account, u64 latest)
 {
 	struct gpu_process process = { .start_time = key->start_time, .pid = key->pid };
 
-	return now - entry->latest > IDLE_NS ||
+	return account->walk_ns - latest > IDLE_NS ||
 	       bpf_map_lookup_elem(&gpu_processes_ended, &process);
 }
 
@@ -168,25 +205,23 @@ int gpu_calls_iter(struct bpf_iter__bpf_map_elem *ctx)
 	struct gpu_call_entry *entry = ctx->value;
 	struct gpu_call_key key, *at = ctx->key;
 	struct gpu_call record = {};
+	u64 latest;
 	bool over;
-	u64 now;
 
 	if (!account)
 		return 0;
-	if (account->session != ctx->meta->session_id) {
-		account->session = ctx->meta->session_id;
-		account->seen = 0;
-	}
+	if (account->session != ctx->meta->session_id)
+		on_walk(account, ctx->meta->session_id);
 	if (!at || !entry) {
 		on_walk_over(account);
 		return 0;
 	}
 	key = *at;
-	now = bpf_ktime_get_boot_ns();
-	over = is_over(&key, entry, now);
+	latest = latest_ns(account, entry);
+	over = is_over(&key, account, latest);
 	if (entry->count != entry->count_reported || entry->refused != entry->refused_reported) {
-		record_stamp(&record.header, KIND_GPU_CALL, sizeof(record), entry->latest);
-		gpu_call_fill(&record, &key, entry,
+		record_stamp(&record.header, KIND_GPU_CALL, sizeof(record), latest);
+		gpu_call_fill(&record, &key, entry, account->jiffy_ns,
 			      over ? FLOW_REPORT_LAST : FLOW_REPORT_PERIODIC);
 		/* When the page is full the kernel calls again with the same entry. */
 		if (bpf_seq_write(seq, &record, sizeof(record)) != 0)

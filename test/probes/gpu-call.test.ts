@@ -145,6 +145,25 @@ describe.each(ways)('calls of GPU drivers, seen by %s programs', (way) => {
     expect(told.every(({ command }) => command === 0)).toBe(true)
   })
 
+  it('hostile arguments are counted like others, whatever they point to', async () => {
+    const program = await run(`srand(7);
+      my @types = (0x4600, 0xAA00, 0xDA00, 0x3000);
+      my @numbers = (0x27, 0x29, 0x2a, 0x2b, 0x34, 0x35, 0x4a, 0x4d, 0xd3, 0xd9);
+      for my $i (1 .. 3000) {
+        my $bytes = join "", map { chr(int(rand(256))) } 1 .. 64;
+        my $self = unpack("Q", pack("P", $bytes));
+        substr($bytes, 8 * int(rand(8)), 8) = pack("Q", rand() < 0.5 ? $self : ~0 << int(rand(64)));
+        my $number = $numbers[rand @numbers] | $types[rand @types] | int(rand(1 << 16)) << 16;
+        my $args = rand() < 0.7 ? $bytes : int(rand(2 ** 48)) - 5;
+        ioctl($F, $number, $args);
+      }`)
+    const counted = (): number => watch.seen('gpu_call', { pid: program.pid })
+      .reduce((sum, { count }) => sum + Number(count), 0)
+    // With the question of Perl.
+    await expect.poll(counted, { timeout: 20_000 }).toBe(3001)
+    expect(watch.object.counters().reduce((sum, { lost }) => sum + lost, 0)).toBe(0)
+  })
+
   it('a flood of calls is one report at once and one for each walk', async () => {
     const program = begin(`
       control(0xc1d00030, 1, 0x20801344, "") for 1 .. 20_000; print "done\\n"; <STDIN>;

@@ -52,12 +52,13 @@ static __always_inline void gpu_process_of(struct gpu_process *process, struct t
 
 /* `record` is zeroed. Amounts are those since the last report. */
 static __always_inline void gpu_call_fill(struct gpu_call *record, const struct gpu_call_key *key,
-					  const struct gpu_call_entry *entry, u8 report)
+					  const struct gpu_call_entry *entry, u64 jiffy_ns,
+					  u8 report)
 {
 	identity_copy(&record->header, &entry->who);
 	record->count = entry->count - entry->count_reported;
 	if (entry->first && entry->latest > entry->first)
-		record->duration_ns = entry->latest - entry->first;
+		record->duration_ns = (entry->latest - entry->first) * jiffy_ns;
 	record->refused = entry->refused - entry->refused_reported;
 	record->wrapped = entry->wrapped - entry->wrapped_reported;
 	record->unread = entry->unread - entry->unread_reported;
@@ -82,8 +83,10 @@ static __always_inline void gpu_call_fill(struct gpu_call *record, const struct 
 
 /* One call more. Several CPUs do this at once. */
 static __always_inline void gpu_call_count(struct gpu_call_entry *entry,
-					   const struct gpu_request *request, u64 now)
+					   const struct gpu_request *request)
 {
+	u64 now = bpf_jiffies64();
+
 	entry->latest = now;
 	if (!entry->first)
 		entry->first = now;
@@ -113,15 +116,14 @@ static __always_inline void gpu_call_remove(const struct gpu_call_key *key)
 /* Tells the first call; what is counted after it belongs to the next report. */
 static __always_inline void gpu_call_tell(const struct gpu_call_key *key,
 					  const struct gpu_call_entry *entry,
-					  const struct gpu_request *request)
+					  const struct gpu_request *request, u64 now)
 {
 	struct gpu_call *record;
 
-	record = record_reserve(KIND_GPU_CALL, sizeof(*record), entry->latest,
-				entry->who.cgroup_id);
+	record = record_reserve(KIND_GPU_CALL, sizeof(*record), now, entry->who.cgroup_id);
 	if (!record)
 		return;
-	gpu_call_fill(record, key, entry, FLOW_REPORT_FIRST);
+	gpu_call_fill(record, key, entry, 0, FLOW_REPORT_FIRST);
 	record->count = 1;
 	record->wrapped = request->wrapped;
 	record->unread = request->unread;
@@ -150,6 +152,7 @@ static __always_inline void gpu_call_complete(struct gpu_call_entry *entry,
 					      const struct gpu_process *target, u64 number)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	u64 now = bpf_ktime_get_boot_ns();
 	struct gpu_process self = {};
 	u8 one = 1;
 
@@ -161,11 +164,11 @@ static __always_inline void gpu_call_complete(struct gpu_call_entry *entry,
 	entry->changed_underway = request->changed_underway;
 	entry->target_pid = target->pid;
 	entry->target_start_time = target->start_time;
-	entry->latest = bpf_ktime_get_boot_ns();
+	entry->latest = bpf_jiffies64();
 	entry->args_bytes = request->args_bytes;
 	entry->params_bytes = request->params_bytes;
 	entry->client = request->client;
-	gpu_call_tell(key, entry, request);
+	gpu_call_tell(key, entry, request, now);
 	gpu_process_of(&self, task);
 	bpf_map_update_elem(&gpu_processes, &self, &one, BPF_ANY);
 }
@@ -193,7 +196,7 @@ static __noinline int gpu_call_begin(const struct gpu_call_key *key,
 	else if (status == 0)
 		gpu_call_complete(entry, key, request, target, number);
 	else
-		gpu_call_count(entry, request, bpf_ktime_get_boot_ns());
+		gpu_call_count(entry, request);
 	return 0;
 }
 
@@ -242,7 +245,7 @@ static __noinline int gpu_call_resolve(struct gpu_call_key *key, const struct gp
 	entry = bpf_map_lookup_elem(&gpu_calls, key);
 	if (!entry)
 		return gpu_call_begin(key, request, &target);
-	gpu_call_count(entry, request, bpf_ktime_get_boot_ns());
+	gpu_call_count(entry, request);
 	return 0;
 }
 
@@ -261,7 +264,7 @@ static __noinline int gpu_call_note_file(struct gpu_call_key *key,
 	entry = bpf_map_lookup_elem(&gpu_calls, key);
 	if (!entry)
 		return gpu_call_begin(key, request, &target);
-	gpu_call_count(entry, request, bpf_ktime_get_boot_ns());
+	gpu_call_count(entry, request);
 	return 0;
 }
 
@@ -296,7 +299,7 @@ static __always_inline void gpu_call_note(const struct gpu_request *request)
 	entry = bpf_map_lookup_elem(&gpu_calls, &key);
 	/* With the handle of the last time, which was looked up then. */
 	if (entry && entry->client == request->client)
-		gpu_call_count(entry, request, bpf_ktime_get_boot_ns());
+		gpu_call_count(entry, request);
 	else
 		gpu_call_resolve(&key, request);
 }
