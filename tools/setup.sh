@@ -40,6 +40,7 @@ gcc                      compiles what makes their clocks wrong
 PACKAGES_TEST_X86='
 qemu-system-x86    runs the kernels of the rig
 kmod               depmod for them
+gcc-12             compiles the stand-in driver, as their headers want it
 xz-utils           unpacks their modules for the initrd
 rdma-core          soft-RoCE in them
 ibverbs-providers  its driver in user space

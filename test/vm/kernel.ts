@@ -61,8 +61,13 @@ function fetchKernel(meta: string, root: string): void {
   })
 }
 
-/** Unpacks beside the goal and renames, so that a half-written folder is never taken for done. */
-function unpack(name: string, root: string, finish?: (fresh: string) => void): void {
+/**
+ * Downloads a package and unpacks it, beside the goal, and renames, so that a half-written folder is
+ * never taken for done. `finish` is told what the package depends on. Throws VmError `kernel_fetch`.
+ */
+export function unpack(
+  name: string, root: string, finish?: (fresh: string, depends: string) => void,
+): void {
   const fresh = `${root}.${process.pid}.new`
   const download = `${root}.${process.pid}.deb`
   try {
@@ -77,7 +82,7 @@ function unpack(name: string, root: string, finish?: (fresh: string) => void): v
     if (file === undefined) throw new VmError('kernel_fetch', `apt gave no file for ${name}`)
     command('dpkg-deb', ['-x', join(download, file), fresh])
     rmSync(join(fresh, 'usr/share'), { recursive: true, force: true })
-    finish?.(fresh)
+    finish?.(fresh, command('dpkg-deb', ['-f', join(download, file), 'Depends']))
     rmSync(root, { recursive: true, force: true })
     renameSync(fresh, root)
   } finally {

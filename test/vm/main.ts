@@ -8,6 +8,7 @@ import { ensureBusybox, ensureKernel, KERNELS } from './kernel.ts'
 import { allPassed, formatReport, guestTroubles } from './report.ts'
 import type { KernelReport } from './report.ts'
 import { outDir, runInVm } from './run.ts'
+import { ensureStandIns } from './stand-in.ts'
 
 const USAGE = `Usage: npm run test:vm -- [--kernel 6.1|6.12|all] [--timeout_s N] [-- COMMAND …]
 
@@ -38,7 +39,7 @@ export async function main(words: string[]): Promise<number> {
   }
   const { kernels, timeoutS, command, fetchOnly } = options
   if (fetchOnly) {
-    for (const kernel of kernels) ensureKernel(CHECKOUT, kernel)
+    for (const kernel of kernels) ensureStandIns(CHECKOUT, ensureKernel(CHECKOUT, kernel))
     ensureBusybox(CHECKOUT)
     return 0
   }

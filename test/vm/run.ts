@@ -5,9 +5,11 @@ import { join, resolve } from 'node:path'
 import { VmError } from './errors.ts'
 import { buildInitrd } from './initrd.ts'
 import { ensureBusybox, ensureKernel, VM_DIR } from './kernel.ts'
+import type { Kernel } from './kernel.ts'
 import { consoleExcerpt, guestFacts, lastLines, qemuWords, shellQuote } from './qemu.ts'
 import type { GuestFacts } from './qemu.ts'
 import { takeLock } from './rig-lock.ts'
+import { ensureStandIns } from './stand-in.ts'
 
 /** A run in a guest. `on_output` gets the job's output as it comes. */
 export type VmJob = {
@@ -61,6 +63,7 @@ export async function runInVm(job: VmJob): Promise<VmResult> {
   const dir = outDir(job.kernel)
   const letGo = takeLock(`${dir}.lock`)
   try {
+    tryStandIns(kernel)
     rmSync(dir, { recursive: true, force: true })
     mkdirSync(dir, { recursive: true })
     const limit = `timeout --kill-after=10 ${job.timeout_s}`
@@ -71,6 +74,16 @@ export async function runInVm(job: VmJob): Promise<VmResult> {
     return await boot(job, dir, qemuWords(kernel, initrd, dir))
   } finally {
     letGo()
+  }
+}
+
+/** Without them the tests that need one are skipped, and say so. */
+function tryStandIns(kernel: Kernel): void {
+  try {
+    ensureStandIns(CHECKOUT, kernel)
+  } catch (error) {
+    if (!(error instanceof VmError)) throw error
+    process.stderr.write(`!! test:vm: ${error.message}\n`)
   }
 }
 

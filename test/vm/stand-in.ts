@@ -1,0 +1,74 @@
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { VmError } from './errors.ts'
+import { unpack, VM_DIR } from './kernel.ts'
+import type { Kernel } from './kernel.ts'
+
+/** The versions of the stand-in for NVIDIA's driver that are built: one of each way to name devices. */
+export const STAND_IN_VERSIONS = ['535.288.01', '570.211.01'] as const
+
+const SOURCES = 'test/gpu/driver'
+
+/** Where the modules for a running kernel lie, below the checkout; also asked inside of a guest. */
+export function standInPath(release: string, version: string): string {
+  return join(VM_DIR, 'modules', release, `nvidia-${version}.ko`)
+}
+
+/**
+ * Builds the stand-in for a kernel on this machine, with the headers of that kernel, unless it is
+ * newer than its sources. Throws VmError `kernel_fetch`, `tool_missing`.
+ */
+export function ensureStandIns(checkout: string, kernel: Kernel): void {
+  const names = readdirSync(join(checkout, SOURCES))
+  const changed = Math.max(...names.map((name) => statSync(join(checkout, SOURCES, name)).mtimeMs))
+  for (const version of STAND_IN_VERSIONS) {
+    const module = join(checkout, standInPath(kernel.release, version))
+    if (existsSync(module) && statSync(module).mtimeMs > changed) continue
+    buildStandIn(checkout, kernel, version, module)
+  }
+}
+
+function buildStandIn(checkout: string, kernel: Kernel, version: string, module: string): void {
+  const headers = ensureHeaders(checkout, kernel)
+  const work = `${module}.${process.pid}.work`
+  rmSync(work, { recursive: true, force: true })
+  cpSync(join(checkout, SOURCES), work, { recursive: true })
+  try {
+    execFileSync('make', ['-s', '-C', headers, `M=${work}`, `NV_VERSION=${version}`, 'modules'],
+      { stdio: 'pipe', encoding: 'utf8' })
+    renameSync(join(work, 'nvidia.ko'), module)
+  } catch (error) {
+    const { stderr = '', message } = error as Error & { stderr?: string }
+    throw new VmError('tool_missing', `the stand-in driver does not build for ${kernel.release}: `
+      + `${stderr.trim() || message}\n  what to do: run 'bash tools/setup.sh --test'`)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+}
+
+/** The headers of a kernel, unpacked, not installed; the folder that make is pointed at. */
+function ensureHeaders(checkout: string, { series, release }: Kernel): string {
+  const root = join(checkout, VM_DIR, 'headers', series)
+  const folder = join(root, 'usr/src', `linux-headers-${release}`)
+  mkdirSync(join(checkout, VM_DIR, 'modules', release), { recursive: true })
+  if (existsSync(folder)) return folder
+  unpack(`linux-headers-${release}`, root, (fresh, depends) => {
+    const packages = [...depends.matchAll(/linux-(headers-[^ ,(]+-common|kbuild-[^ ,(]+)/g)]
+    for (const [name] of packages) unpack(name, join(fresh, 'more', name))
+    for (const [name] of packages) {
+      cpSync(join(fresh, 'more', name, 'usr'), join(fresh, 'usr'),
+        { recursive: true, verbatimSymlinks: true })
+    }
+    rmSync(join(fresh, 'more'), { recursive: true })
+    const own = join(fresh, 'usr/src', `linux-headers-${release}`)
+    // It names the place where the package is installed.
+    const makefile = join(own, 'Makefile')
+    const text = readFileSync(makefile, 'utf8').replace(/\/usr\/src/, join(root, 'usr/src'))
+    writeFileSync(makefile, text)
+    // With it a module gets BTF, which the real one does not have, and pahole is needed.
+    rmSync(join(own, 'vmlinux'), { force: true })
+  })
+  return folder
+}
