@@ -25,6 +25,14 @@ const fires: Example[] = [
     fires: ['loaded the kernel module dummy, from /tmp/x/dummy.ko'],
   },
   {
+    name: 'a compressed one, which insmod unpacks in its memory',
+    events: [
+      { kind: 'process_exec', at_ms: 0, process: shell(405),
+        values: { exe: '/usr/bin/kmod', args: ['insmod', '-f', '/tmp/x/dummy.ko.xz', 'a=1'] } },
+      module(1, shell(405), { ...dummy, path: '' })],
+    fires: ['loaded the kernel module dummy, from /tmp/x/dummy.ko.xz'],
+  },
+  {
     name: 'a rootkit without a signature, out of the memory of a program',
     events: [module(0, ofUnit(401, '/opt/miner', 'cron.service'),
       { action: 'load', module: 'netfilterd', taints: 1 << 12 | 1 << 13,

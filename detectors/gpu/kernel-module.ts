@@ -77,7 +77,7 @@ export default defineDetector({
 
 function reasonsOf(event: Event, state: State, standing: Standing, context: Context): Reason[] {
   switch (event.action) {
-    case 'load': return [...ofFile(event, state), ...ofDriver(event, state, standing),
+    case 'load': return [...ofFile(event, state, context), ...ofDriver(event, state, standing),
       ...ofLoader(event, context)]
     case 'refused': return ofRefusal(event, context)
     case 'unload': return [...ofUnload(event, standing), ...ofLoader(event, context)]
@@ -85,9 +85,10 @@ function reasonsOf(event: Event, state: State, standing: Standing, context: Cont
   }
 }
 
-function ofFile(event: Event, { untrusted }: State): Reason[] {
+function ofFile(event: Event, { untrusted }: State, context: Context): Reason[] {
   const reasons: Reason[] = []
-  const { path, taints, module } = event
+  const { taints, module } = event
+  const path = pathOf(event, context)
   const isDriver = driverName.test(module)
   const usual = path === '' || event.path_cut || usualPath.test(path)
   if (!usual) {
@@ -109,6 +110,17 @@ function ofFile(event: Event, { untrusted }: State): Reason[] {
       severity: 'low', settled: true })
   }
   return reasons
+}
+
+/**
+ * Where the module is from. insmod unpacks compressed ones by itself, and gives the kernel what is
+ * in its memory: its arguments say the path.
+ */
+function pathOf({ path, path_cut }: Event, { process }: Context): string {
+  if (path !== '' || path_cut || process === null) return path
+  const [program, ...words] = process.args.split('\0')
+  if (!/(?:^|\/)insmod$/.test(program)) return ''
+  return words.find((word) => !word.startsWith('-') && !word.includes('=')) ?? ''
 }
 
 /** Another driver than before on the node. */
@@ -188,7 +200,8 @@ function report(event: Event, reasons: Reason[], standing: Standing, context: Co
 }
 
 function tell(event: Event, reasons: Reason[], standing: Standing, context: Context) {
-  const { module, version, srcversion, path, taints, sha256, signature_trusted: signed } = event
+  const { module, version, srcversion, taints, sha256, signature_trusted: signed } = event
+  const path = pathOf(event, context)
   const verb = { load: 'loaded', unload: 'unloaded', refused: 'tried to load' }[event.action]
   const what = module === '' ? 'a kernel module' : `the kernel module ${printable(module)}` +
     (version === '' ? '' : ` ${printable(version)}`)
