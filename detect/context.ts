@@ -203,25 +203,29 @@ export class Context {
     if (columns.means.get(slot) !== means.network) {
       return this.zones.ofEnds(client, server, NOWHERE, NOWHERE, 0, 0, 0)
     }
-    return this.zones.ofEnds(client, server, clientAddr, serverAddr, 16 * slot,
+    return this.zones.ofEnds(client, server, clientAddr, serverAddr, columns.addressAt(slot),
       clientPort.get(slot), serverPort.get(slot))
   }
 
   /** Zone of the accepting end of a connection of the graph, which has been seen. */
   zoneOfServer(slot: number): number {
-    const { server, serverAddr, clientAddr, serverPort } = this.graph.connections.columns
+    const { columns } = this.graph.connections
+    const { server, serverAddr, clientAddr, serverPort } = columns
     const process = this.lineage.get(server.get(slot))
-    return this.zones.nearOf(process, serverAddr, clientAddr, 16 * slot, serverPort.get(slot))
+    const at = columns.addressAt(slot)
+    return this.zones.nearOf(process, serverAddr, clientAddr, at, serverPort.get(slot))
   }
 
   /** As `verdict`, of a connection of the graph. */
   verdictOfConnection(
     slot: number, from: number, to: number, client: LineageProcess | null,
   ): Verdict {
-    const { clientAddr, serverAddr, serverPort, protocol } = this.graph.connections.columns
+    const { columns } = this.graph.connections
+    const { clientAddr, serverAddr, serverPort, protocol } = columns
     const name = protocolNames[protocol.get(slot)] ?? ''
     return this.zones.verdictOf(
-      from, to, client, clientAddr, serverAddr, 16 * slot, serverPort.get(slot), name)
+      from, to, client, clientAddr, serverAddr, columns.addressAt(slot), serverPort.get(slot),
+      name)
   }
 
   /** A process by its number; null when it is forgotten. */

@@ -149,11 +149,13 @@ function actorOf(event: Opening | Closing, slot: number, context: Context): Line
  */
 function mayEnd(slot: number, actor: LineageProcess | null, context: Context): boolean {
   const { graph, policy } = context
-  const { clientAddr, clientMs, serverAddr, serverPort } = graph.connections.columns
-  if (!policy.mayCross(clientAddr, 16 * slot, serverAddr, 16 * slot)) return false
+  const { columns } = graph.connections
+  const { clientAddr, clientMs, serverAddr, serverPort } = columns
+  const at = columns.addressAt(slot)
+  if (!policy.mayCross(clientAddr, at, serverAddr, at)) return false
   const [from, to] = context.zonesOfConnection(slot, actor)
-  graph.connections.columns.zone.set(slot, actor === null ? 0 : zoneNumber(to, context))
-  const isNetwork = graph.connections.columns.means.get(slot) === means.network
+  columns.zone.set(slot, actor === null ? 0 : zoneNumber(to, context))
+  const isNetwork = columns.means.get(slot) === means.network
   const forbidden = isNetwork && from !== to &&
     !context.verdictOfConnection(slot, from, to, actor).allowed
   if (forbidden) graph.taint(slot)

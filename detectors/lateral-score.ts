@@ -131,10 +131,12 @@ function isAllowed(
 
 /** NET-004 found the connection to be new. */
 function firstSeenReason({ connection, actor }: Step, context: Context): Reason[] {
-  const { flags, client, serverAddr, serverPort } = context.graph.connections.columns
+  const { columns } = context.graph.connections
+  const { flags, client, serverAddr, serverPort } = columns
   if ((flags.get(connection) & flag.firstSeen) === 0) return []
   const process = context.processOf(actor || client.get(connection))
-  const there = endpoint(formatAddress(serverAddr, 16 * connection), serverPort.get(connection))
+  const there = endpoint(
+    formatAddress(serverAddr, columns.addressAt(connection)), serverPort.get(connection))
   return [{ points: FIRST_SEEN, text: process === null
     ? `${there} had not been called from there before`
     : `the workload of ${nameOf(process)} had not talked to ${there} before` }]

@@ -151,8 +151,9 @@ function endOf(
   const address = client ? columns.clientAddr : columns.serverAddr
   const port = (client ? columns.clientPort : columns.serverPort).get(slot)
   const how = columns.means.get(slot)
-  const text = how === means.network ? formatAddress(address, 16 * slot)
-    : how === means.vsock ? cidText(address, 16 * slot) : ''
+  const at = columns.addressAt(slot)
+  const text = how === means.network ? formatAddress(address, at)
+    : how === means.vsock ? cidText(address, at) : ''
   const place: HopEnd = { zone: context.zoneName(zone), address: text }
   if (port !== 0) place.port = port
   return process === null ? place : { ...place, ...processFacts(process, context) }
@@ -182,7 +183,8 @@ export function subjectsOf(path: JudgedPath, context: Context): string[] {
     if (actor !== null) subjects.push(context.subjectOf(actor))
     if (opener !== null) subjects.push(context.subjectOf(opener))
     else if (i === 0 && !step.reverse && columns.means.get(step.connection) === means.network) {
-      subjects.push(`address ${formatAddress(columns.clientAddr, 16 * step.connection)}`)
+      const at = columns.addressAt(step.connection)
+      subjects.push(`address ${formatAddress(columns.clientAddr, at)}`)
     }
     if (i === 0) return
     const { reached } = processesBetween(path.steps[i - 1], step, context)
@@ -195,7 +197,7 @@ export function subjectsOf(path: JudgedPath, context: Context): string[] {
 export function shapeOf(step: Step, context: Context): string {
   const { columns } = context.graph.connections
   const actor = context.processOf(step.actor)
-  const address = formatAddress(columns.serverAddr, 16 * step.connection)
+  const address = formatAddress(columns.serverAddr, columns.addressAt(step.connection))
   const port = columns.serverPort.get(step.connection)
   return `${actor?.node_id ?? ''} ${actor?.exe ?? ''} ${address} ${port}`
 }

@@ -1,6 +1,5 @@
 /** The fields of connections, in rows. */
 
-
 /** Bits of `flags`. The first two are also the directions of the events of the two ends. */
 export const flag = {
   clientSeen: 1, serverSeen: 2, clientClosed: 4, serverClosed: 8,
@@ -29,88 +28,101 @@ export const means = {
   exec: 4,
 } as const
 
-/** Words and doubles of a row. In one piece: a row looked up at random is few cache lines. */
-const ROW_WORDS = 42
-const ROW_DOUBLES = 21
-const ROW_BYTES = 168
+/**
+ * Bytes of a row: three cache lines. Looked up at random, it is the way there that costs: so all
+ * is in one piece, and what is asked for together lies together.
+ */
+const ROW_BYTES = 192
+const ADDRESSES_AT = 160
 const ADDRESS_BYTES = 16
+
+/** One field of 16 bits of all rows. */
+class Halves {
+  view = new Uint16Array(0)
+  private readonly place: number
+  /** @param at of the field in the row, bytes */
+  constructor(at: number) { this.place = at / 2 }
+  get(row: number): number { return this.view[ROW_BYTES / 2 * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_BYTES / 2 * row + this.place] = value }
+}
 
 /** One field of 32 bits of all rows. */
 class Words {
   view = new Uint32Array(0)
   private readonly place: number
-  constructor(place: number) { this.place = place }
-  get(row: number): number { return this.view[ROW_WORDS * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_WORDS * row + this.place] = value }
+  /** @param at of the field in the row, bytes */
+  constructor(at: number) { this.place = at / 4 }
+  get(row: number): number { return this.view[ROW_BYTES / 4 * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_BYTES / 4 * row + this.place] = value }
 }
 
 /** One field of all rows that is a row itself, or -1. */
 class Links {
   view = new Int32Array(0)
   private readonly place: number
-  constructor(place: number) { this.place = place }
-  get(row: number): number { return this.view[ROW_WORDS * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_WORDS * row + this.place] = value }
+  /** @param at of the field in the row, bytes */
+  constructor(at: number) { this.place = at / 4 }
+  get(row: number): number { return this.view[ROW_BYTES / 4 * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_BYTES / 4 * row + this.place] = value }
 }
 
 /** One field of all rows that needs more than 32 bits. */
 class Doubles {
   view = new Float64Array(0)
   private readonly place: number
-  constructor(place: number) { this.place = place }
-  get(row: number): number { return this.view[ROW_DOUBLES * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_DOUBLES * row + this.place] = value }
+  /** @param at of the field in the row, bytes */
+  constructor(at: number) { this.place = at / 8 }
+  get(row: number): number { return this.view[ROW_BYTES / 8 * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_BYTES / 8 * row + this.place] = value }
 }
 
-export type ColumnsSnapshot = { rows: Uint8Array; clientAddr: Uint8Array; serverAddr: Uint8Array }
+export type ColumnsSnapshot = Uint8Array
 
 /** Times are milliseconds since boot of the end's node. */
 export class ConnectionColumns {
   /** Key of the connection. */
   readonly low = new Words(0)
-  readonly high = new Words(1)
-  /** The next one of the bucket, or of the free ones. */
-  readonly next = new Links(2)
-  /** Bits of `flag`. */
-  readonly flags = new Words(3)
-  /** Counts up when the row is used again. */
-  readonly serial = new Words(4)
-  /** Origins and chains that refer to it. */
-  readonly refs = new Words(5)
-  /** Neighbours in the list of its state. */
-  readonly older = new Links(6)
-  readonly newer = new Links(7)
-  readonly means = new Words(8)
-  readonly protocol = new Words(9)
+  readonly high = new Words(4)
   /** The events of the two ends: numbers of the node and boot, and below of the event there. */
-  readonly clientSource = new Words(10)
-  readonly serverSource = new Words(11)
-  readonly clientPort = new Words(12)
-  readonly serverPort = new Words(13)
+  readonly clientSource = new Words(8)
+  readonly serverSource = new Words(12)
+  readonly clientPort = new Words(16)
+  readonly serverPort = new Words(20)
   /** For who judges: which zone the server was taken to be in, and by which policy. */
-  readonly zone = new Words(14)
+  readonly zone = new Words(24)
   /** One more than the row of the head before it of the same client; 0 when none. */
-  readonly headBefore = new Words(15)
-  /** Numbers of the processes; 0 when not known. */
-  readonly client = new Doubles(8)
-  readonly server = new Doubles(9)
-  readonly clientMs = new Doubles(10)
-  readonly serverMs = new Doubles(11)
+  readonly headBefore = new Words(28)
+  readonly clientSeq = new Doubles(32)
+  readonly serverSeq = new Doubles(40)
+  /** Bits of `flag`. */
+  readonly flags = new Words(48)
+  /** Counts up when the row is used again. */
+  readonly serial = new Words(52)
+  /** Origins and chains that refer to it. */
+  readonly refs = new Words(56)
+  /** Neighbours in the list of its state; `newer` is the next one of the free ones, too. */
+  readonly older = new Links(60)
+  readonly newer = new Links(64)
+  readonly means = new Halves(68)
+  readonly protocol = new Halves(70)
+  /** Number of the process, as `client`; 0 when not known. */
+  readonly server = new Doubles(72)
+  readonly serverMs = new Doubles(80)
   /** When the server's end closed; Infinity before. */
-  readonly serverEndMs = new Doubles(12)
-  /** To be added to the time of the end for wall clock milliseconds. */
-  readonly clientOffset = new Doubles(13)
-  readonly serverOffset = new Doubles(14)
-  readonly clientSeq = new Doubles(15)
-  readonly serverSeq = new Doubles(16)
+  readonly serverEndMs = new Doubles(88)
   /** As the client counts. */
-  readonly bytesSent = new Doubles(17)
-  readonly bytesReceived = new Doubles(18)
+  readonly bytesSent = new Doubles(96)
+  readonly bytesReceived = new Doubles(104)
+  readonly client = new Doubles(112)
+  readonly clientMs = new Doubles(120)
+  /** To be added to the time of the end for wall clock milliseconds. */
+  readonly clientOffset = new Doubles(128)
+  readonly serverOffset = new Doubles(136)
   /** Watermark when it became idle. */
-  readonly idleMs = new Doubles(19)
+  readonly idleMs = new Doubles(144)
   /** Another process that the client's end was handed to; 0 when none. */
-  readonly holder = new Doubles(20)
-  /** Sixteen bytes each. */
+  readonly holder = new Doubles(152)
+  /** Sixteen bytes each, at `addressAt`. */
   clientAddr = new Uint8Array(0)
   serverAddr = new Uint8Array(0)
   private rows = new Uint8Array(0)
@@ -118,18 +130,24 @@ export class ConnectionColumns {
   /** Rows that there is room for. */
   get capacity(): number { return this.rows.length / ROW_BYTES }
 
-  get bytes(): number { return this.rows.length + 2 * this.clientAddr.length }
+  get bytes(): number { return this.rows.length }
+
+  /** Where the addresses of a row are in `clientAddr` and `serverAddr`. */
+  addressAt(row: number): number { return ROW_BYTES * row }
 
   /** Makes room for so many rows; those that are there stay. */
   resize(capacity: number): void {
-    this.rows = resized(this.rows, capacity * ROW_BYTES)
-    this.clientAddr = resized(this.clientAddr, capacity * ADDRESS_BYTES)
-    this.serverAddr = resized(this.serverAddr, capacity * ADDRESS_BYTES)
-    const words = new Uint32Array(this.rows.buffer)
-    const links = new Int32Array(this.rows.buffer)
-    const doubles = new Float64Array(this.rows.buffer)
+    const rows = new Uint8Array(capacity * ROW_BYTES)
+    rows.set(this.rows)
+    this.rows = rows
+    const { buffer } = rows
+    this.clientAddr = rows.subarray(ADDRESSES_AT)
+    this.serverAddr = rows.subarray(ADDRESSES_AT + ADDRESS_BYTES)
+    const [halves, words] = [new Uint16Array(buffer), new Uint32Array(buffer)]
+    const [links, doubles] = [new Int32Array(buffer), new Float64Array(buffer)]
     for (const field of Object.values(this)) {
-      if (field instanceof Words) field.view = words
+      if (field instanceof Halves) field.view = halves
+      else if (field instanceof Words) field.view = words
       else if (field instanceof Links) field.view = links
       else if (field instanceof Doubles) field.view = doubles
     }
@@ -137,27 +155,16 @@ export class ConnectionColumns {
 
   /** The first rows, as bytes. */
   snapshot(rows: number): ColumnsSnapshot {
-    return {
-      rows: this.rows.slice(0, rows * ROW_BYTES),
-      clientAddr: this.clientAddr.slice(0, rows * ADDRESS_BYTES),
-      serverAddr: this.serverAddr.slice(0, rows * ADDRESS_BYTES),
-    }
+    return this.rows.slice(0, rows * ROW_BYTES)
   }
 
   /** Takes over what `snapshot` gave; there is room for it. */
   restore(from: ColumnsSnapshot): void {
-    this.rows.set(from.rows)
-    this.clientAddr.set(from.clientAddr)
-    this.serverAddr.set(from.serverAddr)
+    this.rows.set(from)
   }
 }
 
-export function copyAddress(column: Uint8Array, row: number, from: Uint8Array, at: number): void {
-  for (let i = 0; i < ADDRESS_BYTES; i++) column[ADDRESS_BYTES * row + i] = from[at + i]
-}
-
-function resized(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
-  const to = new Uint8Array(length)
-  to.set(bytes)
-  return to
+/** Puts 16 bytes at `from[fromAt]` to `to[at]`. */
+export function copyAddress(to: Uint8Array, at: number, from: Uint8Array, fromAt: number): void {
+  for (let i = 0; i < ADDRESS_BYTES; i++) to[at + i] = from[fromAt + i]
 }

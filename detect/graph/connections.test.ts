@@ -70,7 +70,8 @@ describe('connections', () => {
       connections.open(end(6, serverSeen))
       const [slot, same] = ends.map((one) => connections.open(one))
       expect([same, connections.met]).toEqual([slot, true])
-      expect(connections.columns.serverAddr.slice(16 * slot, 16 * slot + 16)).toEqual(server)
+      const at = connections.columns.addressAt(slot)
+      expect(connections.columns.serverAddr.slice(at, at + 16)).toEqual(server)
       for (const { low, high, side } of ends) expect(connections.find(low, high, side)).toBe(slot)
       expect(connections.open(end(5, serverSeen, { atMs: 2000 }))).not.toBe(slot)
     }
@@ -122,6 +123,15 @@ describe('connections', () => {
     expect(changed.sort((a, b) => a - b)).toEqual([slots[0], slots[50]])
     for (let port = 0; port < 5000; port++) connections.open(end(port, clientSeen))
     expect([connections.size, connections.columns.capacity]).toEqual([100, 100])
+  })
+
+  it('from one port of one client give way when there are too many, counted', () => {
+    const connections = table()
+    const key = { low: 77, high: 0 }
+    const slots = Array.from({ length: 300 }, (_, high) => connections.open(end(5, clientSeen, { ...key, high })))
+    expect([connections.size, connections.evictions]).toEqual([256, 44])
+    expect([connections.find(77, 0, 0), connections.find(77, 299, 0)]).toEqual([-1, slots[299]])
+    expect(connections.open(end(5, serverSeen, { ...key, high: 44 }))).toBe(slots[44])
   })
 
   it('go on from a snapshot', () => {

@@ -5,6 +5,7 @@
  */
 import { ConnectionColumns, copyAddress, flag } from './connection-columns.ts'
 import type { ColumnsSnapshot } from './connection-columns.ts'
+import { KeyIndex } from './key-index.ts'
 
 /** What the event of one end says. */
 export interface EndEvent {
@@ -49,8 +50,6 @@ export type ConnectionsSnapshot = {
 
 const NONE = -1
 const FIRST_CAPACITY = 64
-/** Connections from one port of one client that are looked at, the latest first. */
-const ALIKE_MAX = 256
 
 export class Connections {
   readonly columns = new ConnectionColumns()
@@ -61,7 +60,7 @@ export class Connections {
   nowMs = 0
   /** The end of the last `open` met its other end. */
   met = false
-  private buckets: Int32Array
+  private readonly index: KeyIndex
   private used = 0
   private free = NONE
   /** Oldest and newest of those in use, and of those that are closed and that nobody refers to. */
@@ -75,32 +74,33 @@ export class Connections {
     this.closedKeepMs = options.closedKeepMs ?? 180_000
     this.skewMs = options.skewMs ?? 120_000
     this.columns.resize(Math.min(this.max, FIRST_CAPACITY))
-    this.buckets = new Int32Array(2 * FIRST_CAPACITY).fill(NONE)
+    this.index = new KeyIndex(2 * FIRST_CAPACITY)
   }
 
-  /** Bytes of all columns. */
+  /** Bytes of all columns and their index. */
   get bytes(): number {
-    return this.columns.bytes + this.buckets.byteLength
+    return this.columns.bytes + this.index.bytes
   }
 
   /** Slot of the connection of an end: it begins here, or the end meets the other one. */
   open(end: EndEvent): number {
-    const { low, high, flags } = this.columns
-    const { side } = end
+    const { columns, index } = this
+    const { side, low, high, translated } = end
     this.met = false
     let other = NONE
     let nearest = Infinity
     let same = NONE
-    let steps = 0
-    for (let slot = this.first(end.low); slot !== NONE; slot = this.columns.next.get(slot)) {
-      if (low.get(slot) !== end.low || steps++ > ALIKE_MAX) continue
-      if (high.get(slot) !== end.high && !end.translated && !this.isTranslated(slot)) continue
-      if ((flags.get(slot) & side) !== 0) {
-        if ((flags.get(slot) & (side << 2)) === 0) same = slot
+    for (let place = index.seek(index.home(low), low, high, translated); place !== NONE;
+      place = index.seek(place + 1, low, high, translated)) {
+      const slot = index.slotAt(place)
+      const flags = columns.flags.get(slot)
+      if ((flags & side) !== 0) {
+        if (same === NONE && (flags & (side << 2)) === 0) same = slot
         continue
       }
       const apartMs = this.apart(slot, end)
-      if (apartMs < nearest) {
+      // Of several, the latest.
+      if (apartMs <= nearest) {
         nearest = apartMs
         other = slot
       }
@@ -119,19 +119,20 @@ export class Connections {
 
   /** The newest connection with this end; -1 when there is none. `side` 0: whichever end. */
   find(low: number, high: number, side: number): number {
-    const { columns } = this
+    const { columns, index } = this
     let found = NONE
-    let steps = 0
-    for (let slot = this.first(low); slot !== NONE; slot = columns.next.get(slot)) {
-      if (columns.low.get(slot) !== low || steps++ > ALIKE_MAX) continue
-      if (columns.high.get(slot) !== high && !this.isTranslated(slot)) continue
+    let open = NONE
+    for (let place = index.seek(index.home(low), low, high, false); place !== NONE;
+      place = index.seek(place + 1, low, high, false)) {
+      const slot = index.slotAt(place)
       if (side !== 0) {
-        if ((columns.flags.get(slot) & side) === 0) continue
-        if ((columns.flags.get(slot) & (side << 2)) === 0) return slot
+        const flags = columns.flags.get(slot)
+        if ((flags & side) === 0) continue
+        if ((flags & (side << 2)) === 0) open = slot
       }
-      if (found === NONE || this.startMs(slot) > this.startMs(found)) found = slot
+      if (found === NONE || this.startMs(slot) >= this.startMs(found)) found = slot
     }
-    return found
+    return open === NONE ? found : open
   }
 
   /** One end closed. Amounts as the client counts. */
@@ -203,18 +204,11 @@ export class Connections {
     return Math.abs(this.startMs(slot) - end.atMs - end.offsetMs)
   }
 
-  private first(low: number): number {
-    return this.buckets[low & (this.buckets.length - 1)]
-  }
-
   private add(end: EndEvent): number {
     const slot = this.place()
     const { columns } = this
-    const at = end.low & (this.buckets.length - 1)
     columns.low.set(slot, end.low)
     columns.high.set(slot, end.high)
-    columns.next.set(slot, this.buckets[at])
-    this.buckets[at] = slot
     const { refs, flags, zone, headBefore } = columns
     const { client, server: accepter, holder, bytesSent, bytesReceived } = columns
     for (const field of [refs, flags, zone, headBefore]) field.set(slot, 0)
@@ -225,10 +219,16 @@ export class Connections {
     const isClient = end.side === flag.clientSeen
     columns.clientPort.set(slot, isClient ? end.nearPort : end.farPort)
     columns.serverPort.set(slot, isClient ? end.farPort : end.nearPort)
-    copyAddress(isClient ? columns.clientAddr : columns.serverAddr, slot, end.nearAddr, end.nearAt)
-    copyAddress(isClient ? columns.serverAddr : columns.clientAddr, slot, end.farAddr, end.farAt)
+    const at = columns.addressAt(slot)
+    copyAddress(isClient ? columns.clientAddr : columns.serverAddr, at, end.nearAddr, end.nearAt)
+    copyAddress(isClient ? columns.serverAddr : columns.clientAddr, at, end.farAddr, end.farAt)
     this.append(slot, 0)
     this.size++
+    const tooMany = this.index.insert(slot, end.low, end.high, end.translated)
+    if (tooMany !== NONE) {
+      this.evictions++
+      this.remove(tooMany)
+    }
     return slot
   }
 
@@ -236,6 +236,7 @@ export class Connections {
     const { columns } = this
     columns.flags.set(slot, columns.flags.get(slot) | end.side |
       (end.atStart ? flag.atStart : 0) | (end.translated ? flag.translated : 0))
+    if (end.translated && this.met) this.index.matchAny(slot, columns.low.get(slot))
     if (end.side === flag.clientSeen) {
       columns.client.set(slot, end.process)
       columns.clientSource.set(slot, end.source)
@@ -245,7 +246,7 @@ export class Connections {
     } else {
       if (this.isTranslated(slot)) {
         // The server knows its own address.
-        copyAddress(columns.serverAddr, slot, end.nearAddr, end.nearAt)
+        copyAddress(columns.serverAddr, columns.addressAt(slot), end.nearAddr, end.nearAt)
         columns.serverPort.set(slot, end.nearPort)
       }
       columns.server.set(slot, end.process)
@@ -267,29 +268,19 @@ export class Connections {
     }
     if (this.free === NONE) return this.used++
     const slot = this.free
-    this.free = this.columns.next.get(slot)
+    this.free = this.columns.newer.get(slot)
     return slot
   }
 
   private grow(): void {
-    this.columns.resize(Math.min(this.max, 2 * this.used))
-    this.index()
+    this.columns.resize(Math.min(this.max, 4 * this.used))
+    this.index.grow(this.placesNeeded())
   }
 
-  /** Makes the buckets anew. */
-  private index(): void {
-    const { low, next } = this.columns
-    // Few share a bucket: each that does is one more look into memory far away.
-    let size = 2 * FIRST_CAPACITY
-    while (size < 3 * this.columns.capacity) size *= 2
-    this.buckets = new Int32Array(size).fill(NONE)
-    for (const list of [0, 2]) {
-      for (let slot = this.lists[list]; slot !== NONE; slot = this.columns.newer.get(slot)) {
-        const at = low.get(slot) & (size - 1)
-        next.set(slot, this.buckets[at])
-        this.buckets[at] = slot
-      }
-    }
+  private placesNeeded(): number {
+    let places = 2 * FIRST_CAPACITY
+    while (places < 2 * this.columns.capacity) places *= 2
+    return places
   }
 
   private idle(slot: number): void {
@@ -303,16 +294,10 @@ export class Connections {
 
   private remove(slot: number): void {
     this.unlink(slot)
-    const { next, low, serial } = this.columns
-    const at = low.get(slot) & (this.buckets.length - 1)
-    if (this.buckets[at] === slot) this.buckets[at] = next.get(slot)
-    else {
-      let before = this.buckets[at]
-      while (next.get(before) !== slot) before = next.get(before)
-      next.set(before, next.get(slot))
-    }
+    const { newer, low, serial } = this.columns
+    this.index.remove(slot, low.get(slot))
     serial.set(slot, serial.get(slot) + 1)
-    next.set(slot, this.free)
+    newer.set(slot, this.free)
     this.free = slot
     this.size--
   }
@@ -346,13 +331,19 @@ export class Connections {
   restore(from: ConnectionsSnapshot): void {
     this.used = from.used
     let capacity = Math.min(this.max, FIRST_CAPACITY)
-    while (capacity < from.used) capacity = Math.min(this.max, 2 * capacity)
+    while (capacity < from.used) capacity = Math.min(this.max, 4 * capacity)
     this.columns.resize(capacity)
     this.columns.restore(from.columns)
     this.size = from.size
     this.free = from.free
     this.lists = Int32Array.from(from.lists)
     this.evictions = from.evictions
-    this.index()
+    this.index.grow(this.placesNeeded())
+    const { low, high, newer } = this.columns
+    for (const list of [0, 2]) {
+      for (let slot = this.lists[list]; slot !== NONE; slot = newer.get(slot)) {
+        this.index.insert(slot, low.get(slot), high.get(slot), this.isTranslated(slot))
+      }
+    }
   }
 }

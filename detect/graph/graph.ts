@@ -297,8 +297,9 @@ export class Graph {
     if (columns.report[row] === FLOW_FIRST) {
       this.begun(end, process, false)
       // The calling end need not know its own id.
-      const { clientAddr } = this.connections.columns
-      if (end.side === ACCEPTED) copyAddress(clientAddr, this.current, end.farAddr, end.farAt)
+      const { columns: ends } = this.connections
+      const at = ends.addressAt(this.current)
+      if (end.side === ACCEPTED) copyAddress(ends.clientAddr, at, end.farAddr, end.farAt)
       return
     }
     this.current = this.connections.find(end.low, end.high, end.side)

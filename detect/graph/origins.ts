@@ -253,11 +253,14 @@ export class OriginRules {
    * everybody who asks a name server.
    */
   calledBack({ inherited }: Origins, slot: number): void {
-    const { clientAddr, serverAddr } = this.connections.columns
+    const { columns } = this.connections
+    const { clientAddr, serverAddr } = columns
+    const orders = columns.addressAt(slot)
     const at = inherited.findIndex(({ connection: other, reverse }) => {
       if (reverse || other === slot) return false
+      const from = columns.addressAt(other)
       for (let i = 15; i >= 0; i--) {
-        if (clientAddr[16 * other + i] !== serverAddr[16 * slot + i]) return false
+        if (clientAddr[from + i] !== serverAddr[orders + i]) return false
       }
       return true
     })
