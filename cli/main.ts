@@ -17,6 +17,8 @@ const COMMANDS: Record<string, () => Promise<{ spec: CommandSpec, children?: Com
   incidents: () => import('./incidents.ts'),
   replay: () => import('./replay.ts'),
   policy: () => import('./policy.ts'),
+  gpu: () => import('./gpu.ts'),
+  baseline: () => import('./baseline.ts'),
   verify: () => import('./verify.ts'),
   drill: () => import('./drill.ts'),
 }

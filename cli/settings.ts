@@ -101,6 +101,12 @@ export const SETTINGS = {
   connections_min: { kind: 'count', value: 'n', help: 'fewer connections are rare', default: '2',
     callOnly: true },
   diff: { kind: 'switch', help: 'show every difference as JSON', callOnly: true },
+  changes: { kind: 'switch', help: 'what changed, and when', callOnly: true },
+  node_class: { kind: 'text', value: 'name', help: 'class of nodes that it is for', default: 'gpu',
+    callOnly: true },
+  key: { kind: 'text', value: 'file', help: 'private key of Ed25519, PEM', callOnly: true },
+  evidence: { kind: 'text', value: 'file', help: 'JSON with evidence of a GPU', callOnly: true },
+  strict: { kind: 'switch', help: 'what cannot be known is a difference', callOnly: true },
   wait: { kind: 'count', value: 's', help: 'how long to wait for the incident', default: '10',
     callOnly: true },
 } as const satisfies Record<string, Setting>

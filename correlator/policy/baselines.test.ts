@@ -57,7 +57,7 @@ describe('the baselines of a policy', () => {
     ])
   }))
 
-  it('are believed only with a signature of one of the keys, where the policy lists keys', () => withData(async (data) => {
+  it('are believed only with a signature of one of the keys, where there are any', () => withData(async (data) => {
     const file = join(data, 'h100.yaml')
     const problem = (content: string, keys = [other.publicKey, ours.publicKey]) => {
       writeFileSync(file, content)

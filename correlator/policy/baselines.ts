@@ -1,4 +1,4 @@
-/** The baseline files that a policy names: read, checked, and signed by whom the policy believes. */
+/** The baseline files that a policy names: read, and signed by whom the policy believes. */
 import { createHash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
