@@ -33,6 +33,8 @@ export interface ProbeOptions {
   flows_max?: number
   /** A type of file system (as in statfs) that counts as shared by nodes, too. Default 0: none. */
   shared_fs_magic_extra?: number
+  /** Vendor of the GPUs on the PCI bus, whose BARs count as devices. Default 0x10de: NVIDIA. */
+  gpu_pci_vendor?: number
   /** Records that a cgroup may make per second, of each class; 0 is no limit. Default 0. */
   cgroup_quota_per_s?: number
   /** Like connections of a process that are told per second; 0: all of them. Default 0. */
@@ -115,6 +117,7 @@ function tryLoad(
       flows_max: options.flows_max,
       cgroup_dir: cgroupDir,
       shared_fs_magic_extra: options.shared_fs_magic_extra,
+      gpu_pci_vendor: options.gpu_pci_vendor,
       programs: programsOf(choices),
       accept_visible: isChosen(choices, 'connection_accept'),
       connect_visible: isChosen(choices, 'connection_refused_locally'),

@@ -40,6 +40,8 @@ export interface LoadOptions {
   cgroup_dir?: string
   /** A type of file system (as in statfs) that counts as shared by nodes, too. Default 0: none. */
   shared_fs_magic_extra?: number
+  /** Vendor of the GPUs on the PCI bus. Default 0x10de: NVIDIA. */
+  gpu_pci_vendor?: number
   /** cgroup v2 id that limits what is seen; 0n is the whole node. */
   scope_cgroup_id: bigint
   /** Depth of that cgroup below the root; 0 is the root. */
@@ -125,6 +127,7 @@ export class KernelObject {
       'repeats_told', BigInt(told),
       'repeats_seed', BigInt(randomInt(2 ** 32)),
       'shared_fs_magic_extra', BigInt(options.shared_fs_magic_extra ?? 0),
+      'gpu_pci_vendor', BigInt(options.gpu_pci_vendor ?? 0x10de),
     ]
     const { flows_max: flowsMax = 65_536, cgroup_dir: cgroupDir = '' } = options
     const failure = raw.load(options.programs, options.ring_bytes, sets, settings,

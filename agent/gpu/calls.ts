@@ -2,6 +2,7 @@
 // and the names of commands, which depend on the driver.
 
 import { readFileSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { branchOf, commandFacts, escapeFacts } from '../../gpu/commands/facts.ts'
 import type { NativeFailure } from '../../native/index.ts'
@@ -86,6 +87,7 @@ export class GpuCalls {
   #readNode(): void {
     const failure = this.#numbers?.refresh()
     if (failure) this.#options.failed(failure)
+    if (this.numbersLeftOut > 0) this.#options.failed(tooMany(this.numbersLeftOut))
     const branch = branchOf(textOf(join(this.#options.root, 'sys/module/nvidia/version')).trim())
     // A driver that was unloaded made the calls that are still on their way.
     if (branch === '' || branch === this.#branch) return
@@ -116,6 +118,13 @@ export class GpuCalls {
     if (this.#texts.size >= namesMax) this.#texts.clear()
     this.#texts.set(key, texts)
     return texts
+  }
+}
+
+function tooMany(count: number): NativeFailure {
+  return {
+    operation: 'set_entry', errno: constants.errno.E2BIG, code: 'E2BIG',
+    detail: `${count} device numbers more than fit`,
   }
 }
 

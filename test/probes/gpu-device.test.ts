@@ -1,15 +1,27 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { device, watchDevice } from './gpu-watch.ts'
+import { device, tableOf, watchDevice } from './gpu-watch.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
-import { whyNot } from './watch.ts'
-import type { Watch } from './watch.ts'
+import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
 if (reason) process.stderr.write(`!! SKIPPED: GPU devices: ${reason}\n`)
+
+/** Files of the BARs of PCI devices, as far as this machine shows any. */
+const bars = reason ? [] : globSync('/sys/devices/pci*/**/resource0')
+const noBar = bars.length > 0 ? '' : 'no PCI device here has a BAR in sysfs'
+if (noBar && !reason) process.stderr.write(`!! SKIPPED: BARs of GPUs: ${noBar}\n`)
+
+function seesOpens({ states }: Watch): boolean {
+  return states.some(({ program }) => program.includes('gpu_open'))
+}
+
+function runIterator({ object }: Watch, program: string): void {
+  while (object.readIterator(program, new ArrayBuffer(65_536)) !== 0);
+}
 
 describe.skipIf(reason)(`devices of GPUs ${reason}`, () => {
   let cgroup: ScopeCgroup
@@ -28,13 +40,8 @@ describe.skipIf(reason)(`devices of GPUs ${reason}`, () => {
   })
 
   /** Where opens are not seen, what is held open is looked through. */
-  function look(): void {
-    const { program } = watch.states.find(({ probe }) => probe === 'gpu_device')!
-    if (program === 'gpu_devices_held') runIterator(program)
-  }
-
-  function runIterator(program: string): void {
-    while (watch.object.readIterator(program, new ArrayBuffer(65_536)) !== 0);
+  function look(one = watch): void {
+    if (!seesOpens(one)) runIterator(one, 'gpu_devices_held')
   }
 
   /** Opens the files of the words for reading and writing, says so, and waits. */
@@ -59,7 +66,7 @@ describe.skipIf(reason)(`devices of GPUs ${reason}`, () => {
     await watch.first('process_exit', { pid: program.pid })
     look()
     expect(watch.seen('gpu_device_open', { pid: program.pid })).toHaveLength(1)
-    if (watch.states.some(({ program: name }) => name.includes('gpu_open'))) {
+    if (seesOpens(watch)) {
       expect(watch.seen('gpu_call', { pid: program.pid, call_kind: 'open' }))
         .toMatchObject([{ count: 1, device: device.number }])
     }
@@ -83,13 +90,49 @@ describe.skipIf(reason)(`devices of GPUs ${reason}`, () => {
     await program.line()
     const later = watchDevice(cgroup)
     try {
-      while (later.object.readIterator('gpu_devices_at_start', new ArrayBuffer(65_536)) !== 0);
+      runIterator(later, 'gpu_devices_at_start')
       const event = await later.first('gpu_device_open', { pid: program.pid })
       expect(event).toMatchObject({ path: device.path, family: 'nvidiactl', at_start: true })
     } finally {
       later.close()
       await program.ended()
     }
+  })
+
+  it.skipIf(noBar)(`a BAR of a GPU is told, those of others are quiet ${noBar}`, async () => {
+    const bar = bars[0]
+    const vendor = Number(readFileSync(join(dirname(bar), 'vendor'), 'utf8'))
+    expect(vendor).not.toBe(0x10de)
+    const other = new Watch(cgroup, tableOf(''), { gpu_pci_vendor: vendor })
+    const program = cgroup.start('perl', '-e', hold, bar, join(dirname(bar), 'vendor'))
+    try {
+      await program.line()
+      for (const one of [watch, other]) look(one)
+      const event = await other.first('gpu_device_open', { pid: program.pid })
+      expect(event).toMatchObject({
+        path: bar, family: 'pci_resource', inode: statSync(bar, { bigint: true }).ino.toString(),
+      })
+      await program.ended()
+      await watch.first('process_exit', { pid: program.pid })
+      expect(watch.seen('gpu_device_open', { pid: program.pid })).toEqual([])
+      await other.first('process_exit', { pid: program.pid })
+      expect(other.seen('gpu_device_open', { pid: program.pid })).toHaveLength(1)
+    } finally {
+      other.close()
+    }
+  })
+
+  it.skipIf(process.arch !== 'x64')('who maps one is counted, where that can be seen', async () => {
+    const program = cgroup.start('perl', '-e', `open(my $f, "+<", "${device.path}") or die;
+      syscall(9, 0, 4096, 1, 2, fileno($f), 0) for 1 .. 3; $| = 1; print "done\\n"; <STDIN>;`)
+    await program.line()
+    look()
+    await watch.first('gpu_device_open', { pid: program.pid })
+    await program.ended()
+    await watch.first('process_exit', { pid: program.pid })
+    const counted = (): number => watch.seen('gpu_call', { pid: program.pid, call_kind: 'mmap' })
+      .reduce((sum, { count }) => sum + Number(count), 0)
+    await expect.poll(counted, { timeout: 20_000 }).toBe(seesOpens(watch) ? 3 : 0)
   })
 
   it('a process in a container and without rights is told as such', async () => {
