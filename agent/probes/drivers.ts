@@ -59,7 +59,13 @@ export const driverProbes: readonly Probe[] = [
   },
   {
     name: 'runtime_hook',
-    ways: [{ programs: ['runtime_hook_tp_btf'], attach_type: 'tp_btf', lost: '' }],
+    ways: [
+      { programs: ['runtime_hook_tp_btf'], attach_type: 'tp_btf', lost: '' },
+      {
+        programs: ['runtime_hook_walk_tp_btf'], attach_type: 'tp_btf',
+        lost: 'what stands behind 256 variables in the environment of a hook',
+      },
+    ],
     lost: 'what the hooks of the GPU container runtime are told in their environment',
   },
   {

@@ -798,7 +798,10 @@ struct runtime_hook {
 	u8 in_container;
 	/* The value was longer than 256 bytes. */
 	u8 value_cut;
-	/* Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+	/*
+	 * Not all of the environment was read: it has more than 4,096 variables, or is longer than 1 MiB
+	 * (before Linux 5.17: 256 variables, or 64 KiB).
+	 */
 	u8 environment_cut;
 	u8 _pad[5];
 };

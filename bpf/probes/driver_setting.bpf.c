@@ -142,12 +142,15 @@ static __always_inline bool is_driver_of_interest(const union short_name *name)
 
 /*
  * Is the folder that of a PCI device of NVIDIA? Every folder of sysfs has a kobject, but not every
- * one is in a device: a bus that says "pci" where a device has its bus is none by chance.
+ * one is in a device: a bus that says "pci" where a device has its bus is none by chance. Folders
+ * below have the kobject of the device and another name: power settings and the like.
  */
-static __always_inline bool is_nvidia_device(struct kernfs_node___folder *node)
+static __always_inline bool is_nvidia_device(struct kernfs_node___folder *node,
+					     const union short_name *folder_name)
 {
 	struct kernfs_node___since_6_15 *newer = (void *)node;
 	struct kernfs_node___folder *folder;
+	union short_name name = {};
 	struct device *device;
 	struct pci_dev *pci;
 	u64 bus = 0;
@@ -159,6 +162,9 @@ static __always_inline bool is_nvidia_device(struct kernfs_node___folder *node)
 	device = BPF_CORE_READ(folder, priv) - bpf_core_field_offset(struct device, kobj);
 	bpf_probe_read_kernel_str(&bus, sizeof(bus), BPF_CORE_READ(device, bus, name));
 	if (bus != NAME_PCI)
+		return false;
+	bpf_probe_read_kernel_str(name.text, sizeof(name.text), BPF_CORE_READ(device, kobj.name));
+	if (name.words[0] != folder_name->words[0] || name.words[1] != folder_name->words[1])
 		return false;
 	pci = (void *)device - bpf_core_field_offset(struct pci_dev, dev);
 	return BPF_CORE_READ(pci, vendor) == VENDOR_NVIDIA;
@@ -179,8 +185,8 @@ static __always_inline bool is_setting(struct dentry *dentry, struct kernfs_node
 	name_read(&parent, above);
 	if (parent.words[0] == NAME_DRIVERS)
 		return is_driver_of_interest(&name);
-	name_read(&name, dentry);
-	return name.words[0] != NAME_UEVENT && is_nvidia_device(node);
+	name_read(&parent, dentry);
+	return parent.words[0] != NAME_UEVENT && is_nvidia_device(node, &name);
 }
 
 /* Below /proc/driver/nvidia*: at most gpus/ADDRESS/FILE. */

@@ -26,6 +26,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define VALUE_BYTES 256
 /* Variables that are looked at, or pieces of longer ones; each of VALUE_BYTES at most. */
 #define VARIABLES_MAX 4096
+/* The same before Linux 5.17, which can loop only as often as its verifier walks along. */
+#define VARIABLES_MAX_WALKED 256
 /* Ancestors that are asked for being a hook: what it starts, and what that starts. */
 #define HOOK_LEVELS 3
 
@@ -90,9 +92,30 @@ struct {
 	__type(value, u64);
 } hook_libraries_told SEC(".maps");
 
+/* Found in one environment: three names, and one of them twice. A power of two. */
+#define FOUND_MAX 4
+
+struct found_variable {
+	u64 at;
+	u64 name_bytes;
+};
+
+struct environment_walk {
+	u64 at;
+	u64 end;
+	struct found_variable found[FOUND_MAX];
+	u32 found_count;
+	/* What is at `at` is the rest of a variable that was longer than a piece. */
+	bool within;
+	/* Unreadable, or more was found than fits. */
+	bool failed;
+};
+
 struct hook_scratch {
 	/* One variable, and always a NUL behind it. */
 	char variable[VALUE_BYTES];
+	/* Here and not on the stack, where the verifier would follow each way that it can come to. */
+	struct environment_walk walk;
 	char path[PATH_SCRATCH_BYTES];
 };
 
@@ -188,34 +211,11 @@ static __always_inline u32 linker_variable(const char *variable)
 	return 0;
 }
 
-struct environment_walk {
-	u64 at;
-	u64 end;
-	u64 now;
-	struct hook_scratch *scratch;
-	/* What is at `at` is the rest of a variable that was longer than a piece. */
-	bool within;
-	bool failed;
-};
-
-static __always_inline void variable_tell(struct environment_walk *walk, u32 name_bytes)
+static long variable_look(u32 index, struct hook_scratch **scratch)
 {
-	struct runtime_hook *record = hook_record_reserve(bpf_get_current_task_btf(), walk->now);
-	long bytes;
-
-	if (!record)
-		return;
-	bpf_probe_read_kernel(record->variable, name_bytes & 15, walk->scratch->variable);
-	bytes = bpf_probe_read_user_str(record->value, sizeof(record->value),
-					(void *)(walk->at + name_bytes + 1));
-	record->value_cut = bytes == sizeof(record->value) &&
-			    walk->at + name_bytes + sizeof(record->value) < walk->end;
-	record_submit(record);
-}
-
-static long variable_look(u32 index, struct environment_walk *walk)
-{
-	char *variable = walk->scratch->variable;
+	struct environment_walk *walk = &(*scratch)->walk;
+	char *variable = (*scratch)->variable;
+	struct found_variable *found;
 	u32 name_bytes;
 	long bytes;
 
@@ -228,56 +228,111 @@ static long variable_look(u32 index, struct environment_walk *walk)
 	}
 	/* What is behind the end of a short one is of an earlier one; no name reaches across a NUL. */
 	name_bytes = walk->within ? 0 : linker_variable(variable);
-	if (name_bytes)
-		variable_tell(walk, name_bytes);
+	if (name_bytes && walk->found_count >= FOUND_MAX) {
+		walk->failed = true;
+		return 1;
+	}
+	if (name_bytes) {
+		found = &walk->found[walk->found_count & (FOUND_MAX - 1)];
+		found->at = walk->at;
+		found->name_bytes = name_bytes;
+		walk->found_count++;
+	}
 	/* Full: the NUL at its end is the helper's, and the next piece goes on in its place. */
 	walk->within = bytes == VALUE_BYTES;
 	walk->at += walk->within ? VALUE_BYTES - 1 : bytes;
 	return 0;
 }
 
-static __always_inline void environment_look(struct task_struct *task)
+static __always_inline void variable_tell(struct task_struct *task,
+					  const struct found_variable *found, u64 end,
+					  u64 now)
+{
+	struct runtime_hook *record = hook_record_reserve(task, now);
+	u64 value = found->at + found->name_bytes + 1;
+	long bytes;
+
+	if (!record)
+		return;
+	bpf_probe_read_user(record->variable, found->name_bytes & 15, (void *)found->at);
+	bytes = bpf_probe_read_user_str(record->value, sizeof(record->value), (void *)value);
+	/* Full, and its last byte is not the end of the variable. */
+	record->value_cut = bytes == sizeof(record->value) &&
+			    value + sizeof(record->value) < end;
+	record_submit(record);
+}
+
+/* `loops`: the kernel has bpf_loop. A constant, so that it is not asked for where it is not. */
+static __always_inline void environment_look(struct task_struct *task, bool loops)
 {
 	struct mm_struct___environment *mm = (void *)task->mm;
-	struct environment_walk walk = {};
+	u64 now = bpf_ktime_get_boot_ns();
+	struct environment_walk *walk;
+	struct hook_scratch *scratch;
 	struct runtime_hook *record;
 	u32 zero = 0;
 
-	walk.scratch = bpf_map_lookup_elem(&hook_scratch, &zero);
-	if (!walk.scratch)
+	scratch = bpf_map_lookup_elem(&hook_scratch, &zero);
+	if (!scratch)
 		return;
-	walk.at = BPF_CORE_READ(mm, env_start);
-	walk.end = BPF_CORE_READ(mm, env_end);
-	walk.now = bpf_ktime_get_boot_ns();
-	bpf_loop(VARIABLES_MAX, variable_look, &walk, 0);
-	if (walk.at >= walk.end && !walk.failed)
+	walk = &scratch->walk;
+	record_zero(walk, sizeof(*walk));
+	walk->at = BPF_CORE_READ(mm, env_start);
+	walk->end = BPF_CORE_READ(mm, env_end);
+	if (loops) {
+		bpf_loop(VARIABLES_MAX, variable_look, &scratch, 0);
+	} else {
+		for (u32 i = 0; i < VARIABLES_MAX_WALKED; i++) {
+			if (variable_look(i, &scratch))
+				break;
+		}
+	}
+#pragma unroll
+	for (u32 i = 0; i < FOUND_MAX; i++) {
+		if (i < walk->found_count)
+			variable_tell(task, &walk->found[i], walk->end, now);
+	}
+	if (walk->at >= walk->end && !walk->failed)
 		return;
-	record = hook_record_reserve(task, walk.now);
+	record = hook_record_reserve(task, now);
 	if (!record)
 		return;
 	record->environment_cut = 1;
 	record_submit(record);
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(runtime_hook_tp_btf, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+static __always_inline void on_exec(struct task_struct *task, struct file *file, bool loops)
 {
 	struct task_struct *leader = task->group_leader;
 	struct hook_key key = {};
 	u8 one = 1;
 
-	if (!is_hook(task, bprm->file)) {
-		/* The same process runs another program now; its descent still tells. */
+	if (!is_hook(task, file)) {
+		/* The same process runs another program now, or a descendant: that still tells. */
 		if (!hooks_seen || !of_hook(task))
-			return 0;
+			return;
 	}
 	if (!scope_has_current())
-		return 0;
+		return;
 	key.start_time = leader->start_boottime;
 	key.pid = task->tgid;
 	bpf_map_update_elem(&hooks, &key, &one, BPF_ANY);
 	hooks_seen = 1;
-	environment_look(task);
+	environment_look(task, loops);
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(runtime_hook_tp_btf, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
+{
+	on_exec(task, bprm->file, true);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(runtime_hook_walk_tp_btf, struct task_struct *task, int old_pid,
+	     struct linux_binprm *bprm)
+{
+	on_exec(task, bprm->file, false);
 	return 0;
 }
 

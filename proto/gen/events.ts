@@ -4274,7 +4274,7 @@ export interface RuntimeHook {
   in_container: boolean
   /** The value was longer than 256 bytes. */
   value_cut: boolean
-  /** Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+  /** Not all of the environment was read: it has more than 4,096 variables, or is longer than 1 MiB (before Linux 5.17: 256 variables, or 64 KiB). */
   environment_cut: boolean
 }
 
@@ -4399,7 +4399,7 @@ export class RuntimeHookView extends EventView {
   get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
   /** The value was longer than 256 bytes. */
   get value_cut(): boolean { return this.columns.value_cut[this.row] !== 0 }
-  /** Not all of the environment was read: it has more than 4,096 variables, or more than 1 MiB. */
+  /** Not all of the environment was read: it has more than 4,096 variables, or is longer than 1 MiB (before Linux 5.17: 256 variables, or 64 KiB). */
   get environment_cut(): boolean { return this.columns.environment_cut[this.row] !== 0 }
 }
 

@@ -2,9 +2,13 @@
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { release } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { probeTable } from '../../agent/probes/table.ts'
+import type { Probe } from '../../agent/probes/table.ts'
+import type { EventJson } from '../../proto/event-json.ts'
+import { cardPath } from '../vm/stand-in.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
 import { Watch, whyBlind, whyNot } from './watch.ts'
@@ -24,6 +28,12 @@ if (reason) process.stderr.write(`!! SKIPPED: settings of drivers: ${reason}\n`)
 
 const own = probeTable.filter(({ name }) => ['driver_setting', 'process_exec', 'process_exit'].includes(name))
 
+function waysOf(which: string): Probe[] {
+  return own.map((probe) => ({
+    ...probe, ways: which === 'best' ? probe.ways : probe.ways.filter((way) => way.attach_type !== 'fentry'),
+  }))
+}
+
 describe.skipIf(reason).each(['best', 'kprobe'])(`settings of drivers (%s) ${reason}`, (which) => {
   let cgroup: ScopeCgroup
   let watch: Watch
@@ -32,9 +42,7 @@ describe.skipIf(reason).each(['best', 'kprobe'])(`settings of drivers (%s) ${rea
     before = readFileSync(firmwarePath, 'utf8').trimEnd()
     spawnSync('modprobe', ['vfio-pci'])
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup, own.map((probe) => ({
-      ...probe, ways: which === 'best' ? probe.ways : probe.ways.filter((way) => way.attach_type !== 'fentry'),
-    })))
+    watch = new Watch(cgroup, waysOf(which))
   })
   afterAll(async () => {
     watch.close()
@@ -104,17 +112,56 @@ describe.skipIf(reason).each(['best', 'kprobe'])(`settings of drivers (%s) ${rea
   })
 })
 
-describe.skipIf(reason || !existsSync('/proc/driver/nvidia'))('the procfs of the driver', () => {
-  it('is told of, whatever file is written', async () => {
-    const cgroup = new ScopeCgroup()
-    const watch = new Watch(cgroup, own)
-    const program = cgroup.start('sh', '-c', 'printf RmX=1 > /proc/driver/nvidia/registry')
-    await program.ended()
-    await watch.first('process_exit', { pid: program.pid })
-    expect(watch.seen('driver_setting', { pid: program.pid })).toMatchObject([
-      { setting: '/driver/nvidia/registry', value: 'RmX=1' },
-    ])
+const card = join(import.meta.dirname, '../..', cardPath(release()))
+const cardless = reason || (existsSync(card) ? '' : 'the stand-in of a card is built for guests of the kernel rig only')
+if (cardless) process.stderr.write(`!! SKIPPED: settings of a card: ${cardless}\n`)
+
+describe.skipIf(cardless).each(['best', 'kprobe'])(`settings of a GPU's card (%s) ${cardless}`, (which) => {
+  const device = '/sys/bus/pci/devices/10de:00:00.0'
+  let cgroup: ScopeCgroup
+  let watch: Watch
+  beforeAll(() => {
+    cgroup = new ScopeCgroup()
+    watch = new Watch(cgroup, waysOf(which))
+  })
+  afterEach(() => void spawnSync('rmmod', ['gpu_card']))
+  afterAll(async () => {
     watch.close()
     await cgroup.remove()
+  })
+
+  /** What was told while this ran. */
+  async function told(script: string): Promise<EventJson[]> {
+    const before = watch.seen('driver_setting').length
+    const program = cgroup.start('sh', '-c', script)
+    await program.ended()
+    await watch.first('process_exit', { pid: program.pid })
+    return watch.seen('driver_setting').slice(before)
+  }
+
+  it('name the device by its place in sysfs and what was written to it', async () => {
+    expect(spawnSync('insmod', [card]).status).toBe(0)
+    expect(await told(`echo vfio-pci > ${device}/driver_override`)).toMatchObject([
+      { setting: '/devices/pci10de:00/10de:00:00.0/driver_override', value: 'vfio-pci\n' },
+    ])
+    expect(await told(`printf '\\006\\001' | dd of=${device}/config bs=2 seek=2 conv=notrunc status=none`))
+      .toMatchObject([{ setting: '/devices/pci10de:00/10de:00:00.0/config', value_bytes: 2 }])
+    expect(await told('printf x | dd of=/proc/bus/pci/10de:00/00.0 bs=1 seek=60 conv=notrunc status=none'))
+      .toMatchObject([{ setting: '/bus/pci/10de:00/00.0', value: 'x', value_bytes: 1 }])
+    expect(await told(`echo 1 > ${device}/remove`)).toMatchObject([
+      { setting: '/devices/pci10de:00/10de:00:00.0/remove', value: '1\n' },
+    ])
+    expect(existsSync(device)).toBe(false)
+  })
+
+  it('are quiet where udev writes, below the device, and for a card of another vendor', async () => {
+    expect(spawnSync('insmod', [card]).status).toBe(0)
+    expect(await told(`echo change > ${device}/uevent`)).toEqual([])
+    expect(await told(`echo on > ${device}/power/control`)).toEqual([])
+    expect(spawnSync('rmmod', ['gpu_card']).status).toBe(0)
+    expect(spawnSync('insmod', [card, 'vendor=0x8086']).status).toBe(0)
+    expect(await told(`echo vfio-pci > ${device}/driver_override`)).toEqual([])
+    expect(await told('printf x | dd of=/proc/bus/pci/10de:00/00.0 bs=1 seek=60 conv=notrunc status=none'))
+      .toEqual([])
   })
 })

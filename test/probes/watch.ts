@@ -39,6 +39,8 @@ export class Watch {
   readonly events: EventJson[] = []
   /** What the probes could not do; known after close(). */
   faults: Record<string, number> = {}
+  /** Told of every record as it comes: for what the agent does with records on their way. */
+  tap: (record: RecordBuffer, at: number, kind: number) => void = () => {}
   #closed = false
   readonly #source: Source
   readonly #builder = new BatchBuilder({
@@ -122,7 +124,9 @@ export class Watch {
 
   #consume(records: RecordBuffer, bytes: number): void {
     for (let at = 0; at < bytes; at += records.u16[(at + recordHeader.size) >> 1]) {
-      if (records.u16[(at + recordHeader.kind) >> 1] === dnsAnswer) completeDnsRecord(records, at)
+      const kind = records.u16[(at + recordHeader.kind) >> 1]
+      if (kind === dnsAnswer) completeDnsRecord(records, at)
+      this.tap(records, at, kind)
       this.#builder.appendRecord(records, at)
     }
     const batch = decodeBatch(this.#builder.encode({

@@ -9,39 +9,55 @@ import type { Kernel } from './kernel.ts'
 /** The versions of the stand-in for NVIDIA's driver that are built: one of each way to name devices. */
 export const STAND_IN_VERSIONS = ['535.288.01', '570.211.01'] as const
 
-const SOURCES = 'test/gpu/driver'
+interface Module { name: string, sources: string, built: string, words: string[] }
 
-/** Where the modules for a running kernel lie, below the checkout; also asked inside of a guest. */
+const MODULES: readonly Module[] = [
+  ...STAND_IN_VERSIONS.map((version) => ({
+    name: `nvidia-${version}`, sources: 'test/gpu/driver', built: 'nvidia.ko', words: [`NV_VERSION=${version}`],
+  })),
+  { name: 'gpu-card', sources: 'test/gpu/card', built: 'gpu_card.ko', words: [] },
+]
+
+/** Where the driver for a running kernel lies, below the checkout; also asked inside of a guest. */
 export function standInPath(release: string, version: string): string {
-  return join(VM_DIR, 'modules', release, `nvidia-${version}.ko`)
+  return modulePath(release, `nvidia-${version}`)
+}
+
+/** The same of the card: a PCI device of NVIDIA that does nothing. */
+export function cardPath(release: string): string {
+  return modulePath(release, 'gpu-card')
+}
+
+function modulePath(release: string, name: string): string {
+  return join(VM_DIR, 'modules', release, `${name}.ko`)
 }
 
 /**
- * Builds the stand-in for a kernel on this machine, with the headers of that kernel, unless it is
- * newer than its sources. Throws VmError `kernel_fetch`, `tool_missing`.
+ * Builds the stand-ins for a kernel on this machine, with the headers of that kernel, unless they are
+ * newer than their sources. Throws VmError `kernel_fetch`, `tool_missing`.
  */
 export function ensureStandIns(checkout: string, kernel: Kernel): void {
-  const names = readdirSync(join(checkout, SOURCES))
-  const changed = Math.max(...names.map((name) => statSync(join(checkout, SOURCES, name)).mtimeMs))
-  for (const version of STAND_IN_VERSIONS) {
-    const module = join(checkout, standInPath(kernel.release, version))
-    if (existsSync(module) && statSync(module).mtimeMs > changed) continue
-    buildStandIn(checkout, kernel, version, module)
+  for (const module of MODULES) {
+    const folder = join(checkout, module.sources)
+    const changed = Math.max(...readdirSync(folder).map((name) => statSync(join(folder, name)).mtimeMs))
+    const path = join(checkout, modulePath(kernel.release, module.name))
+    if (existsSync(path) && statSync(path).mtimeMs > changed) continue
+    buildStandIn(checkout, kernel, module, path)
   }
 }
 
-function buildStandIn(checkout: string, kernel: Kernel, version: string, module: string): void {
+function buildStandIn(checkout: string, kernel: Kernel, module: Module, path: string): void {
   const headers = ensureHeaders(checkout, kernel)
-  const work = `${module}.${process.pid}.work`
+  const work = `${path}.${process.pid}.work`
   rmSync(work, { recursive: true, force: true })
-  cpSync(join(checkout, SOURCES), work, { recursive: true })
+  cpSync(join(checkout, module.sources), work, { recursive: true })
   try {
-    execFileSync('make', ['-s', '-C', headers, `M=${work}`, `NV_VERSION=${version}`, 'modules'],
+    execFileSync('make', ['-s', '-C', headers, `M=${work}`, ...module.words, 'modules'],
       { stdio: 'pipe', encoding: 'utf8' })
-    renameSync(join(work, 'nvidia.ko'), module)
+    renameSync(join(work, module.built), path)
   } catch (error) {
     const { stderr = '', message } = error as Error & { stderr?: string }
-    throw new VmError('tool_missing', `the stand-in driver does not build for ${kernel.release}: `
+    throw new VmError('tool_missing', `the stand-in ${module.name} does not build for ${kernel.release}: `
       + `${stderr.trim() || message}\n  what to do: run 'bash tools/setup.sh --test'`)
   } finally {
     rmSync(work, { recursive: true, force: true })
