@@ -21,7 +21,7 @@ const meanings: readonly [RegExp, Meaning][] = [
   [/^\/driver\/nvidia\/(?:gpus\/[^/]+\/)?registry$/,
     { word: 'registry', text: 'the registry of the GPU driver', severity: 'high' }],
   [/^\/driver\/nvidia\/suspend$/,
-    { word: 'suspend', text: 'that the GPUs stop', severity: 'medium' }],
+    { word: 'suspend', text: 'that the GPUs stop', severity: 'low' }],
   [/\/(?:bind|unbind|driver_override|new_id|remove_id)$/,
     { word: 'driver', text: 'which driver a GPU has', severity: 'high' }],
   [/\/(?:remove|rescan)$/,
@@ -86,7 +86,7 @@ function judge(
   const standing = standingOf(process, event.node_id, event.time_ms, context)
   const confined = isConfined(process, event.in_container)
   if (standing === 'allowed') return null
-  // nvidia-sleep.sh and the like, where nobody said who may.
+  // Tools of the driver, where nobody said who may.
   if (standing === 'unsaid' && isGpuTool(process, event.in_container)) return null
   const operator = event.kind === 'driver_setting' && meaning.word === 'firmware_path' &&
     operatorPath.test(event.value)

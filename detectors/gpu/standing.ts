@@ -19,8 +19,8 @@ const tools = new Set(['nvidia-smi', 'nvidia-persistenced', 'nvidia-modprobe', '
   'dcgmi', 'dcgm-exporter', 'nv-fabricmanager', 'nvidia-imex', 'nvidia-cuda-mps-control',
   'nvidia-cuda-mps-server', 'nvidia-container-cli', 'nvidia-container-runtime',
   'nvidia-container-runtime-hook', 'nvidia-cdi-hook', 'nvidia-ctk', 'nvidia-device-plugin',
-  'gpu-feature-discovery', 'nvidia-mig-parted', 'nvidia-mig-manager', 'nvidia-bug-report.sh',
-  'k8s-cc-manager', 'nvattest', 'nvidia-sleep.sh', 'nvidia-powerd', 'nvswitch-audit'])
+  'gpu-feature-discovery', 'nvidia-mig-parted', 'nvidia-mig-manager', 'k8s-cc-manager',
+  'nvattest', 'nvidia-powerd', 'nvswitch-audit'])
 
 /** `process` null: nobody is known, so that only the time can be judged. */
 export function standingOf(
