@@ -8,6 +8,7 @@ import {
   gpuCallKindNames, gpuDeviceFamilyNames, kindInfos, recordOffsets,
 } from '../../proto/gen/events.ts'
 import { GpuCalls } from './calls.ts'
+import type { GpuCallsOptions } from './calls.ts'
 
 const folders: string[] = []
 afterEach(() => folders.splice(0).forEach((folder) => rmSync(folder, { recursive: true })))
@@ -27,12 +28,13 @@ RecordBuffer {
   return record
 }
 
-function nodeWith(version?: string): { root: string, calls: GpuCalls } {
+function nodeWith(version?: string, more: Partial<GpuCallsOptions> = {}):
+{ root: string, calls: GpuCalls } {
   const root = mkdtempSync(join(tmpdir(), 'vedette-calls-'))
   folders.push(root)
   if (version !== undefined) load(root, version)
   const calls = new GpuCalls({
-    kernel: undefined, root, lookLate: () => [], changed: () => {}, failed: () => {},
+    kernel: undefined, root, lookLate: () => [], changed: () => {}, failed: () => {}, ...more,
   })
   return { root, calls }
 }
@@ -43,6 +45,36 @@ function load(root: string, version: string): void {
 }
 
 const number = kindOf('gpu_call')
+
+describe('a module that is loaded', () => {
+  it('is looked at soon, with its devices and the probes that wait for it', async () => {
+    const state = {
+      probe: 'gpu_driver', state: 'attached', program: '', attach_type: '', error: 0, reason: '',
+      lost: '',
+    }
+    const [changed, failed, set]: [unknown[], string[], number[]] = [[], [], []]
+    const { root, calls } = nodeWith(undefined, {
+      lookLate: () => [state], changed: (one) => void changed.push(one),
+      failed: ({ detail }) => void failed.push(detail),
+      kernel: { setEntry: (_, key) => void set.push(Buffer.from(key).readUInt32LE()) },
+    })
+    try {
+      mkdirSync(join(root, 'proc'))
+      const lines = Array.from({ length: 1030 }, (_, i) => `${i} nvidia-caps`)
+      writeFileSync(join(root, 'proc/devices'), `Character devices:\n${lines.join('\n')}\n`)
+      load(root, '570.1')
+      const module = recordBuffer(new ArrayBuffer(1024))
+      expect(calls.textsOf(module, at, kindOf('kernel_module'))).toBeUndefined()
+      await expect.poll(() => changed, { timeout: 20_000 }).toContain(state)
+      expect(set).toHaveLength(1024)
+      expect(failed[0]).toBe('6 device numbers more than fit')
+      expect(calls.textsOf(call('control', 'nvidiactl', 0x2a, 0x20800134), at, number))
+        .toMatchObject({ driver_branch: '570' })
+    } finally {
+      calls.stop()
+    }
+  })
+})
 
 describe('the names of calls', () => {
   it('are those of the driver that is loaded, also after another one was', () => {

@@ -30,6 +30,12 @@ export const driverBranches: readonly number[] = [515, 525, 535, 550, 570, 580, 
 const legacyBit = 0x8000
 const legacyPrivilegedBits = 0xc000
 
+/** Commands of this class test and change the hardware; ordinary programs use a listed one alone. */
+const diagnosisClass = 0x208f
+const diagnosis: CommandFacts = {
+  name: 'SUBDEVICE_DIAG', who: 'any', sensitivity: 'high', sensitivity_foreign: 'high',
+}
+
 interface Row extends CommandFacts { first: number, last: number }
 
 const whoOf = { P: 'privileged', N: 'any', K: 'kernel' } as const
@@ -103,7 +109,9 @@ export function commandFacts(
   branch: string, callKind: string, family: string, escape: number, command: number,
 ): CommandFacts | undefined {
   switch (callKind) {
-    case 'control': return rowOf(controls, command, branchNumber(branch)) ?? legacyFacts(command)
+    case 'control':
+      return rowOf(controls, command, branchNumber(branch)) ?? legacyFacts(command) ??
+        (command >>> 16 === diagnosisClass ? { ...diagnosis } : undefined)
     case 'alloc': return rowOf(classes, command, branchNumber(branch))
     case 'escape': return escapeFacts(branch, family, escape)
     default: return undefined
