@@ -30,7 +30,7 @@ export const driverBranches: readonly number[] = [515, 525, 535, 550, 570, 580, 
 const legacyBit = 0x8000
 const legacyPrivilegedBits = 0xc000
 
-/** Commands of this class test and change the hardware; ordinary programs use a listed one alone. */
+/** Commands of this class test and change the hardware; ordinary programs use a listed one. */
 const diagnosisClass = 0x208f
 const diagnosis: CommandFacts = {
   name: 'SUBDEVICE_DIAG', who: 'any', sensitivity: 'high', sensitivity_foreign: 'high',
