@@ -95,17 +95,22 @@ async function incidentsOf(server: QueryServer): Promise<Incident[]> {
   return incidents
 }
 
-function missing(drill: Drill, { done }: DrillOutcome, values: Values): ExitCode {
+async function missing(
+  drill: Drill, { done }: DrillOutcome, values: Values,
+): Promise<ExitCode> {
+  // All of the catalogue, for one word: only when it is needed.
+  const { detectors } = await import('../detectors/index.ts')
   say(`vedette: the drill was done, but no incident of ${drill.raises} came within ` +
     `${values.wait} s.`)
   say(`Done: ${Object.entries(done).map(([name, value]) => `${name} ${value}`).join(', ')}`)
   say('What to check:')
-  say('  vedette doctor                              are the connection probes attached?')
-  say('  vedette events --from 1m --kind connection_open   was the connection seen? If not: is an')
-  say('                                              agent of this machine connected, and is it')
-  say('                                              limited to another cgroup (--scope-cgroup)?')
-  say('  vedette policy check                        does a zone name the addresses of the drill,')
-  say('                                              or is the detector muted?')
+  const [kind] = detectors.find(({ id }) => id === drill.raises)?.needs ?? []
+  say('  vedette doctor                   are the probes attached?')
+  say(`  vedette events --from 1m --kind ${kind}   was it seen? If not: is an`)
+  say('                                   agent of this machine connected, and is it limited to')
+  say('                                   another cgroup (--scope-cgroup)?')
+  say('  vedette policy check             does it allow what the drill does, or is the detector')
+  say('                                   muted?')
   return 1
 }
 

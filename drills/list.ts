@@ -1,6 +1,8 @@
 import type { Drill } from './drill.ts'
+import { gpuProbe } from './gpu-probe.ts'
 import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
+import { moduleLoad } from './module-load.ts'
 import { rdmaPeer } from './rdma-peer.ts'
 import { reverseShell } from './reverse-shell.ts'
 import { scan } from './scan.ts'
@@ -14,4 +16,6 @@ export const drills: readonly Drill[] = [
   reverseShell,
   metadataAccess,
   rdmaPeer,
+  moduleLoad,
+  gpuProbe,
 ]

@@ -5,8 +5,11 @@ import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drills } from '../../drills/list.ts'
+import { harmlessModule } from '../../drills/module-load.ts'
 import type { Incident } from '../../detect/incident.ts'
 import { jsonLines, run, Running } from '../command-line.ts'
+import { StandIn, whyNoStandIn } from '../gpu/stand-in.ts'
+import { STAND_IN_VERSIONS } from '../vm/stand-in.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { whyBlind, whyNot } from './watch.ts'
 
@@ -25,17 +28,32 @@ function whyNoRdma(): string {
   return ''
 }
 
+function whyNoModule(): string {
+  try {
+    harmlessModule()
+    return ''
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
 /** In the kernel rig: there Node takes a minute to load both halves, and what it compiles meanwhile
  * can crash it (QEMU with several threads). So only what needs its kernel is done there. */
 const emulated = /^vedette-\d/.test(hostname())
 const reason = whyNot()
 const noRdma = reason || whyNoRdma()
+const [, driverVersion] = STAND_IN_VERSIONS
+const noDriver = reason || whyNoStandIn(driverVersion)
+const ofTheRig = ['rdma-peer', 'module-load', 'gpu-probe']
+const gpuDevice = '/dev/nvidiactl'
 /** Why a drill cannot raise its incident on this kernel; '' when it can. */
 const hindrances: Record<string, string> = {
   'rdma-peer': noRdma || whyBlind('rdma_connection'),
   'reverse-shell': reason || whyBlind('process_stdio'),
+  'module-load': reason || whyNoModule() || whyBlind('kernel_module'),
+  'gpu-probe': noDriver || whyBlind('gpu_call'),
 }
-if (emulated) for (const { name } of drills) if (name !== 'rdma-peer') hindrances[name] = 'done on the live kernel'
+if (emulated) for (const { name } of drills) if (!ofTheRig.includes(name)) hindrances[name] = 'done on the live kernel'
 for (const [name, why] of Object.entries(hindrances)) {
   if (why) process.stderr.write(`!! SKIPPED: the drill ${name}: ${why}\n`)
 }
@@ -47,8 +65,13 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
   let data: string
   let up: Running
   let server: string
+  let driver: StandIn | undefined
 
   beforeAll(async () => {
+    if (!noDriver) {
+      driver = new StandIn(driverVersion)
+      execFileSync('mknod', ['-m', '666', gpuDevice, 'c', '195', '255'])
+    }
     cgroup = new ScopeCgroup()
     data = mkdtempSync(join(tmpdir(), 'vedette-drills-'))
     up = new Running(['up', '--quiet', '--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`,
@@ -62,6 +85,10 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
     await up?.stop('SIGKILL')
     await cgroup?.remove()
     if (data) rmSync(data, { recursive: true, force: true })
+    if (driver) {
+      rmSync(gpuDevice)
+      driver.unload()
+    }
     if (noRdma) return
     execFileSync('rdma', ['link', 'delete', 'vrxe7'])
     execFileSync('ip', ['link', 'delete', netdev])
