@@ -74,6 +74,22 @@ describe('gpu', () => {
   })
 })
 
+describe('a policy file with baselines', () => {
+  it('is checked with them, and asks a replay what they would have raised', async () => {
+    const policy = file('vedette.yaml')
+    writeFileSync(policy, baselinePolicy)
+    const absent = await run(['policy', 'check', policy])
+    expect([absent.code, absent.stdout]).toEqual([1, expect.stringMatching(/vedette\.yaml:3:\d+: error: .*ENOENT/)])
+    expect((await run(['replay', '--data', data, '--policy', policy])).code).toBe(2)
+    writeFileSync(file('h100.yaml'),
+      'version: 1\nnode_class: new\nitems:\n  - {subject: gpu, item: ecc_mode, value: disabled}\n')
+    expect((await run(['policy', 'check', policy])).code).toBe(0)
+    const { code, stdout } = await run(['replay', '--data', data, '--policy', policy, '-o', 'json'])
+    const raised = jsonLines(stdout).map((incident) => JSON.stringify(incident))
+    expect([code, raised.filter((one) => one.includes('the baseline new wants disabled')).length]).toEqual([0, 2])
+  }, 60_000)
+})
+
 describe('baseline', () => {
   it('captures a node of the log, is signed, and is checked', async () => {
     const copy = file('copy')

@@ -1,5 +1,7 @@
 /** Policy files as commands take them. */
 import { readFileSync } from 'node:fs'
+import { readBaselines } from '../correlator/policy/baselines.ts'
+import type { LoadedBaseline } from '../correlator/policy/baselines.ts'
 import { detectorDefaults } from '../detectors/defaults.ts'
 import { formatProblems } from '../policy/check.ts'
 import { parsePolicy } from '../policy/parse.ts'
@@ -26,4 +28,16 @@ export function readPolicy(file: string): Policy {
   if (result.policy !== null) return result.policy
   throw new CliError('CLI_USAGE',
     `the policy cannot be used:\n${formatProblems(file, text, result).trimEnd()}\n`)
+}
+
+/** A policy, and the baselines that it names. */
+export interface PolicyFiles { policy: Policy, baselines: LoadedBaseline[] }
+
+/** As `readPolicy`, with the baselines: one that cannot be used is wrong usage, too. */
+export function readPolicyFiles(file: string): PolicyFiles {
+  const policy = readPolicy(file)
+  const { baselines, problems } = readBaselines(policy, file)
+  if (problems.length === 0) return { policy, baselines }
+  const shown = formatProblems(file, policy.text, { policy, problems, unlisted: 0 })
+  throw new CliError('CLI_USAGE', `the policy cannot be used:\n${shown.trimEnd()}\n`)
 }

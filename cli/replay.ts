@@ -10,12 +10,12 @@ import { canonicalJson } from '../detect/incident.ts'
 import { diffIncidents, replay } from '../detect/replay.ts'
 import type { IncidentDiff, ReplayResult } from '../detect/replay.ts'
 import { folderHolder } from '../log/lock.ts'
-import type { Policy } from '../policy/policy.ts'
 import { BatchError, decodeEnvelope } from '../proto/batch.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { timeOption } from './events.ts'
 import { printLines, say, screenWidth, tone } from './output.ts'
-import { readPolicy } from './policy-file.ts'
+import { readPolicyFiles } from './policy-file.ts'
+import type { PolicyFiles } from './policy-file.ts'
 import { Progress } from './progress.ts'
 import { frames, openReader } from './read/offline.ts'
 import type { Values } from './settings.ts'
@@ -45,7 +45,7 @@ export const spec: CommandSpec = {
     diff: { help: 'compare with what was raised live (done anyway without --policy), in full' },
   },
   async run(values): Promise<ExitCode> {
-    const policy = values.policy === undefined ? undefined : readPolicy(values.policy)
+    const policy = values.policy === undefined ? undefined : readPolicyFiles(values.policy)
     const done = run(values, policy)
     if (policy !== undefined && values.diff !== true) return showRaised(done, values)
     return compare(done, values, policy !== undefined)
@@ -66,7 +66,7 @@ interface Done {
   tookMs: number
 }
 
-function run(values: Values, policy: Policy | undefined): Done {
+function run(values: Values, files: PolicyFiles | undefined): Done {
   const { data = DATA_DEFAULT } = values
   const fromMs = timeOption('from', values.from) ?? -Infinity
   const toMs = timeOption('to', values.to) ?? Infinity
@@ -87,7 +87,7 @@ function run(values: Values, policy: Policy | undefined): Done {
   }
   const startedMs = performance.now()
   const result = replay(batches(), {
-    detectors, policy, fromMs, snapshot: start.snapshot,
+    detectors, ...files, fromMs, snapshot: start.snapshot,
     onUpdate: (update) => {
       updates++
       hash.update(canonicalJson(update)).update('\n')

@@ -24,6 +24,7 @@ import type { LineageOptions, LineageProcess } from './lineage.ts'
 import { AddressNames } from './names/address-names.ts'
 import { cgroupIn } from './names/known.ts'
 import type { Known } from './names/known.ts'
+import type { AppliedBaseline } from './gpu/baselines.ts'
 import { GpuStates } from './gpu/gpu-states.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
@@ -38,6 +39,8 @@ export interface EngineOptions {
   policy?: Policy
   /** In force whatever the log says: a replay that asks what another policy would do. */
   policyOverride?: Policy
+  /** In force whatever the log says of their paths: those that `policyOverride` names. */
+  baselines?: readonly AppliedBaseline[]
   lineage?: LineageOptions
   incidents?: IncidentOptions
   connections?: ConnectionOptions
@@ -76,6 +79,7 @@ export class Engine {
     this.table = new IncidentTable(this.coverage, options.incidents)
     const policy = options.policyOverride ?? options.policy ?? learningPolicy()
     this.overridden = options.policyOverride !== undefined
+    this.gpus.baselines.pin(options.baselines ?? [])
     this.policyText = policy.text
     this.context = new Context(
       compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names,

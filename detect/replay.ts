@@ -13,6 +13,8 @@ export interface ReplayOptions {
   detectors: readonly Detector[]
   /** Asks what another policy would have done; default: the policies in the log. */
   policy?: Policy
+  /** The baselines that it names, in the place of those of the log. */
+  baselines?: EngineOptions['baselines']
   /** Only incidents that have something in this range, wall clock milliseconds. */
   fromMs?: number
   /** Batches that begin later are left out. */
@@ -48,6 +50,7 @@ export function replay(
 ): ReplayResult {
   const engineOptions: EngineOptions = {
     ...options.engine, detectors: options.detectors, policyOverride: options.policy,
+    baselines: options.baselines,
   }
   const engine = options.snapshot === undefined
     ? new Engine(engineOptions) : Engine.restore(options.snapshot, engineOptions)

@@ -41,6 +41,7 @@ export class Baselines {
   /** Baselines that left to make room. */
   evictions = 0
   readonly #byPath = new Map<string, BaselineInForce>()
+  readonly #pinned = new Set<string>()
 
   get(path: string): BaselineInForce | null {
     return this.#byPath.get(path) ?? null
@@ -51,8 +52,15 @@ export class Baselines {
     return new Map([...this.#byPath].map(([path, one]) => [path, baselineIdentity(one)]))
   }
 
+  /** Puts some in force whatever the log says of their paths. */
+  pin(baselines: readonly AppliedBaseline[]): void {
+    for (const one of baselines) this.apply(one)
+    for (const { path } of baselines) this.#pinned.add(path)
+  }
+
   /** Puts one in force. False: it was, or it is none. */
   apply({ path, sha256, text, key_id }: AppliedBaseline): boolean {
+    if (this.#pinned.has(path)) return false
     const before = this.#byPath.get(path)
     if (before?.sha256 === sha256 && before.key_id === key_id) return false
     try {
@@ -88,9 +96,9 @@ export class Baselines {
     return { kept, refused: this.refused, evictions: this.evictions }
   }
 
-  /** Takes over what `snapshot` gave; this one must be empty. */
+  /** Takes over what `snapshot` gave; this one must hold no more than pinned ones. */
   restore({ kept, refused, evictions }: BaselinesSnapshot): void {
-    for (const one of kept) this.#add(one)
+    for (const one of kept) if (!this.#pinned.has(one.path)) this.#add(one)
     this.refused = refused
     this.evictions = evictions
   }

@@ -3,6 +3,7 @@ import type { ExampleEvent } from '../../detect/detector.ts'
 import { Engine } from '../../detect/engine.ts'
 import { batchesOf, eventsOf } from '../../detect/example.ts'
 import type { Incident } from '../../detect/incident.ts'
+import { parsePolicy } from '../../policy/parse.ts'
 import { inPod, maintainer, ofUnit } from '../gpu/example-actors.ts'
 import { detectors } from '../index.ts'
 import { baseline, baselinePolicy, changed, gpu, lost, otherGpu, told } from './samples.ts'
@@ -118,6 +119,21 @@ describe('drift of the state of GPUs', () => {
     const [{ findings }] = incidentsOf([told(0, 'driver', 'conf_compute_feature', 'disabled'),
       { kind: 'policy_applied', at_ms: 10, node_id: 'correlator', values: { text, sha256: '01' } }])
     expect(findings[0].summary).toContain('conf_compute_feature: disabled')
+  })
+
+  it('is judged by another policy and its baselines in the place of those of the log', () => {
+    const events = eventsOf({ policy: baselinePolicy, events: [
+      baseline(0, '  - {subject: driver, item: version, value: "1"}\n'), told(1, 'driver', 'version', '1')] })
+    const other = 'version: 1\nnode_class: x\nitems:\n  - {subject: driver, item: version, value: "2"}\n'
+    const asked = { policyOverride: parsePolicy(baselinePolicy).policy!,
+      baselines: [{ path: 'h100.yaml', sha256: '2', text: other, key_id: '' }] }
+    const engine = new Engine({ detectors: ours, ...asked })
+    batchesOf(events).forEach((batch, i) => engine.ingest(batch, i))
+    expect(engine.incidents()[0].findings[0].summary).toContain('the baseline x wants 2')
+    const live = new Engine({ detectors: ours })
+    batchesOf(events).slice(0, 2).forEach((batch, i) => live.ingest(batch, i))
+    const again = Engine.restore(live.snapshot(), { detectors: ours, ...asked })
+    expect([...again.baselines.values()]).toEqual(['2 '])
   })
 
   it('makes text of a driver harmless', () => {
