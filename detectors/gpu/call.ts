@@ -24,8 +24,6 @@ const RS_ACCESS_DEBUG = 4
 const registryReads = new Set([1, 6])
 const ESCAPE_RM_SHARE = 0x35
 const ESCAPE_RM_ACCESS_REGISTRY = 0x4d
-const CLASS_DIAGNOSTICS = 0x208f
-const VERIFY_INFOROM = 0x208f1105
 
 /**
  * Sensitive by themselves, and part of compute: memory shared between GPUs, processes and network
@@ -42,7 +40,7 @@ const ordinaryUvmEscapes = new Set([0x4e])
 export function callOf(event: CallEvent): Call | null {
   const { call_kind: kind, family, escape, command, driver_branch: branch } = event
   if (kind === 'open' || kind === 'mmap') return null
-  const facts = commandFacts(branch, kind, family, escape, command) ?? diagnosticsOf(kind, command)
+  const facts = commandFacts(branch, kind, family, escape, command)
   if (facts === undefined) return null
   const foreign = event.target_pid !== 0 && event.target_pid !== event.pid
   return {
@@ -50,15 +48,6 @@ export function callOf(event: CallEvent): Call | null {
     sensitivity: foreign ? facts.sensitivity_foreign : sensitivityOf(event, facts),
     ordinary: !foreign && isOrdinary(kind, family, escape, command),
   }
-}
-
-/** Diagnostics have no business in production; compute uses one of them. */
-function diagnosticsOf(kind: string, command: number): CommandFacts | undefined {
-  if (kind !== 'control' || command >>> 16 !== CLASS_DIAGNOSTICS || command === VERIFY_INFOROM) {
-    return undefined
-  }
-  return { name: `diagnostics 0x${command.toString(16)}`, who: 'any',
-    sensitivity: 'high', sensitivity_foreign: 'high' }
 }
 
 function sensitivityOf(event: CallEvent, { sensitivity }: CommandFacts): Sensitivity {

@@ -39,7 +39,7 @@ const fires: Example[] = [
     events: [control(0, eve, 0x20800602), control(1, eve, 0x20800122),
       control(2, eve, 0x208f0703), control(3, eve, 0x208f4242)],
     fires: ['I2C_WRITE_BUFFER', 'GPU_EXEC_REG_OPS', 'BIF_CONFIG_REG_WRITE',
-      'asked the GPU driver for'],
+      'SUBDEVICE_DIAG'],
   },
   {
     name: 'memory that is exported by a workload without a GPU',
