@@ -1,4 +1,5 @@
 import type { Drill } from './drill.ts'
+import { firmwareDrift } from './firmware-drift.ts'
 import { gpuProbe } from './gpu-probe.ts'
 import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
@@ -17,5 +18,6 @@ export const drills: readonly Drill[] = [
   metadataAccess,
   rdmaPeer,
   moduleLoad,
+  firmwareDrift,
   gpuProbe,
 ]

@@ -5,6 +5,7 @@ import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { drills } from '../../drills/list.ts'
+import { hasGpu } from '../../drills/firmware-drift.ts'
 import { harmlessModule } from '../../drills/module-load.ts'
 import type { Incident } from '../../detect/incident.ts'
 import { jsonLines, run, Running } from '../command-line.ts'
@@ -51,6 +52,7 @@ const hindrances: Record<string, string> = {
   'rdma-peer': noRdma || whyBlind('rdma_connection'),
   'reverse-shell': reason || whyBlind('process_stdio'),
   'module-load': reason || whyNoModule() || whyBlind('kernel_module'),
+  'firmware-drift': reason || (hasGpu('/') ? '' : 'no GPU; drills/firmware-drift.test.ts does it on a stand-in node'),
   'gpu-probe': noDriver || whyBlind('gpu_call'),
 }
 if (emulated) for (const { name } of drills) if (!ofTheRig.includes(name)) hindrances[name] = 'done on the live kernel'
