@@ -87,8 +87,8 @@ export class Lineage {
   onForget: (process: LineageProcess) => void = () => {}
   readonly cgroups = new CgroupTable()
   private readonly byNumber = new Map<number, LineageProcess>()
-  /** By source and pid; processes with the same pid are chained. */
-  private readonly byPid = new Map<number, LineageProcess>()
+  /** By source, and there by pid; processes with the same pid are chained. */
+  private readonly bySource = new Map<number, Map<number, LineageProcess>>()
   private readonly processesMax: number
   private readonly exitGraceMs: number
   private nextNumber = 1
@@ -160,19 +160,20 @@ export class Lineage {
   private add(source: Source, batch: Batch, row: number, nowMs: number): LineageProcess {
     if (this.byNumber.size >= this.processesMax) this.evict(nowMs)
     const { processes } = batch
+    // What every connection asks for comes first, and so lies together.
     const process: LineageProcess = {
-      number: this.nextNumber++,
-      source: source.number,
-      node_id: source.node_id,
+      number: this.nextNumber++, row: -1, forgotten: false, origins: null,
+      cgroup: this.cgroups.none, zone: -1, zonePolicy: -1, zoneCgroup: 0, settledMs: 0,
+      touchedMs: nowMs, lastHead: 0, exe: '',
       pid: processes.pid[row],
       startLow: processes.start_time[2 * row],
       startHigh: processes.start_time[2 * row + 1],
+      next: null,
+      source: source.number,
+      node_id: source.node_id,
       ppid: 0, parentStartLow: 0, parentStartHigh: 0,
-      uid: 0, comm: '', exe: '', args: '', rowExe: '', rowWorkload: '', row: -1,
-      cgroup: this.cgroups.none,
-      exitedMs: 0, touchedMs: nowMs, forgotten: false,
-      zone: -1, zonePolicy: -1, zoneCgroup: 0, subject: '', subjectCgroup: 0,
-      origins: null, settledMs: 0, lastHead: 0, next: null,
+      uid: 0, comm: '', args: '', rowExe: '', rowWorkload: '', exitedMs: 0, subject: '',
+      subjectCgroup: 0,
     }
     this.insert(process)
     return process
@@ -180,14 +181,15 @@ export class Lineage {
 
   private insert(process: LineageProcess): void {
     this.byNumber.set(process.number, process)
-    const key = pidKey(process.source, process.pid)
-    process.next = this.byPid.get(key) ?? null
-    this.byPid.set(key, process)
+    let byPid = this.bySource.get(process.source)
+    if (byPid === undefined) this.bySource.set(process.source, byPid = new Map())
+    process.next = byPid.get(process.pid) ?? null
+    byPid.set(process.pid, process)
   }
 
   /** A process by its identity; the words of its start time, low and high. */
   find(source: number, pid: number, low: number, high: number): LineageProcess | null {
-    let process = this.byPid.get(pidKey(source, pid)) ?? null
+    let process = this.bySource.get(source)?.get(pid) ?? null
     while (process !== null && (process.startLow !== low || process.startHigh !== high)) {
       process = process.next
     }
@@ -273,11 +275,13 @@ export class Lineage {
     process.forgotten = true
     this.onForget(process)
     this.byNumber.delete(process.number)
-    const key = pidKey(process.source, process.pid)
-    const first = this.byPid.get(key)!
+    const { source, pid, next } = process
+    const byPid = this.bySource.get(source)!
+    const first = byPid.get(pid)!
     if (first === process) {
-      if (process.next === null) this.byPid.delete(key)
-      else this.byPid.set(key, process.next)
+      if (next !== null) byPid.set(pid, next)
+      else if (byPid.size > 1) byPid.delete(pid)
+      else this.bySource.delete(source)
       return
     }
     let before = first
@@ -318,11 +322,6 @@ export function processIdentity({ pid, startLow, startHigh }: LineageProcess): s
   return `${pid}:${(BigInt(startHigh) << 32n) | BigInt(startLow)}`
 }
 
-/** Exact for the first two million nodes and boots. */
-function pidKey(source: number, pid: number): number {
-  return source * 4294967296 + pid
-}
-
 function toRow(process: LineageProcess, put: (text: string) => number): number[] {
   const { number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid } =
     process
@@ -341,9 +340,9 @@ function fromRow(
     ...texts] = row
   const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
   return {
-    number, source, node_id, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    comm, exe, args, rowExe, rowWorkload, row: -1, cgroup: cgroups.get(cgroup)!,
-    exitedMs, touchedMs, forgotten: false, zone: -1, zonePolicy: -1, zoneCgroup: 0,
-    subject, subjectCgroup, origins: null, settledMs, lastHead, next: null,
+    number, row: -1, forgotten: false, origins: null, cgroup: cgroups.get(cgroup)!, zone: -1,
+    zonePolicy: -1, zoneCgroup: 0, settledMs, touchedMs, lastHead, exe, pid, startLow, startHigh,
+    next: null, source, node_id, ppid, parentStartLow, parentStartHigh, uid, comm, args, rowExe,
+    rowWorkload, exitedMs, subject, subjectCgroup,
   }
 }

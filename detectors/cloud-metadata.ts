@@ -19,6 +19,7 @@ const PROGRAMS_MAX = 32
 /** AWS, Azure, Google and others; AWS over IPv6; tasks and pods of AWS; Alibaba. */
 const services = ['169.254.169.254', 'fd00:ec2::254', '169.254.170.2', '169.254.170.23',
   'fd00:ec2::23', '100.100.100.200'].map(parseAddress)
+const lastBytes = new Set(services.map((bytes) => bytes[15]))
 /** Agents of the clouds, whose work it is. */
 const agents = new Set(['cloud-init', 'amazon-ssm-agent', 'ssm-agent-worker', 'ssm-document-worker',
   'amazon-cloudwatch-agent', 'google_guest_agent', 'google_metadata_script_runner',
@@ -72,7 +73,8 @@ export default defineDetector({
 function isMetadata(event: ConnectionEvent): boolean {
   const { remote_addr } = event.columns
   const at = 16 * event.row
-  // Nearly every event ends here, at the first byte that differs.
+  // Nearly every event ends here.
+  if (!lastBytes.has(remote_addr[at + 15])) return false
   return services.some((service) => startsWith(remote_addr, at, service, 16))
 }
 

@@ -70,14 +70,12 @@ export default defineDetector({
   },
   evaluate(event, state, context) {
     state.events++
-    const actor = actorOf(context.subjectOf(context.process!), event.time_ms, state, context)
-    if (actor.fired !== null && event.time_ms - actor.fired.ms >= context.setting('window_ms')) {
-      finish(actor, context)
-    }
+    const nowMs = event.time_ms
+    const windowMs = context.setting('window_ms')
+    const actor = actorOf(context.subjectOf(context.process!), nowMs, windowMs, state, context)
+    if (actor.fired !== null && nowMs - actor.fired.ms >= windowMs) finish(actor, context)
     const failures = failuresOf(event)
-    if (event.time_ms - actor.reach.sinceMs >= context.setting('window_ms')) {
-      begin(actor, event.time_ms, state, context)
-    }
+    if (nowMs - actor.reach.sinceMs >= windowMs) begin(actor, nowMs, state, context)
     if (failures > 0) onFailure(event, actor, failures, context)
     else onContact(event, actor, state, context)
   },
@@ -129,12 +127,14 @@ function failuresOf(event: Event): number {
   return unanswered ? 1 : 0
 }
 
-function actorOf(subject: string, nowMs: number, state: State, context: Context): Actor {
+function actorOf(
+  subject: string, nowMs: number, windowMs: number, state: State, context: Context,
+): Actor {
   const { actors } = state
-  if (nowMs - state.sweptMs >= context.setting('window_ms')) {
+  if (nowMs - state.sweptMs >= windowMs) {
     state.sweptMs = nowMs
     for (const [name, { lastMs }] of actors) {
-      if (nowMs - lastMs >= context.setting('window_ms')) leave(name, state, context)
+      if (nowMs - lastMs >= windowMs) leave(name, state, context)
     }
   }
   let actor = actors.get(subject)

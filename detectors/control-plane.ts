@@ -21,6 +21,7 @@ const parts: Record<number, string> = {
   10255: 'a kubelet (read-only port)', 6817: 'the Slurm controller', 6818: 'a Slurm node daemon',
   6819: 'the Slurm database',
 }
+const partPorts = new Set(Object.keys(parts).map(Number))
 const API_SERVICE = 'service:default/kubernetes'
 const apiPart = parts[6443]
 /** Sockets that give the rights of root on the node. */
@@ -89,7 +90,7 @@ function partOf(event: Reached, context: Context): string {
     const name = context.nameOf(columns.remote_addr, 16 * row, port)
     return name?.workload === API_SERVICE ? apiPart : ''
   }
-  if (parts[port] === undefined || event.kind === 'datagram_flow') return ''
+  if (event.kind === 'datagram_flow' || !partPorts.has(port)) return ''
   // The accepting end of a connection has the port of the caller as the remote one.
   const accepted = event.kind === 'connection_open' || event.kind === 'connection_repeat'
     ? event.direction === 'accepted' : false

@@ -1,6 +1,7 @@
 import { ACCEPTED, OUTGOING, milder, sideOf } from '../detect/context.ts'
 import type { Context } from '../detect/context.ts'
 import { defineDetector } from '../detect/detector.ts'
+import { flag } from '../detect/graph/connection-columns.ts'
 import { EXTERNAL, UNZONED } from '../policy/compile.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { isMulticast, isPublic } from './far-end.ts'
@@ -63,7 +64,7 @@ export default defineDetector({
     if (event.kind === 'connection_failed' || event.kind === 'connection_repeat') return 'alone'
     const many = event.kind === 'datagram_flow' &&
       isMulticast(event.columns.remote_addr, 16 * event.row)
-    return many ? null : context.connection(event)
+    return many || (!isOpen(event) && !isFollowed(context)) ? null : context.connection(event)
   },
   state: {
     initial: (event, context): State | null => {
@@ -97,6 +98,11 @@ function stateOf(crossing: Crossing): State {
   }
 }
 
+/** Most connections are allowed: what they do later is nothing to look up. */
+function isFollowed({ graph: { current, connections: { columns } } }: Context): boolean {
+  return current < 0 || (columns.flags.get(current) & flag.crossing) !== 0
+}
+
 function isOpen(event: OpenEvent | Close | Alone): event is OpenEvent {
   if (event.kind === 'connection_open') return true
   const flow = event.kind === 'datagram_flow' || event.kind === 'rdma_connection'
@@ -109,6 +115,8 @@ function isOpen(event: OpenEvent | Close | Alone): event is OpenEvent {
  */
 function evaluateOpen(event: OpenEvent, state: State, context: Context): void {
   const side = sideOf(event)
+  const { current, connections: { columns: { flags } } } = context.graph
+  if (current >= 0) flags.set(current, flags.get(current) | flag.crossing)
   if ((state.opened & side) !== 0) {
     // An agent that starts again tells once more of what stands.
     if (event.kind === 'connection_open' && event.at_start) return

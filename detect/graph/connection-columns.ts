@@ -15,6 +15,8 @@ export const flag = {
   held: 256,
   /** The workload that opened it had not talked there before. */
   firstSeen: 512,
+  /** NET-001 follows it. */
+  crossing: 1024,
 } as const
 
 /** How the two ends are connected. */

@@ -209,10 +209,15 @@ export class Connections {
     const { columns } = this
     columns.low.set(slot, end.low)
     columns.high.set(slot, end.high)
-    const { refs, flags, zone, headBefore } = columns
-    const { client, server: accepter, holder, bytesSent, bytesReceived } = columns
-    for (const field of [refs, flags, zone, headBefore]) field.set(slot, 0)
-    for (const field of [client, accepter, holder, bytesSent, bytesReceived]) field.set(slot, 0)
+    columns.refs.set(slot, 0)
+    columns.flags.set(slot, 0)
+    columns.zone.set(slot, 0)
+    columns.headBefore.set(slot, 0)
+    columns.client.set(slot, 0)
+    columns.server.set(slot, 0)
+    columns.holder.set(slot, 0)
+    columns.bytesSent.set(slot, 0)
+    columns.bytesReceived.set(slot, 0)
     columns.serverEndMs.set(slot, Infinity)
     columns.protocol.set(slot, end.protocol)
     columns.means.set(slot, end.means)

@@ -61,6 +61,8 @@ type Rule = {
   serviceAccounts: Glob[]
   fromCidrs: Cidr[]
   toDns: Glob[]
+  /** It asks for zones and ports alone. */
+  plain: boolean
   verdict: Verdict
   unknown: Verdict
 }
@@ -73,6 +75,9 @@ export class FlowRules {
   readonly #builtIn: number
   /** Pairs that a shift and an or make one number of; at most one entry per flow. */
   readonly #byPair = new Map<number, Rule[]>()
+  /** Whether any flow is from, or to, whatever zone. */
+  #fromAny = false
+  #toAny = false
 
   /**
    * @param zoneNames all zones by index, the built-in ones first
@@ -83,11 +88,15 @@ export class FlowRules {
     const indexOf = (name: string): number => name === ANY_ZONE ? ANY : zoneNames.indexOf(name)
     for (const flow of flows) {
       const key = pairKey(indexOf(flow.from), indexOf(flow.to))
+      this.#fromAny ||= flow.from === ANY_ZONE
+      this.#toAny ||= flow.to === ANY_ZONE
       const rules = this.#byPair.get(key) ?? []
       const verdict: Verdict =
         { allowed: true, because: 'flow', flow, identityUnknown: false }
       rules.push({
         flow, verdict, unknown: { ...verdict, identityUnknown: true },
+        plain: flow.executables.length + flow.serviceAccounts.length + flow.fromCidrs.length +
+          flow.toDns.length === 0,
         executables: flow.executables.map(({ text }) => compileGlob(text)),
         serviceAccounts: flow.serviceAccounts.map(({ text }) => compileGlob(text)),
         fromCidrs: flow.fromCidrs.map(({ text }) => cidrOf(text)),
@@ -105,12 +114,12 @@ export class FlowRules {
     if (from === to) return SAME_ZONE
     if (from < this.#builtIn && to < this.#builtIn) return OUTSIDE
     let unknown: Verdict | null = null
-    for (let pair = 0; pair < 4; pair++) {
+    for (let pair = 0; pair < (this.#fromAny ? 4 : 2); pair += this.#toAny ? 1 : 2) {
       const rules = this.#byPair.get(pairKey(pair < 2 ? from : ANY, pair % 2 === 0 ? to : ANY))
       if (rules === undefined) continue
       for (const rule of rules) {
         if (!portMatches(rule.flow, port, protocol)) continue
-        const fits = identityFits(rule, exe, identity)
+        const fits = rule.plain || identityFits(rule, exe, identity)
         if (fits === true) return rule.verdict
         if (fits === null) unknown ??= rule.unknown
       }
