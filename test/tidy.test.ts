@@ -104,6 +104,16 @@ describe('the tree', () => {
 /** Tests spell out data, and the generator spells out lines of other files: a fifth more room. */
 const columnsMax = (file: string) => isTest(file) || file.startsWith('tools/schema/') ? 120 : 100
 
+describe('the image', () => {
+  it('gets every folder of the product, and so does its builder', () => {
+    const folders = Object.keys(mayImport)
+    const laidOut = /^CODE='(.*)'$/m.exec(read('deploy/image/assemble.sh'))?.[1].split(' ')
+    expect(laidOut).toEqual(folders.toSorted())
+    const sent = read('.dockerignore').split('\n').map((line) => line.replace(/^!/, ''))
+    expect(folders.filter((folder) => !sent.includes(folder))).toEqual([])
+  })
+})
+
 describe('the code', () => {
   it('stays within 100 columns', () => {
     const long = code.flatMap((file) => read(file).split('\n').flatMap((line, i) =>
