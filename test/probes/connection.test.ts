@@ -1,5 +1,6 @@
 import { readlinkSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { probeTable } from '../../agent/probes/table.ts'
 import type { EventJson } from '../../proto/event-json.ts'
 import type { ActorCommand } from './actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
@@ -17,6 +18,9 @@ use Socket;
 socket(S, PF_INET, SOCK_STREAM, 0); bind(S, pack_sockaddr_in(0, INADDR_LOOPBACK)) or die;
 listen(S, 0); $| = 1; print((unpack_sockaddr_in(getsockname S))[0], "\\n"); <STDIN>`
 
+/** Limits that nobody reaches here, but that a kernel checks the code of. */
+const asAgentsDo = { connection_repeats_per_s: 1_000_000, cgroup_quota_per_s: 1_000_000 }
+
 describe.skipIf(reason)(`connection probes ${reason}`, () => {
   let cgroup: ScopeCgroup
   let watch: Watch
@@ -25,12 +29,16 @@ describe.skipIf(reason)(`connection probes ${reason}`, () => {
 
   beforeAll(async () => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, probeTable, asAgentsDo)
     ;[client, server] = await Promise.all([cgroup.startActor(), cgroup.startActor()])
   })
   afterAll(async () => {
     watch.close()
     await cgroup.remove()
+  })
+
+  it('no program of any probe is refused for what it does', () => {
+    expect(watch.states.filter(({ reason }) => /load failed/.test(reason))).toEqual([])
   })
 
   /** A connection from client to server; what the kernel calls its two ends. */

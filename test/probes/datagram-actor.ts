@@ -1,8 +1,8 @@
 // datagram.c as the probe tests use it: run in the cgroup, in a network of its own.
 
-import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import type { Program, ScopeCgroup } from './scope-cgroup.ts'
+import { datagramNames, everydayAnd } from './tables.ts'
 
 /** A running datagram.c. */
 export interface DatagramActor extends Program {
@@ -45,7 +45,7 @@ async function talkTo(program: Program): Promise<DatagramActor> {
 }
 
 /** The probes as they are, but totals of flows come soon: a test does not wait ten seconds. */
-export const impatientTable: readonly Probe[] = probeTable.map((probe) => ({
+export const impatientTable: readonly Probe[] = everydayAnd(...datagramNames).map((probe) => ({
   ...probe,
   ways: probe.ways.map((way) => way.every_ms === undefined ? way : { ...way, every_ms: 40 }),
 }))

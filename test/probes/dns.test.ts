@@ -4,6 +4,7 @@ import { compiled } from './compiled.ts'
 import { joinDatagrams, startDatagrams } from './datagram-actor.ts'
 import type { DatagramActor } from './datagram-actor.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -19,7 +20,7 @@ describe.skipIf(reason)(`the answers of name servers ${reason}`, () => {
   beforeAll(() => {
     cgroup = new ScopeCgroup()
     actor = compiled('datagram.c')
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('dns_answer', 'datagram_flow', 'datagram_listen'))
   })
   beforeEach(async () => {
     client = await startDatagrams(cgroup, actor)

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { compiled } from './compiled.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Actor, Program } from './scope-cgroup.ts'
+import { datagramNames, everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -84,7 +85,7 @@ describe.skipIf(reason)(`ways around a monitor ${reason}`, () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'vedette-evasion-'))
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('socket_received', ...datagramNames))
     server = await cgroup.startActor()
   })
   afterAll(async () => {

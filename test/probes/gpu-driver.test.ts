@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GpuDeviceNumbers } from '../../agent/gpu/device-numbers.ts'
 import { StandIn, whyNoStandIn } from '../gpu/stand-in.ts'
 import { STAND_IN_VERSIONS } from '../vm/stand-in.ts'
-import { callScript } from './gpu-watch.ts'
+import { callScript, tableOf } from './gpu-watch.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
 import { Watch, whyNot } from './watch.ts'
@@ -26,7 +26,7 @@ describe.skipIf(reason)(`a driver of GPUs ${reason}`, () => {
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, tableOf(''))
     numbers = new GpuDeviceNumbers(watch.object)
   })
   afterAll(async () => {

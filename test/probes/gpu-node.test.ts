@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openClock } from '../../agent/clock.ts'
 import { LoadedFiles } from '../../agent/enrich/loaded-files.ts'
 import { Xids } from '../../agent/gpu/xids.ts'
+import { probeTable } from '../../agent/probes/table.ts'
 import { gspImage } from '../../gpu/sample/gsp-image.ts'
 import type { GpuXid, Process } from '../../proto/gen/events.ts'
 import { whyNoStandIn } from '../gpu/stand-in.ts'
@@ -44,7 +45,7 @@ describe.skipIf(reason)(`the life of a GPU driver ${reason}`, () => {
     writeFileSync(join(folder, 'nvidia', version, 'gsp_ga10x.bin'), image)
     writeFileSync(firmwarePath, folder)
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, probeTable)
     files = new LoadedFiles({ clock, root: '/', pass: (_record, _kind, found) => texts.push(found) })
     watch.tap = (record, at, kind) => void files.take(record, at, kind)
     log = new Xids({

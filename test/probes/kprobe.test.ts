@@ -2,14 +2,14 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readKernelFacts } from '../../agent/kernel-facts.ts'
-import { probeTable } from '../../agent/probes/table.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { datagramNames, everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot() || (readKernelFacts().kprobes ? '' : 'this kernel has no kprobes')
 if (reason) process.stderr.write(`!! SKIPPED: the kprobe way: ${reason}\n`)
 
-const withoutTrampolines = probeTable.map((probe) => ({
+const withoutTrampolines = everydayAnd('socket_received', ...datagramNames).map((probe) => ({
   ...probe, ways: probe.ways.filter((way) =>
     way.attach_type !== 'fexit' && way.programs[0] !== 'socket_received_fentry'),
 }))

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readKernelFacts, readModule } from '../../agent/kernel-facts.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 /** vsock, where it can be taken out and is not in use. */
@@ -26,7 +27,7 @@ describe.skipIf(reason)(`a module that comes late ${reason}`, () => {
   afterAll(() => cgroup.remove())
 
   it('is watched from then on, and what was watched before goes on', async () => {
-    const watch = new Watch(cgroup)
+    const watch = new Watch(cgroup, everydayAnd('vsock_connection'))
     expect(watch.states.find(({ probe }) => probe === 'vsock_connection')).toMatchObject({
       state: 'waiting', reason: 'the kernel module vsock is not loaded',
     })

@@ -1,6 +1,7 @@
 import { readlinkSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -16,7 +17,7 @@ describe.skipIf(reason)(`listeners ${reason}`, () => {
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('datagram_listen'))
   })
   afterAll(async () => {
     watch.close()

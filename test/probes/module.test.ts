@@ -185,7 +185,7 @@ const blind = whyNot() || (readKernelFacts().modules ? 'this kernel has modules'
 describe.skipIf(blind)(`a kernel without modules ${blind}`, () => {
   it('has a probe that waits for nothing, and lost nothing', () => {
     const cgroup = new ScopeCgroup()
-    const watch = new Watch(cgroup)
+    const watch = new Watch(cgroup, own)
     expect(watch.states.find(({ probe }) => probe === 'kernel_module')).toMatchObject({
       state: 'waiting', lost: '', reason: expect.stringContaining('without modules'),
     })

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openProbes } from '../../agent/probes.ts'
 import { kindInfos, recordHeader } from '../../proto/gen/events.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -79,7 +80,7 @@ describe.skipIf(reason)(`what is counted and what is left out ${reason}`, () => 
     const { object } = openProbes({
       ring_bytes: 4096, sockets_max: 16,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
-    })
+    }, undefined, everydayAnd())
     const script = 'i=0; while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done'
     await cgroup.start('/bin/sh', '-c', script).ended()
     const received = new Map<string, number>()
@@ -107,7 +108,7 @@ describe.skipIf(reason)(`what is counted and what is left out ${reason}`, () => 
     const { object } = openProbes({
       ring_bytes: 2 ** 20, sockets_max: 2 * connections,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
-    })
+    }, undefined, everydayAnd())
     // All at once, and then the same again: what was left of the first must be gone.
     const script = 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 1024); ' +
       `for my $round (1, 2) { my @keep; for (1 .. ${connections}) { ` +
@@ -127,7 +128,7 @@ describe.skipIf(reason)(`what is counted and what is left out ${reason}`, () => 
       const { object } = openProbes({
         ring_bytes: 2 ** 20, sockets_max: 1,
         scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
-      })
+      }, undefined, everydayAnd())
       // Ten connections at once to a listener of its own, then all ends.
       const script = 'use Socket; socket(S, PF_INET, SOCK_STREAM, 0); listen(S, 64); ' +
         'for (1 .. 10) { socket(my $c, PF_INET, SOCK_STREAM, 0); ' +

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyBlind, whyNot } from './watch.ts'
 
 const reason = whyNot() || whyBlind('secret_read')
@@ -19,7 +20,7 @@ describe.skipIf(reason)(`tokens of service accounts ${reason}`, () => {
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('secret_read'))
     folder = mkdtempSync(join(tmpdir(), 'vedette-secret-'))
   })
   afterAll(async () => {

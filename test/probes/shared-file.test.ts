@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyBlind, whyNot } from './watch.ts'
 
 const reason = whyNot() || whyBlind('shared_file')
@@ -13,6 +14,7 @@ if (reason) process.stderr.write(`!! SKIPPED: shared files: ${reason}\n`)
 const nfs = reason || whyNoNfs()
 if (nfs && !reason) process.stderr.write(`!! SKIPPED: files on NFS: ${nfs}\n`)
 
+const table = everydayAnd('shared_file')
 const tmpfsMagic = 0x01021994
 const nfsMagic = 0x6969
 
@@ -26,8 +28,8 @@ describe.skipIf(reason)(`files on shared storage ${reason}`, () => {
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    plain = new Watch(cgroup)
-    watch = new Watch(cgroup, undefined, { shared_fs_magic_extra: tmpfsMagic })
+    plain = new Watch(cgroup, table)
+    watch = new Watch(cgroup, table, { shared_fs_magic_extra: tmpfsMagic })
     folder = mkdtempSync(join(tmpdir(), 'vedette-shared-'))
   })
   afterAll(async () => {

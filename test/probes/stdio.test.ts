@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Actor } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -30,7 +31,7 @@ describe.skipIf(reason)(`programs whose standard streams are a socket ${reason}`
 
   beforeAll(async () => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('process_stdio'))
     peer = await cgroup.startActor()
   })
   afterAll(async () => {

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readKernelFacts } from '../../agent/kernel-facts.ts'
-import { probeTable } from '../../agent/probes/table.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 import { Watch, whyBlind, whyNot } from './watch.ts'
 
 const reason = whyNot() || whyOnlyLooked()
@@ -32,7 +32,7 @@ describe.skipIf(reason)(`Unix sockets across a border ${reason}`, () => {
 
   beforeAll(() => {
     cgroup = new ScopeCgroup()
-    watch = new Watch(cgroup)
+    watch = new Watch(cgroup, everydayAnd('unix_connection'))
     folder = mkdtempSync(join(tmpdir(), 'vedette-unix-'))
   })
   beforeEach(() => { programs = [] })
@@ -138,7 +138,7 @@ bind(S, pack_sockaddr_un($path)); listen(S, 8); exit if fork; print "$$\\n"; sle
   })
 })
 
-const quickly = probeTable.map((probe) => ({
+const quickly = everydayAnd('unix_connection').map((probe) => ({
   ...probe, ways: probe.name !== 'unix_connection' ? probe.ways
     : probe.ways.filter((way) => way.every_ms).map((way) => ({ ...way, every_ms: 100 })),
 }))

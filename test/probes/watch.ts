@@ -18,6 +18,7 @@ import type { EventJson } from '../../proto/event-json.ts'
 import { kindInfos, recordHeader } from '../../proto/gen/events.ts'
 import { completeDnsRecord } from '../../agent/enrich/dns-record.ts'
 import type { ScopeCgroup } from './scope-cgroup.ts'
+import { everydayAnd } from './tables.ts'
 
 // Most that a test waits for: only a failing one does. Emulated kernels are ten times slower.
 const waitMsMax = 25_000
@@ -50,11 +51,13 @@ export class Watch {
   readonly #bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').replace(/[-\n]/g, '')
 
   /**
-   * Attaches, runs the iterators, and begins to collect. `table`: other ways to attach; `limits`:
-   * other sizes, or quotas, of which there are none by default.
+   * Attaches, runs the iterators, and begins to collect. `table`: other probes than those of
+   * processes and TCP, or other ways to attach; `limits`: other sizes, or quotas, of which there are
+   * none by default.
    */
   constructor(
-    cgroup: ScopeCgroup, table?: readonly Probe[], limits: Partial<ProbeOptions> = {},
+    cgroup: ScopeCgroup, table: readonly Probe[] = everydayAnd(),
+    limits: Partial<ProbeOptions> = {},
   ) {
     const { object, states, iterators, late } = openProbes({
       ring_bytes: ringBytes, sockets_max: 1024,
