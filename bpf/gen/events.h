@@ -20,6 +20,7 @@
 #define KIND_RDMA_CONNECTION 30
 #define KIND_CGROUP_FLOOD 31
 #define KIND_DNS_ANSWER 32
+#define KIND_CONNECTION_TOTALS 33
 #define KIND_SECRET_READ 40
 #define KIND_SHARED_FILE_WRITTEN 41
 #define KIND_GPU_DEVICE_OPEN 50
@@ -28,6 +29,9 @@
 #define KIND_FIRMWARE_LOAD 54
 #define KIND_RUNTIME_HOOK 55
 #define KIND_DRIVER_SETTING 56
+#define KIND_STORE_READ 60
+#define KIND_STORE_WRITE 61
+#define KIND_STORE_LISTING 62
 #define KINDS_MAX 110
 
 #define DIRECTION_UNSPECIFIED 0
@@ -105,6 +109,24 @@
 #define PROCESS_SOURCE_UNSPECIFIED 0
 #define PROCESS_SOURCE_CALLER 1
 #define PROCESS_SOURCE_LISTENER 2
+
+#define STORE_MECHANISM_UNSPECIFIED 0
+#define STORE_MECHANISM_READ 1
+#define STORE_MECHANISM_DIRECT 2
+#define STORE_MECHANISM_MMAP 3
+#define STORE_MECHANISM_SPLICE 4
+#define STORE_MECHANISM_COPY 5
+#define STORE_MECHANISM_PROCESS_MEMORY 6
+#define STORE_MECHANISM_GPU_DIRECT 7
+
+#define STORE_OPERATION_UNSPECIFIED 0
+#define STORE_OPERATION_CREATE 1
+#define STORE_OPERATION_MODIFY 2
+#define STORE_OPERATION_TRUNCATE 3
+#define STORE_OPERATION_RENAME 4
+#define STORE_OPERATION_DELETE 5
+#define STORE_OPERATION_LINK 6
+#define STORE_OPERATION_ATTRIBUTES 7
 
 /*
  * The start of every record in the ring buffer. 64 bytes. It never leaves the agent: the time goes
@@ -596,6 +618,37 @@ struct dns_answer {
 };
 _Static_assert(sizeof(struct dns_answer) == 864, "struct dns_answer has a hole");
 
+/* A connection that has carried much since it was told of last: its bytes so far, while it is open. */
+struct connection_totals {
+	struct record_header header;
+	/* Local address. */
+	u8 local_addr[16];
+	/* Remote address. */
+	u8 remote_addr[16];
+	/* The socket's cookie: the same in all events of the connection. */
+	u64 connection_id;
+	/* Payload bytes sent so far. */
+	u64 bytes_sent;
+	/* Payload bytes received so far. */
+	u64 bytes_received;
+	/* Nanoseconds since it was established; 0 when that was before the agent started. */
+	u64 duration_ns;
+	/* Inode number of the network namespace. */
+	u32 netns;
+	/* Local port. */
+	u16 local_port;
+	/* Remote port. */
+	u16 remote_port;
+	/* Transport protocol. */
+	u8 protocol;
+	/* Who called whom. */
+	u8 direction;
+	/* How the process was found. */
+	u8 process_source;
+	u8 _pad[5];
+};
+_Static_assert(sizeof(struct connection_totals) == 144, "struct connection_totals has a hole");
+
 /* A process opened a file that holds a secret. */
 struct secret_read {
 	struct record_header header;
@@ -827,5 +880,115 @@ struct driver_setting {
 	u8 _pad[2];
 };
 _Static_assert(sizeof(struct driver_setting) == 456, "struct driver_setting has a hole");
+
+/*
+ * A process reads files of a store. One report for each process, store, mechanism and interval, the
+ * first one at once, the last one when the process ends. Amounts are since the last report.
+ */
+struct store_read {
+	struct record_header header;
+	/* One of the files, the first of this report, in the mount namespace of the process. */
+	char path[256];
+	/* Bytes read. Of mappings: pages faulted in, times their size. */
+	u64 bytes;
+	/* Of these, bytes that began where the read before of the same file ended, or at its beginning. */
+	u64 bytes_sequential;
+	/* Calls; of mappings: faults. */
+	u64 calls;
+	/*
+	 * Distinct files that the process has read so far by this mechanism, standard error 1.6%. The
+	 * kernel gives the state of its sketch here, the agent makes the number of it.
+	 */
+	u64 files_distinct;
+	/* Nanoseconds from the first read of this report to its last one. */
+	u64 duration_ns;
+	/* Inode number of the file of path. */
+	u64 inode;
+	/* Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
+	u64 owner_start_time;
+	/* Process whose memory was read; 0 when it is no other. */
+	u32 owner_pid;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Type of the file system, as in statfs. */
+	u32 fs_magic;
+	/* Times that files of the store were opened for reading. */
+	u32 opens;
+	/* Number of the store on this node; the name is in store. */
+	u32 store_id;
+	/* How. */
+	u8 mechanism;
+	/* First, periodic or last report. */
+	u8 report;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	/* The process is in a container. */
+	u8 in_container;
+};
+_Static_assert(sizeof(struct store_read) == 400, "struct store_read has a hole");
+
+/*
+ * A process changes files of a store. The first ones of a process, store and operation are told one
+ * by one; those that follow in the same interval are counted, with the path of the last.
+ */
+struct store_write {
+	struct record_header header;
+	/* Path in its mount namespace; of a rename or link: the new one. */
+	char path[256];
+	/* Path before a rename, or what a link points to; empty otherwise. */
+	char old_path[256];
+	/* Operations. */
+	u64 count;
+	/* Bytes of the files before the operation, of those that were truncated or deleted. */
+	u64 bytes;
+	/* Nanoseconds from the first of them to the last one. */
+	u64 duration_ns;
+	/* Inode number of the file. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Type of the file system, as in statfs. */
+	u32 fs_magic;
+	/* Number of the store on this node; the name is in store. */
+	u32 store_id;
+	/* What was done. */
+	u8 operation;
+	/* First, periodic or last report. */
+	u8 report;
+	/* A path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	/* The process is in a container. */
+	u8 in_container;
+};
+_Static_assert(sizeof(struct store_write) == 624, "struct store_write has a hole");
+
+/* A process lists directories of a store. One report for each process, store and interval. */
+struct store_listing {
+	struct record_header header;
+	/* One of the directories, the first of this report, in its mount namespace. */
+	char path[256];
+	/* Calls that listed entries. */
+	u64 calls;
+	/* Directories that were listed from their beginning. */
+	u64 directories;
+	/* Nanoseconds from the first of them to the last one. */
+	u64 duration_ns;
+	/* Inode number of the directory of path. */
+	u64 inode;
+	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
+	u32 device;
+	/* Type of the file system, as in statfs. */
+	u32 fs_magic;
+	/* Number of the store on this node; the name is in store. */
+	u32 store_id;
+	/* First, periodic or last report. */
+	u8 report;
+	/* The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+	u8 path_cut;
+	/* The process is in a container. */
+	u8 in_container;
+	u8 _pad[1];
+};
+_Static_assert(sizeof(struct store_listing) == 368, "struct store_listing has a hole");
 
 #endif

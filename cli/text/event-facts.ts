@@ -2,6 +2,7 @@ import type { EventKind } from '../../proto/gen/events.ts'
 import type { EventJson } from '../../proto/event-json.ts'
 import { gpuFacts } from './gpu-facts.ts'
 import { shellWord } from './printable.ts'
+import { storeFacts } from './store-facts.ts'
 import { formatBytes, formatCount, formatDuration } from './time.ts'
 
 const ARROW = { outgoing: '→', accepted: '←' } as const
@@ -19,6 +20,7 @@ const FACTS: { [K in EventKind]: (event: EventJson) => string } = {
   connection_open: (event) => ends(event) + atStart(event),
   connection_close: (event) =>
     `${ends(event)}${amounts(event)} in ${during(event, 'duration_ns')}${errorOf(event)}`,
+  connection_totals: (event) => `${ends(event)}${amounts(event)} so far`,
   connection_failed: (event) => `${ends(event)}${errorOf(event) || ' given up'}`,
   listen: (event) => `${text(event, 'protocol')} ${endOf(event, 'local')}${atStart(event)}`,
   datagram_flow: (event) => `${text(event, 'protocol')} ${ends(event)}${amounts(event)}` +
@@ -62,6 +64,7 @@ const FACTS: { [K in EventKind]: (event: EventJson) => string } = {
   policy_applied: (event) =>
     `${text(event, 'sha256').slice(0, 12)} ${text(event, 'path') || 'learning'}`,
   ...gpuFacts,
+  ...storeFacts,
 }
 
 const FAMILIES: Record<number, string> = { 2: 'IPv4', 10: 'IPv6', 17: 'packet' }

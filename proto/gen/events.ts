@@ -43,6 +43,10 @@ export const gpuReadingNames: readonly string[] = ['', 'known', 'not_supported',
 
 export const processSourceNames: readonly string[] = ['', 'caller', 'listener']
 
+export const storeMechanismNames: readonly string[] = ['', 'read', 'direct', 'mmap', 'splice', 'copy', 'process_memory', 'gpu_direct']
+
+export const storeOperationNames: readonly string[] = ['', 'create', 'modify', 'truncate', 'rename', 'delete', 'link', 'attributes']
+
 /**
  * Who acted. Once per batch and process; events refer to it by its index.
  */
@@ -2994,6 +2998,207 @@ export class DnsAnswerView extends EventView {
 }
 
 /**
+ * A connection that has carried much since it was told of last: its bytes so far, while it is open.
+ */
+export interface ConnectionTotals {
+  /** Local address. */
+  local_addr: string
+  /** Remote address. */
+  remote_addr: string
+  /** The socket's cookie: the same in all events of the connection. */
+  connection_id: bigint
+  /** Payload bytes sent so far. */
+  bytes_sent: number
+  /** Payload bytes received so far. */
+  bytes_received: number
+  /** Nanoseconds since it was established; 0 when that was before the agent started. */
+  duration_ns: number
+  /** Inode number of the network namespace. */
+  netns: number
+  /** Local port. */
+  local_port: number
+  /** Remote port. */
+  remote_port: number
+  /** Transport protocol. */
+  protocol: string
+  /** Who called whom. */
+  direction: string
+  /** How the process was found. */
+  process_source: string
+}
+
+/** Rows of connection_totals as columns. */
+export class ConnectionTotalsColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  local_addr = new Uint8Array(0)
+  remote_addr = new Uint8Array(0)
+  connection_id = new Uint32Array(0)
+  bytes_sent = new Uint32Array(0)
+  bytes_received = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  netns = new Uint32Array(0)
+  local_port = new Uint16Array(0)
+  remote_port = new Uint16Array(0)
+  protocol = new Uint8Array(0)
+  direction = new Uint8Array(0)
+  process_source = new Uint8Array(0)
+  private local_addr_words = new Uint32Array(0)
+  private remote_addr_words = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.local_addr = grown(this.local_addr, 16 * capacity)
+    this.local_addr_words = new Uint32Array(this.local_addr.buffer)
+    this.remote_addr = grown(this.remote_addr, 16 * capacity)
+    this.remote_addr_words = new Uint32Array(this.remote_addr.buffer)
+    this.connection_id = grown(this.connection_id, 2 * capacity)
+    this.bytes_sent = grown(this.bytes_sent, 2 * capacity)
+    this.bytes_received = grown(this.bytes_received, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.netns = grown(this.netns, capacity)
+    this.local_port = grown(this.local_port, capacity)
+    this.remote_port = grown(this.remote_port, capacity)
+    this.protocol = grown(this.protocol, capacity)
+    this.direction = grown(this.direction, capacity)
+    this.process_source = grown(this.process_source, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u16, u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.local_addr_words[4 * row] = u32[word + 16]
+    this.local_addr_words[4 * row + 1] = u32[word + 17]
+    this.local_addr_words[4 * row + 2] = u32[word + 18]
+    this.local_addr_words[4 * row + 3] = u32[word + 19]
+    this.remote_addr_words[4 * row] = u32[word + 20]
+    this.remote_addr_words[4 * row + 1] = u32[word + 21]
+    this.remote_addr_words[4 * row + 2] = u32[word + 22]
+    this.remote_addr_words[4 * row + 3] = u32[word + 23]
+    this.connection_id[2 * row] = u32[word + 24]
+    this.connection_id[2 * row + 1] = u32[word + 25]
+    this.bytes_sent[2 * row] = u32[word + 26]
+    this.bytes_sent[2 * row + 1] = u32[word + 27]
+    this.bytes_received[2 * row] = u32[word + 28]
+    this.bytes_received[2 * row + 1] = u32[word + 29]
+    this.duration_ns[2 * row] = u32[word + 30]
+    this.duration_ns[2 * row + 1] = u32[word + 31]
+    this.netns[row] = u32[word + 32]
+    this.local_port[row] = u16[2 * word + 66]
+    this.remote_port[row] = u16[2 * word + 67]
+    this.protocol[row] = u8[at + 136]
+    this.direction[row] = u8[at + 137]
+    this.process_source[row] = u8[at + 138]
+    void strings
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<ConnectionTotals>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.local_addr.set(parseAddress(values.local_addr ?? '::'), 16 * row)
+    this.remote_addr.set(parseAddress(values.remote_addr ?? '::'), 16 * row)
+    setWords(this.connection_id, row, values.connection_id ?? 0)
+    setWords(this.bytes_sent, row, values.bytes_sent ?? 0)
+    setWords(this.bytes_received, row, values.bytes_received ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    this.netns[row] = values.netns ?? 0
+    this.local_port[row] = values.local_port ?? 0
+    this.remote_port[row] = values.remote_port ?? 0
+    this.protocol[row] = Math.max(0, protocolNames.indexOf(values.protocol ?? ''))
+    this.direction[row] = Math.max(0, directionNames.indexOf(values.direction ?? ''))
+    this.process_source[row] = Math.max(0, processSourceNames.indexOf(values.process_source ?? ''))
+    void strings
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      local_addr: bytesOf(this.local_addr, 16 * rows),
+      remote_addr: bytesOf(this.remote_addr, 16 * rows),
+      connection_id: bytesOf(this.connection_id, 2 * rows),
+      bytes_sent: bytesOf(this.bytes_sent, 2 * rows),
+      bytes_received: bytesOf(this.bytes_received, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      netns: bytesOf(this.netns, rows),
+      local_port: bytesOf(this.local_port, rows),
+      remote_port: bytesOf(this.remote_port, rows),
+      protocol: bytesOf(this.protocol, rows),
+      direction: bytesOf(this.direction, rows),
+      process_source: bytesOf(this.process_source, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ConnectionTotalsColumns {
+    const to = new ConnectionTotalsColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.local_addr = columnOf(Uint8Array, from.local_addr, 16 * rows, 'local_addr')
+    to.remote_addr = columnOf(Uint8Array, from.remote_addr, 16 * rows, 'remote_addr')
+    to.connection_id = columnOf(Uint32Array, from.connection_id, 2 * rows, 'connection_id')
+    to.bytes_sent = columnOf(Uint32Array, from.bytes_sent, 2 * rows, 'bytes_sent')
+    to.bytes_received = columnOf(Uint32Array, from.bytes_received, 2 * rows, 'bytes_received')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.netns = columnOf(Uint32Array, from.netns, rows, 'netns')
+    to.local_port = columnOf(Uint16Array, from.local_port, rows, 'local_port')
+    to.remote_port = columnOf(Uint16Array, from.remote_port, rows, 'remote_port')
+    to.protocol = columnOf(Uint8Array, from.protocol, rows, 'protocol')
+    to.direction = columnOf(Uint8Array, from.direction, rows, 'direction')
+    to.process_source = columnOf(Uint8Array, from.process_source, rows, 'process_source')
+    return to
+  }
+}
+
+/**
+ * A connection that has carried much since it was told of last: its bytes so far, while it is open.
+ */
+export class ConnectionTotalsView extends EventView {
+  override readonly kind = 'connection_totals'
+  override columns = new ConnectionTotalsColumns()
+  /** Local address. */
+  get local_addr(): string { return this.addressAt(this.columns.local_addr) }
+  /** Remote address. */
+  get remote_addr(): string { return this.addressAt(this.columns.remote_addr) }
+  /** The socket's cookie: the same in all events of the connection. */
+  get connection_id(): bigint { return bigOf(this.columns.connection_id, this.row) }
+  /** Payload bytes sent so far. */
+  get bytes_sent(): number { return numberOf(this.columns.bytes_sent, this.row) }
+  /** Payload bytes received so far. */
+  get bytes_received(): number { return numberOf(this.columns.bytes_received, this.row) }
+  /** Nanoseconds since it was established; 0 when that was before the agent started. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the network namespace. */
+  get netns(): number { return this.columns.netns[this.row] }
+  /** Local port. */
+  get local_port(): number { return this.columns.local_port[this.row] }
+  /** Remote port. */
+  get remote_port(): number { return this.columns.remote_port[this.row] }
+  /** Transport protocol. */
+  get protocol(): string { return protocolNames[this.columns.protocol[this.row]] ?? '' }
+  /** Who called whom. */
+  get direction(): string { return directionNames[this.columns.direction[this.row]] ?? '' }
+  /** How the process was found. */
+  get process_source(): string { return processSourceNames[this.columns.process_source[this.row]] ?? '' }
+}
+
+/**
  * A process opened a file that holds a secret.
  */
 export interface SecretRead {
@@ -4786,6 +4991,948 @@ export class GpuEvidenceView extends EventView {
 }
 
 /**
+ * A process reads files of a store. One report for each process, store, mechanism and interval, the
+ * first one at once, the last one when the process ends. Amounts are since the last report.
+ */
+export interface StoreRead {
+  /** One of the files, the first of this report, in the mount namespace of the process. */
+  path: string
+  /** Bytes read. Of mappings: pages faulted in, times their size. */
+  bytes: number
+  /** Of these, bytes that began where the read before of the same file ended, or at its beginning. */
+  bytes_sequential: number
+  /** Calls; of mappings: faults. */
+  calls: number
+  /** Distinct files that the process has read so far by this mechanism, standard error 1.6%. The kernel gives the state of its sketch here, the agent makes the number of it. */
+  files_distinct: number
+  /** Nanoseconds from the first read of this report to its last one. */
+  duration_ns: number
+  /** Inode number of the file of path. */
+  inode: bigint
+  /** Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
+  owner_start_time: bigint
+  /** Process whose memory was read; 0 when it is no other. */
+  owner_pid: number
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Type of the file system, as in statfs. */
+  fs_magic: number
+  /** Times that files of the store were opened for reading. */
+  opens: number
+  /** Number of the store on this node; the name is in store. */
+  store_id: number
+  /** How. */
+  mechanism: string
+  /** First, periodic or last report. */
+  report: string
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+  /** The process is in a container. */
+  in_container: boolean
+  /** Name of the store in the policy. */
+  store: string
+}
+
+/** Rows of store_read as columns. */
+export class StoreReadColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  bytes = new Uint32Array(0)
+  bytes_sequential = new Uint32Array(0)
+  calls = new Uint32Array(0)
+  files_distinct = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  owner_start_time = new Uint32Array(0)
+  owner_pid = new Uint32Array(0)
+  device = new Uint32Array(0)
+  fs_magic = new Uint32Array(0)
+  opens = new Uint32Array(0)
+  store_id = new Uint32Array(0)
+  mechanism = new Uint8Array(0)
+  report = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  store = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.bytes = grown(this.bytes, 2 * capacity)
+    this.bytes_sequential = grown(this.bytes_sequential, 2 * capacity)
+    this.calls = grown(this.calls, 2 * capacity)
+    this.files_distinct = grown(this.files_distinct, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.owner_start_time = grown(this.owner_start_time, 2 * capacity)
+    this.owner_pid = grown(this.owner_pid, capacity)
+    this.device = grown(this.device, capacity)
+    this.fs_magic = grown(this.fs_magic, capacity)
+    this.opens = grown(this.opens, capacity)
+    this.store_id = grown(this.store_id, capacity)
+    this.mechanism = grown(this.mechanism, capacity)
+    this.report = grown(this.report, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.store = grown(this.store, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.bytes[2 * row] = u32[word + 80]
+    this.bytes[2 * row + 1] = u32[word + 81]
+    this.bytes_sequential[2 * row] = u32[word + 82]
+    this.bytes_sequential[2 * row + 1] = u32[word + 83]
+    this.calls[2 * row] = u32[word + 84]
+    this.calls[2 * row + 1] = u32[word + 85]
+    this.files_distinct[2 * row] = u32[word + 86]
+    this.files_distinct[2 * row + 1] = u32[word + 87]
+    this.duration_ns[2 * row] = u32[word + 88]
+    this.duration_ns[2 * row + 1] = u32[word + 89]
+    this.inode[2 * row] = u32[word + 90]
+    this.inode[2 * row + 1] = u32[word + 91]
+    this.owner_start_time[2 * row] = u32[word + 92]
+    this.owner_start_time[2 * row + 1] = u32[word + 93]
+    this.owner_pid[row] = u32[word + 94]
+    this.device[row] = u32[word + 95]
+    this.fs_magic[row] = u32[word + 96]
+    this.opens[row] = u32[word + 97]
+    this.store_id[row] = u32[word + 98]
+    this.mechanism[row] = u8[at + 396]
+    this.report[row] = u8[at + 397]
+    this.path_cut[row] = u8[at + 398]
+    this.in_container[row] = u8[at + 399]
+    this.store[row] = 0
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<StoreRead>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    setWords(this.bytes, row, values.bytes ?? 0)
+    setWords(this.bytes_sequential, row, values.bytes_sequential ?? 0)
+    setWords(this.calls, row, values.calls ?? 0)
+    setWords(this.files_distinct, row, values.files_distinct ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    setWords(this.inode, row, values.inode ?? 0)
+    setWords(this.owner_start_time, row, values.owner_start_time ?? 0)
+    this.owner_pid[row] = values.owner_pid ?? 0
+    this.device[row] = values.device ?? 0
+    this.fs_magic[row] = values.fs_magic ?? 0
+    this.opens[row] = values.opens ?? 0
+    this.store_id[row] = values.store_id ?? 0
+    this.mechanism[row] = Math.max(0, storeMechanismNames.indexOf(values.mechanism ?? ''))
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    this.path_cut[row] = values.path_cut ? 1 : 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.store[row] = strings.index(values.store ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      bytes: bytesOf(this.bytes, 2 * rows),
+      bytes_sequential: bytesOf(this.bytes_sequential, 2 * rows),
+      calls: bytesOf(this.calls, 2 * rows),
+      files_distinct: bytesOf(this.files_distinct, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      owner_start_time: bytesOf(this.owner_start_time, 2 * rows),
+      owner_pid: bytesOf(this.owner_pid, rows),
+      device: bytesOf(this.device, rows),
+      fs_magic: bytesOf(this.fs_magic, rows),
+      opens: bytesOf(this.opens, rows),
+      store_id: bytesOf(this.store_id, rows),
+      mechanism: bytesOf(this.mechanism, rows),
+      report: bytesOf(this.report, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+      in_container: bytesOf(this.in_container, rows),
+      store: bytesOf(this.store, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): StoreReadColumns {
+    const to = new StoreReadColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.bytes = columnOf(Uint32Array, from.bytes, 2 * rows, 'bytes')
+    to.bytes_sequential = columnOf(Uint32Array, from.bytes_sequential, 2 * rows, 'bytes_sequential')
+    to.calls = columnOf(Uint32Array, from.calls, 2 * rows, 'calls')
+    to.files_distinct = columnOf(Uint32Array, from.files_distinct, 2 * rows, 'files_distinct')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.owner_start_time = columnOf(Uint32Array, from.owner_start_time, 2 * rows, 'owner_start_time')
+    to.owner_pid = columnOf(Uint32Array, from.owner_pid, rows, 'owner_pid')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
+    to.opens = columnOf(Uint32Array, from.opens, rows, 'opens')
+    to.store_id = columnOf(Uint32Array, from.store_id, rows, 'store_id')
+    to.mechanism = columnOf(Uint8Array, from.mechanism, rows, 'mechanism')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.store = columnOf(Uint32Array, from.store, rows, 'store')
+    return to
+  }
+}
+
+/**
+ * A process reads files of a store. One report for each process, store, mechanism and interval, the
+ * first one at once, the last one when the process ends. Amounts are since the last report.
+ */
+export class StoreReadView extends EventView {
+  override readonly kind = 'store_read'
+  override columns = new StoreReadColumns()
+  /** One of the files, the first of this report, in the mount namespace of the process. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Bytes read. Of mappings: pages faulted in, times their size. */
+  get bytes(): number { return numberOf(this.columns.bytes, this.row) }
+  /** Of these, bytes that began where the read before of the same file ended, or at its beginning. */
+  get bytes_sequential(): number { return numberOf(this.columns.bytes_sequential, this.row) }
+  /** Calls; of mappings: faults. */
+  get calls(): number { return numberOf(this.columns.calls, this.row) }
+  /** Distinct files that the process has read so far by this mechanism, standard error 1.6%. The kernel gives the state of its sketch here, the agent makes the number of it. */
+  get files_distinct(): number { return numberOf(this.columns.files_distinct, this.row) }
+  /** Nanoseconds from the first read of this report to its last one. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the file of path. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
+  get owner_start_time(): bigint { return bigOf(this.columns.owner_start_time, this.row) }
+  /** Process whose memory was read; 0 when it is no other. */
+  get owner_pid(): number { return this.columns.owner_pid[this.row] }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Type of the file system, as in statfs. */
+  get fs_magic(): number { return this.columns.fs_magic[this.row] }
+  /** Times that files of the store were opened for reading. */
+  get opens(): number { return this.columns.opens[this.row] }
+  /** Number of the store on this node; the name is in store. */
+  get store_id(): number { return this.columns.store_id[this.row] }
+  /** How. */
+  get mechanism(): string { return storeMechanismNames[this.columns.mechanism[this.row]] ?? '' }
+  /** First, periodic or last report. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** Name of the store in the policy. */
+  get store(): string { return this.stringAt(this.columns.store[this.row]) }
+}
+
+/**
+ * A process changes files of a store. The first ones of a process, store and operation are told one
+ * by one; those that follow in the same interval are counted, with the path of the last.
+ */
+export interface StoreWrite {
+  /** Path in its mount namespace; of a rename or link: the new one. */
+  path: string
+  /** Path before a rename, or what a link points to; empty otherwise. */
+  old_path: string
+  /** Operations. */
+  count: number
+  /** Bytes of the files before the operation, of those that were truncated or deleted. */
+  bytes: number
+  /** Nanoseconds from the first of them to the last one. */
+  duration_ns: number
+  /** Inode number of the file. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Type of the file system, as in statfs. */
+  fs_magic: number
+  /** Number of the store on this node; the name is in store. */
+  store_id: number
+  /** What was done. */
+  operation: string
+  /** First, periodic or last report. */
+  report: string
+  /** A path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+  /** The process is in a container. */
+  in_container: boolean
+  /** Name of the store in the policy. */
+  store: string
+}
+
+/** Rows of store_write as columns. */
+export class StoreWriteColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  old_path = new Uint32Array(0)
+  count = new Uint32Array(0)
+  bytes = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  fs_magic = new Uint32Array(0)
+  store_id = new Uint32Array(0)
+  operation = new Uint8Array(0)
+  report = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  store = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.old_path = grown(this.old_path, capacity)
+    this.count = grown(this.count, 2 * capacity)
+    this.bytes = grown(this.bytes, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.fs_magic = grown(this.fs_magic, capacity)
+    this.store_id = grown(this.store_id, capacity)
+    this.operation = grown(this.operation, capacity)
+    this.report = grown(this.report, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.store = grown(this.store, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.old_path[row] = strings.indexOfBytes(u8, at + 320, 256)
+    this.count[2 * row] = u32[word + 144]
+    this.count[2 * row + 1] = u32[word + 145]
+    this.bytes[2 * row] = u32[word + 146]
+    this.bytes[2 * row + 1] = u32[word + 147]
+    this.duration_ns[2 * row] = u32[word + 148]
+    this.duration_ns[2 * row + 1] = u32[word + 149]
+    this.inode[2 * row] = u32[word + 150]
+    this.inode[2 * row + 1] = u32[word + 151]
+    this.device[row] = u32[word + 152]
+    this.fs_magic[row] = u32[word + 153]
+    this.store_id[row] = u32[word + 154]
+    this.operation[row] = u8[at + 620]
+    this.report[row] = u8[at + 621]
+    this.path_cut[row] = u8[at + 622]
+    this.in_container[row] = u8[at + 623]
+    this.store[row] = 0
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<StoreWrite>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    this.old_path[row] = strings.index(values.old_path ?? '')
+    setWords(this.count, row, values.count ?? 0)
+    setWords(this.bytes, row, values.bytes ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.fs_magic[row] = values.fs_magic ?? 0
+    this.store_id[row] = values.store_id ?? 0
+    this.operation[row] = Math.max(0, storeOperationNames.indexOf(values.operation ?? ''))
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    this.path_cut[row] = values.path_cut ? 1 : 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.store[row] = strings.index(values.store ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      old_path: bytesOf(this.old_path, rows),
+      count: bytesOf(this.count, 2 * rows),
+      bytes: bytesOf(this.bytes, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      fs_magic: bytesOf(this.fs_magic, rows),
+      store_id: bytesOf(this.store_id, rows),
+      operation: bytesOf(this.operation, rows),
+      report: bytesOf(this.report, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+      in_container: bytesOf(this.in_container, rows),
+      store: bytesOf(this.store, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): StoreWriteColumns {
+    const to = new StoreWriteColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.old_path = columnOf(Uint32Array, from.old_path, rows, 'old_path')
+    to.count = columnOf(Uint32Array, from.count, 2 * rows, 'count')
+    to.bytes = columnOf(Uint32Array, from.bytes, 2 * rows, 'bytes')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
+    to.store_id = columnOf(Uint32Array, from.store_id, rows, 'store_id')
+    to.operation = columnOf(Uint8Array, from.operation, rows, 'operation')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.store = columnOf(Uint32Array, from.store, rows, 'store')
+    return to
+  }
+}
+
+/**
+ * A process changes files of a store. The first ones of a process, store and operation are told one
+ * by one; those that follow in the same interval are counted, with the path of the last.
+ */
+export class StoreWriteView extends EventView {
+  override readonly kind = 'store_write'
+  override columns = new StoreWriteColumns()
+  /** Path in its mount namespace; of a rename or link: the new one. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Path before a rename, or what a link points to; empty otherwise. */
+  get old_path(): string { return this.stringAt(this.columns.old_path[this.row]) }
+  /** Operations. */
+  get count(): number { return numberOf(this.columns.count, this.row) }
+  /** Bytes of the files before the operation, of those that were truncated or deleted. */
+  get bytes(): number { return numberOf(this.columns.bytes, this.row) }
+  /** Nanoseconds from the first of them to the last one. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Type of the file system, as in statfs. */
+  get fs_magic(): number { return this.columns.fs_magic[this.row] }
+  /** Number of the store on this node; the name is in store. */
+  get store_id(): number { return this.columns.store_id[this.row] }
+  /** What was done. */
+  get operation(): string { return storeOperationNames[this.columns.operation[this.row]] ?? '' }
+  /** First, periodic or last report. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+  /** A path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** Name of the store in the policy. */
+  get store(): string { return this.stringAt(this.columns.store[this.row]) }
+}
+
+/**
+ * A process lists directories of a store. One report for each process, store and interval.
+ */
+export interface StoreListing {
+  /** One of the directories, the first of this report, in its mount namespace. */
+  path: string
+  /** Calls that listed entries. */
+  calls: number
+  /** Directories that were listed from their beginning. */
+  directories: number
+  /** Nanoseconds from the first of them to the last one. */
+  duration_ns: number
+  /** Inode number of the directory of path. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  device: number
+  /** Type of the file system, as in statfs. */
+  fs_magic: number
+  /** Number of the store on this node; the name is in store. */
+  store_id: number
+  /** First, periodic or last report. */
+  report: string
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  path_cut: boolean
+  /** The process is in a container. */
+  in_container: boolean
+  /** Name of the store in the policy. */
+  store: string
+}
+
+/** Rows of store_listing as columns. */
+export class StoreListingColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  calls = new Uint32Array(0)
+  directories = new Uint32Array(0)
+  duration_ns = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+  fs_magic = new Uint32Array(0)
+  store_id = new Uint32Array(0)
+  report = new Uint8Array(0)
+  path_cut = new Uint8Array(0)
+  in_container = new Uint8Array(0)
+  store = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.calls = grown(this.calls, 2 * capacity)
+    this.directories = grown(this.directories, 2 * capacity)
+    this.duration_ns = grown(this.duration_ns, 2 * capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+    this.fs_magic = grown(this.fs_magic, capacity)
+    this.store_id = grown(this.store_id, capacity)
+    this.report = grown(this.report, capacity)
+    this.path_cut = grown(this.path_cut, capacity)
+    this.in_container = grown(this.in_container, capacity)
+    this.store = grown(this.store, capacity)
+  }
+
+  /** Adds the record at byte `at`, a multiple of 8; `process` is a row of the process dictionary. */
+  appendRecord(record: RecordBuffer, at: number, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    const { u32, u8 } = record
+    const word = at >> 2
+    this.time[2 * row] = u32[word]
+    this.time[2 * row + 1] = u32[word + 1]
+    this.process[row] = process
+    this.path[row] = strings.indexOfBytes(u8, at + 64, 256)
+    this.calls[2 * row] = u32[word + 80]
+    this.calls[2 * row + 1] = u32[word + 81]
+    this.directories[2 * row] = u32[word + 82]
+    this.directories[2 * row + 1] = u32[word + 83]
+    this.duration_ns[2 * row] = u32[word + 84]
+    this.duration_ns[2 * row + 1] = u32[word + 85]
+    this.inode[2 * row] = u32[word + 86]
+    this.inode[2 * row + 1] = u32[word + 87]
+    this.device[row] = u32[word + 88]
+    this.fs_magic[row] = u32[word + 89]
+    this.store_id[row] = u32[word + 90]
+    this.report[row] = u8[at + 364]
+    this.path_cut[row] = u8[at + 365]
+    this.in_container[row] = u8[at + 366]
+    this.store[row] = 0
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<StoreListing>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    setWords(this.calls, row, values.calls ?? 0)
+    setWords(this.directories, row, values.directories ?? 0)
+    setWords(this.duration_ns, row, values.duration_ns ?? 0)
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+    this.fs_magic[row] = values.fs_magic ?? 0
+    this.store_id[row] = values.store_id ?? 0
+    this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
+    this.path_cut[row] = values.path_cut ? 1 : 0
+    this.in_container[row] = values.in_container ? 1 : 0
+    this.store[row] = strings.index(values.store ?? '')
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      calls: bytesOf(this.calls, 2 * rows),
+      directories: bytesOf(this.directories, 2 * rows),
+      duration_ns: bytesOf(this.duration_ns, 2 * rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+      fs_magic: bytesOf(this.fs_magic, rows),
+      store_id: bytesOf(this.store_id, rows),
+      report: bytesOf(this.report, rows),
+      path_cut: bytesOf(this.path_cut, rows),
+      in_container: bytesOf(this.in_container, rows),
+      store: bytesOf(this.store, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): StoreListingColumns {
+    const to = new StoreListingColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.calls = columnOf(Uint32Array, from.calls, 2 * rows, 'calls')
+    to.directories = columnOf(Uint32Array, from.directories, 2 * rows, 'directories')
+    to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
+    to.store_id = columnOf(Uint32Array, from.store_id, rows, 'store_id')
+    to.report = columnOf(Uint8Array, from.report, rows, 'report')
+    to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
+    to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.store = columnOf(Uint32Array, from.store, rows, 'store')
+    return to
+  }
+}
+
+/**
+ * A process lists directories of a store. One report for each process, store and interval.
+ */
+export class StoreListingView extends EventView {
+  override readonly kind = 'store_listing'
+  override columns = new StoreListingColumns()
+  /** One of the directories, the first of this report, in its mount namespace. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Calls that listed entries. */
+  get calls(): number { return numberOf(this.columns.calls, this.row) }
+  /** Directories that were listed from their beginning. */
+  get directories(): number { return numberOf(this.columns.directories, this.row) }
+  /** Nanoseconds from the first of them to the last one. */
+  get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
+  /** Inode number of the directory of path. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor) of its file system. */
+  get device(): number { return this.columns.device[this.row] }
+  /** Type of the file system, as in statfs. */
+  get fs_magic(): number { return this.columns.fs_magic[this.row] }
+  /** Number of the store on this node; the name is in store. */
+  get store_id(): number { return this.columns.store_id[this.row] }
+  /** First, periodic or last report. */
+  get report(): string { return flowReportNames[this.columns.report[this.row]] ?? '' }
+  /** The path was longer than 256 bytes or 32 levels: its beginning is missing. */
+  get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
+  /** The process is in a container. */
+  get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** Name of the store in the policy. */
+  get store(): string { return this.stringAt(this.columns.store[this.row]) }
+}
+
+/**
+ * How a store of the policy is found on this node. Told at the start and when it changes.
+ */
+export interface StoreSeen {
+  /** Name of the store in the policy. */
+  store: string
+  /** "watched", "absent" (nothing of it is on this node), "unresolved" or "gone". */
+  state: string
+  /** Root of the store, in the mount namespace where it was found; what the policy says if unresolved. */
+  path: string
+  /** Type of the file system, such as "nfs4", "wekafs", "lustre", "fuse.s3fs". */
+  fs_type: string
+  /** What is mounted there, such as "filer:/export/imagenet" or "/dev/nvme0n1". */
+  mount_source: string
+  /** Device number (kernel encoding, major << 20 | minor). */
+  device: number
+  /** Inode number of the root. */
+  inode: bigint
+  /** Inode number of the mount namespace. */
+  mount_namespace: number
+  /** Why it is unresolved, and what to do; absent otherwise. */
+  reason: string
+  /** Number of the store in the records of this node. */
+  store_id: number
+}
+
+/** Rows of store_seen as columns. */
+export class StoreSeenColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  store = new Uint32Array(0)
+  state = new Uint32Array(0)
+  path = new Uint32Array(0)
+  fs_type = new Uint32Array(0)
+  mount_source = new Uint32Array(0)
+  device = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  mount_namespace = new Uint32Array(0)
+  reason = new Uint32Array(0)
+  store_id = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.store = grown(this.store, capacity)
+    this.state = grown(this.state, capacity)
+    this.path = grown(this.path, capacity)
+    this.fs_type = grown(this.fs_type, capacity)
+    this.mount_source = grown(this.mount_source, capacity)
+    this.device = grown(this.device, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.mount_namespace = grown(this.mount_namespace, capacity)
+    this.reason = grown(this.reason, capacity)
+    this.store_id = grown(this.store_id, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<StoreSeen>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.store[row] = strings.index(values.store ?? '')
+    this.state[row] = strings.index(values.state ?? '')
+    this.path[row] = strings.index(values.path ?? '')
+    this.fs_type[row] = strings.index(values.fs_type ?? '')
+    this.mount_source[row] = strings.index(values.mount_source ?? '')
+    this.device[row] = values.device ?? 0
+    setWords(this.inode, row, values.inode ?? 0)
+    this.mount_namespace[row] = values.mount_namespace ?? 0
+    this.reason[row] = strings.index(values.reason ?? '')
+    this.store_id[row] = values.store_id ?? 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      store: bytesOf(this.store, rows),
+      state: bytesOf(this.state, rows),
+      path: bytesOf(this.path, rows),
+      fs_type: bytesOf(this.fs_type, rows),
+      mount_source: bytesOf(this.mount_source, rows),
+      device: bytesOf(this.device, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      mount_namespace: bytesOf(this.mount_namespace, rows),
+      reason: bytesOf(this.reason, rows),
+      store_id: bytesOf(this.store_id, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): StoreSeenColumns {
+    const to = new StoreSeenColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.store = columnOf(Uint32Array, from.store, rows, 'store')
+    to.state = columnOf(Uint32Array, from.state, rows, 'state')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.fs_type = columnOf(Uint32Array, from.fs_type, rows, 'fs_type')
+    to.mount_source = columnOf(Uint32Array, from.mount_source, rows, 'mount_source')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.mount_namespace = columnOf(Uint32Array, from.mount_namespace, rows, 'mount_namespace')
+    to.reason = columnOf(Uint32Array, from.reason, rows, 'reason')
+    to.store_id = columnOf(Uint32Array, from.store_id, rows, 'store_id')
+    return to
+  }
+}
+
+/**
+ * How a store of the policy is found on this node. Told at the start and when it changes.
+ */
+export class StoreSeenView extends EventView {
+  override readonly kind = 'store_seen'
+  override columns = new StoreSeenColumns()
+  /** Name of the store in the policy. */
+  get store(): string { return this.stringAt(this.columns.store[this.row]) }
+  /** "watched", "absent" (nothing of it is on this node), "unresolved" or "gone". */
+  get state(): string { return this.stringAt(this.columns.state[this.row]) }
+  /** Root of the store, in the mount namespace where it was found; what the policy says if unresolved. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Type of the file system, such as "nfs4", "wekafs", "lustre", "fuse.s3fs". */
+  get fs_type(): string { return this.stringAt(this.columns.fs_type[this.row]) }
+  /** What is mounted there, such as "filer:/export/imagenet" or "/dev/nvme0n1". */
+  get mount_source(): string { return this.stringAt(this.columns.mount_source[this.row]) }
+  /** Device number (kernel encoding, major << 20 | minor). */
+  get device(): number { return this.columns.device[this.row] }
+  /** Inode number of the root. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Inode number of the mount namespace. */
+  get mount_namespace(): number { return this.columns.mount_namespace[this.row] }
+  /** Why it is unresolved, and what to do; absent otherwise. */
+  get reason(): string { return this.stringAt(this.columns.reason[this.row]) }
+  /** Number of the store in the records of this node. */
+  get store_id(): number { return this.columns.store_id[this.row] }
+}
+
+/**
+ * What a file of a store of artifacts holds, and whether its manifest says the same.
+ */
+export interface ArtifactDigest {
+  /** Path of the file. */
+  path: string
+  /** Name of the store in the policy. */
+  store: string
+  /** Bytes of the file. */
+  bytes: number
+  /** Of the whole content, hex; absent when it was not read. */
+  sha256: string
+  /** "matches", "differs", "not_listed" or "unknown". */
+  verdict: string
+  /** Why it is unknown, or what differs. */
+  reason: string
+  /** The manifest that was asked; absent when there is none. */
+  manifest_path: string
+  /** Key that signed the manifest, as a fingerprint; absent when it was not verified. */
+  key_id: string
+  /** Inode number of the file. */
+  inode: bigint
+  /** Device number (kernel encoding, major << 20 | minor). */
+  device: number
+}
+
+/** Rows of artifact_digest as columns. */
+export class ArtifactDigestColumns {
+  rows = 0
+  time = new Uint32Array(0)
+  process = new Uint32Array(0)
+  path = new Uint32Array(0)
+  store = new Uint32Array(0)
+  bytes = new Uint32Array(0)
+  sha256 = new Uint32Array(0)
+  verdict = new Uint32Array(0)
+  reason = new Uint32Array(0)
+  manifest_path = new Uint32Array(0)
+  key_id = new Uint32Array(0)
+  inode = new Uint32Array(0)
+  device = new Uint32Array(0)
+
+  /** Makes room for one more row; capacity doubles. */
+  private grow(): void {
+    const capacity = Math.max(64, this.process.length * 2)
+    this.time = grown(this.time, 2 * capacity)
+    this.process = grown(this.process, capacity)
+    this.path = grown(this.path, capacity)
+    this.store = grown(this.store, capacity)
+    this.bytes = grown(this.bytes, 2 * capacity)
+    this.sha256 = grown(this.sha256, capacity)
+    this.verdict = grown(this.verdict, capacity)
+    this.reason = grown(this.reason, capacity)
+    this.manifest_path = grown(this.manifest_path, capacity)
+    this.key_id = grown(this.key_id, capacity)
+    this.inode = grown(this.inode, 2 * capacity)
+    this.device = grown(this.device, capacity)
+  }
+
+  /** Adds values given by name; what is left out is absent. */
+  append(values: Partial<ArtifactDigest>, time: bigint, process: number, strings: StringTable): void {
+    const row = this.rows++
+    if (row === this.process.length) this.grow()
+    setWords(this.time, row, time)
+    this.process[row] = process
+    this.path[row] = strings.index(values.path ?? '')
+    this.store[row] = strings.index(values.store ?? '')
+    setWords(this.bytes, row, values.bytes ?? 0)
+    this.sha256[row] = strings.index(values.sha256 ?? '')
+    this.verdict[row] = strings.index(values.verdict ?? '')
+    this.reason[row] = strings.index(values.reason ?? '')
+    this.manifest_path[row] = strings.index(values.manifest_path ?? '')
+    this.key_id[row] = strings.index(values.key_id ?? '')
+    setWords(this.inode, row, values.inode ?? 0)
+    this.device[row] = values.device ?? 0
+  }
+
+  /** The columns as bytes; views, valid until the next append. */
+  message(): ColumnMessage {
+    const { rows } = this
+    return {
+      time: bytesOf(this.time, 2 * rows),
+      process: bytesOf(this.process, rows),
+      path: bytesOf(this.path, rows),
+      store: bytesOf(this.store, rows),
+      bytes: bytesOf(this.bytes, 2 * rows),
+      sha256: bytesOf(this.sha256, rows),
+      verdict: bytesOf(this.verdict, rows),
+      reason: bytesOf(this.reason, rows),
+      manifest_path: bytesOf(this.manifest_path, rows),
+      key_id: bytesOf(this.key_id, rows),
+      inode: bytesOf(this.inode, 2 * rows),
+      device: bytesOf(this.device, rows),
+    }
+  }
+
+  /** Columns out of a message. Throws RangeError when a column does not have `rows` rows. */
+  static decode(from: Partial<ColumnMessage>, rows: number): ArtifactDigestColumns {
+    const to = new ArtifactDigestColumns()
+    to.rows = rows
+    to.time = columnOf(Uint32Array, from.time, 2 * rows, 'time')
+    to.process = columnOf(Uint32Array, from.process, rows, 'process')
+    to.path = columnOf(Uint32Array, from.path, rows, 'path')
+    to.store = columnOf(Uint32Array, from.store, rows, 'store')
+    to.bytes = columnOf(Uint32Array, from.bytes, 2 * rows, 'bytes')
+    to.sha256 = columnOf(Uint32Array, from.sha256, rows, 'sha256')
+    to.verdict = columnOf(Uint32Array, from.verdict, rows, 'verdict')
+    to.reason = columnOf(Uint32Array, from.reason, rows, 'reason')
+    to.manifest_path = columnOf(Uint32Array, from.manifest_path, rows, 'manifest_path')
+    to.key_id = columnOf(Uint32Array, from.key_id, rows, 'key_id')
+    to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
+    to.device = columnOf(Uint32Array, from.device, rows, 'device')
+    return to
+  }
+}
+
+/**
+ * What a file of a store of artifacts holds, and whether its manifest says the same.
+ */
+export class ArtifactDigestView extends EventView {
+  override readonly kind = 'artifact_digest'
+  override columns = new ArtifactDigestColumns()
+  /** Path of the file. */
+  get path(): string { return this.stringAt(this.columns.path[this.row]) }
+  /** Name of the store in the policy. */
+  get store(): string { return this.stringAt(this.columns.store[this.row]) }
+  /** Bytes of the file. */
+  get bytes(): number { return numberOf(this.columns.bytes, this.row) }
+  /** Of the whole content, hex; absent when it was not read. */
+  get sha256(): string { return this.stringAt(this.columns.sha256[this.row]) }
+  /** "matches", "differs", "not_listed" or "unknown". */
+  get verdict(): string { return this.stringAt(this.columns.verdict[this.row]) }
+  /** Why it is unknown, or what differs. */
+  get reason(): string { return this.stringAt(this.columns.reason[this.row]) }
+  /** The manifest that was asked; absent when there is none. */
+  get manifest_path(): string { return this.stringAt(this.columns.manifest_path[this.row]) }
+  /** Key that signed the manifest, as a fingerprint; absent when it was not verified. */
+  get key_id(): string { return this.stringAt(this.columns.key_id[this.row]) }
+  /** Inode number of the file. */
+  get inode(): bigint { return bigOf(this.columns.inode, this.row) }
+  /** Device number (kernel encoding, major << 20 | minor). */
+  get device(): number { return this.columns.device[this.row] }
+}
+
+/**
  * An agent started to watch.
  */
 export interface AgentStart {
@@ -5978,7 +7125,7 @@ export class BaselineAppliedView extends EventView {
   get key_id(): string { return this.stringAt(this.columns.key_id[this.row]) }
 }
 
-export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'gpu_xid' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting' | 'gpu_state' | 'gpu_evidence' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen' | 'baseline_applied'
+export type EventKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'connection_totals' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'gpu_xid' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting' | 'gpu_state' | 'gpu_evidence' | 'store_read' | 'store_write' | 'store_listing' | 'store_seen' | 'artifact_digest' | 'agent_start' | 'probe_state' | 'gap' | 'heartbeat' | 'ledger' | 'workload_seen' | 'policy_applied' | 'address_seen' | 'node_seen' | 'baseline_applied'
 
 /** Values of each kind by its name. */
 export interface EventValues {
@@ -5999,6 +7146,7 @@ export interface EventValues {
   rdma_connection: RdmaConnection
   cgroup_flood: CgroupFlood
   dns_answer: DnsAnswer
+  connection_totals: ConnectionTotals
   secret_read: SecretRead
   shared_file_written: SharedFileWritten
   gpu_device_open: GpuDeviceOpen
@@ -6010,6 +7158,11 @@ export interface EventValues {
   driver_setting: DriverSetting
   gpu_state: GpuState
   gpu_evidence: GpuEvidence
+  store_read: StoreRead
+  store_write: StoreWrite
+  store_listing: StoreListing
+  store_seen: StoreSeen
+  artifact_digest: ArtifactDigest
   agent_start: AgentStart
   probe_state: ProbeState
   gap: Gap
@@ -6041,6 +7194,7 @@ export interface EventViews {
   rdma_connection: RdmaConnectionView
   cgroup_flood: CgroupFloodView
   dns_answer: DnsAnswerView
+  connection_totals: ConnectionTotalsView
   secret_read: SecretReadView
   shared_file_written: SharedFileWrittenView
   gpu_device_open: GpuDeviceOpenView
@@ -6052,6 +7206,11 @@ export interface EventViews {
   driver_setting: DriverSettingView
   gpu_state: GpuStateView
   gpu_evidence: GpuEvidenceView
+  store_read: StoreReadView
+  store_write: StoreWriteView
+  store_listing: StoreListingView
+  store_seen: StoreSeenView
+  artifact_digest: ArtifactDigestView
   agent_start: AgentStartView
   probe_state: ProbeStateView
   gap: GapView
@@ -6064,7 +7223,7 @@ export interface EventViews {
   baseline_applied: BaselineAppliedView
 }
 
-export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting'
+export type KernelKind = 'process_exec' | 'process_exit' | 'process_orphan' | 'process_stdio' | 'connection_open' | 'connection_close' | 'connection_failed' | 'listen' | 'datagram_flow' | 'connection_repeat' | 'unix_connection' | 'vsock_connection' | 'raw_socket' | 'socket_received' | 'rdma_connection' | 'cgroup_flood' | 'dns_answer' | 'connection_totals' | 'secret_read' | 'shared_file_written' | 'gpu_device_open' | 'gpu_call' | 'kernel_module' | 'firmware_load' | 'runtime_hook' | 'driver_setting' | 'store_read' | 'store_write' | 'store_listing'
 
 /** What is known of a kind without an event of it. */
 export interface KindInfo {
@@ -6165,6 +7324,11 @@ export const kindInfos: readonly KindInfo[] = [
     fields: ['name', 'addresses', 'server_addr', 'netns', 'ttl_s', 'message_bytes', 'response_code', 'addresses_cut'],
   },
   {
+    kind: 'connection_totals', number: 33, dropClass: 'low',
+    recordBytes: 144,
+    fields: ['local_addr', 'remote_addr', 'connection_id', 'bytes_sent', 'bytes_received', 'duration_ns', 'netns', 'local_port', 'remote_port', 'protocol', 'direction', 'process_source'],
+  },
+  {
     kind: 'secret_read', number: 40, dropClass: 'normal',
     recordBytes: 336,
     fields: ['path', 'inode', 'device', 'secret'],
@@ -6218,6 +7382,31 @@ export const kindInfos: readonly KindInfo[] = [
     kind: 'gpu_evidence', number: 58, dropClass: 'critical',
     recordBytes: 0,
     fields: ['subject', 'nonce', 'report', 'certificate_chain', 'reason'],
+  },
+  {
+    kind: 'store_read', number: 60, dropClass: 'normal',
+    recordBytes: 400,
+    fields: ['path', 'bytes', 'bytes_sequential', 'calls', 'files_distinct', 'duration_ns', 'inode', 'owner_start_time', 'owner_pid', 'device', 'fs_magic', 'opens', 'store_id', 'mechanism', 'report', 'path_cut', 'in_container', 'store'],
+  },
+  {
+    kind: 'store_write', number: 61, dropClass: 'normal',
+    recordBytes: 624,
+    fields: ['path', 'old_path', 'count', 'bytes', 'duration_ns', 'inode', 'device', 'fs_magic', 'store_id', 'operation', 'report', 'path_cut', 'in_container', 'store'],
+  },
+  {
+    kind: 'store_listing', number: 62, dropClass: 'low',
+    recordBytes: 368,
+    fields: ['path', 'calls', 'directories', 'duration_ns', 'inode', 'device', 'fs_magic', 'store_id', 'report', 'path_cut', 'in_container', 'store'],
+  },
+  {
+    kind: 'store_seen', number: 63, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['store', 'state', 'path', 'fs_type', 'mount_source', 'device', 'inode', 'mount_namespace', 'reason', 'store_id'],
+  },
+  {
+    kind: 'artifact_digest', number: 64, dropClass: 'critical',
+    recordBytes: 0,
+    fields: ['path', 'store', 'bytes', 'sha256', 'verdict', 'reason', 'manifest_path', 'key_id', 'inode', 'device'],
   },
   {
     kind: 'agent_start', number: 100, dropClass: 'critical',
@@ -6464,6 +7653,20 @@ export const recordOffsets = {
     response_code: 858,
     addresses_cut: 859,
   },
+  connection_totals: {
+    local_addr: 64,
+    remote_addr: 80,
+    connection_id: 96,
+    bytes_sent: 104,
+    bytes_received: 112,
+    duration_ns: 120,
+    netns: 128,
+    local_port: 132,
+    remote_port: 134,
+    protocol: 136,
+    direction: 137,
+    process_source: 138,
+  },
   secret_read: {
     path: 64,
     inode: 320,
@@ -6556,6 +7759,53 @@ export const recordOffsets = {
     in_container: 452,
     path_cut: 453,
   },
+  store_read: {
+    path: 64,
+    bytes: 320,
+    bytes_sequential: 328,
+    calls: 336,
+    files_distinct: 344,
+    duration_ns: 352,
+    inode: 360,
+    owner_start_time: 368,
+    owner_pid: 376,
+    device: 380,
+    fs_magic: 384,
+    opens: 388,
+    store_id: 392,
+    mechanism: 396,
+    report: 397,
+    path_cut: 398,
+    in_container: 399,
+  },
+  store_write: {
+    path: 64,
+    old_path: 320,
+    count: 576,
+    bytes: 584,
+    duration_ns: 592,
+    inode: 600,
+    device: 608,
+    fs_magic: 612,
+    store_id: 616,
+    operation: 620,
+    report: 621,
+    path_cut: 622,
+    in_container: 623,
+  },
+  store_listing: {
+    path: 64,
+    calls: 320,
+    directories: 328,
+    duration_ns: 336,
+    inode: 344,
+    device: 352,
+    fs_magic: 356,
+    store_id: 360,
+    report: 364,
+    path_cut: 365,
+    in_container: 366,
+  },
 } as const
 
 /** Empty columns for every kind. */
@@ -6578,6 +7828,7 @@ export function newColumns() {
     rdma_connection: new RdmaConnectionColumns(),
     cgroup_flood: new CgroupFloodColumns(),
     dns_answer: new DnsAnswerColumns(),
+    connection_totals: new ConnectionTotalsColumns(),
     secret_read: new SecretReadColumns(),
     shared_file_written: new SharedFileWrittenColumns(),
     gpu_device_open: new GpuDeviceOpenColumns(),
@@ -6589,6 +7840,11 @@ export function newColumns() {
     driver_setting: new DriverSettingColumns(),
     gpu_state: new GpuStateColumns(),
     gpu_evidence: new GpuEvidenceColumns(),
+    store_read: new StoreReadColumns(),
+    store_write: new StoreWriteColumns(),
+    store_listing: new StoreListingColumns(),
+    store_seen: new StoreSeenColumns(),
+    artifact_digest: new ArtifactDigestColumns(),
     agent_start: new AgentStartColumns(),
     probe_state: new ProbeStateColumns(),
     gap: new GapColumns(),
@@ -6624,6 +7880,7 @@ export function newViews(): EventViews {
     rdma_connection: new RdmaConnectionView(),
     cgroup_flood: new CgroupFloodView(),
     dns_answer: new DnsAnswerView(),
+    connection_totals: new ConnectionTotalsView(),
     secret_read: new SecretReadView(),
     shared_file_written: new SharedFileWrittenView(),
     gpu_device_open: new GpuDeviceOpenView(),
@@ -6635,6 +7892,11 @@ export function newViews(): EventViews {
     driver_setting: new DriverSettingView(),
     gpu_state: new GpuStateView(),
     gpu_evidence: new GpuEvidenceView(),
+    store_read: new StoreReadView(),
+    store_write: new StoreWriteView(),
+    store_listing: new StoreListingView(),
+    store_seen: new StoreSeenView(),
+    artifact_digest: new ArtifactDigestView(),
     agent_start: new AgentStartView(),
     probe_state: new ProbeStateView(),
     gap: new GapView(),
@@ -6669,6 +7931,7 @@ export const decodeColumns: Record<EventKind, Decode> = {
   rdma_connection: RdmaConnectionColumns.decode,
   cgroup_flood: CgroupFloodColumns.decode,
   dns_answer: DnsAnswerColumns.decode,
+  connection_totals: ConnectionTotalsColumns.decode,
   secret_read: SecretReadColumns.decode,
   shared_file_written: SharedFileWrittenColumns.decode,
   gpu_device_open: GpuDeviceOpenColumns.decode,
@@ -6680,6 +7943,11 @@ export const decodeColumns: Record<EventKind, Decode> = {
   driver_setting: DriverSettingColumns.decode,
   gpu_state: GpuStateColumns.decode,
   gpu_evidence: GpuEvidenceColumns.decode,
+  store_read: StoreReadColumns.decode,
+  store_write: StoreWriteColumns.decode,
+  store_listing: StoreListingColumns.decode,
+  store_seen: StoreSeenColumns.decode,
+  artifact_digest: ArtifactDigestColumns.decode,
   agent_start: AgentStartColumns.decode,
   probe_state: ProbeStateColumns.decode,
   gap: GapColumns.decode,
@@ -6732,6 +8000,8 @@ export function appendRecord(
       return columns.cgroup_flood.appendRecord(record, at, process, strings)
     case 32:
       return columns.dns_answer.appendRecord(record, at, process, strings)
+    case 33:
+      return columns.connection_totals.appendRecord(record, at, process, strings)
     case 40:
       return columns.secret_read.appendRecord(record, at, process, strings)
     case 41:
@@ -6748,6 +8018,12 @@ export function appendRecord(
       return columns.runtime_hook.appendRecord(record, at, process, strings)
     case 56:
       return columns.driver_setting.appendRecord(record, at, process, strings)
+    case 60:
+      return columns.store_read.appendRecord(record, at, process, strings)
+    case 61:
+      return columns.store_write.appendRecord(record, at, process, strings)
+    case 62:
+      return columns.store_listing.appendRecord(record, at, process, strings)
     default: throw new RangeError(`kind ${kind} is not made in the kernel`)
   }
 }

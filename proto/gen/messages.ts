@@ -391,6 +391,10 @@ export const descriptor: INamespace = {
        "type": "DnsAnswerColumns",
        "id": 32
       },
+      "connection_totals": {
+       "type": "ConnectionTotalsColumns",
+       "id": 33
+      },
       "secret_read": {
        "type": "SecretReadColumns",
        "id": 40
@@ -434,6 +438,26 @@ export const descriptor: INamespace = {
       "gpu_evidence": {
        "type": "GpuEvidenceColumns",
        "id": 58
+      },
+      "store_read": {
+       "type": "StoreReadColumns",
+       "id": 60
+      },
+      "store_write": {
+       "type": "StoreWriteColumns",
+       "id": 61
+      },
+      "store_listing": {
+       "type": "StoreListingColumns",
+       "id": 62
+      },
+      "store_seen": {
+       "type": "StoreSeenColumns",
+       "id": 63
+      },
+      "artifact_digest": {
+       "type": "ArtifactDigestColumns",
+       "id": 64
       },
       "agent_start": {
        "type": "AgentStartColumns",
@@ -1353,6 +1377,66 @@ export const descriptor: INamespace = {
       }
      }
     },
+    "ConnectionTotalsColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "local_addr": {
+       "type": "bytes",
+       "id": 1
+      },
+      "remote_addr": {
+       "type": "bytes",
+       "id": 2
+      },
+      "connection_id": {
+       "type": "bytes",
+       "id": 3
+      },
+      "bytes_sent": {
+       "type": "bytes",
+       "id": 4
+      },
+      "bytes_received": {
+       "type": "bytes",
+       "id": 5
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "netns": {
+       "type": "bytes",
+       "id": 7
+      },
+      "local_port": {
+       "type": "bytes",
+       "id": 8
+      },
+      "remote_port": {
+       "type": "bytes",
+       "id": 9
+      },
+      "protocol": {
+       "type": "bytes",
+       "id": 10
+      },
+      "direction": {
+       "type": "bytes",
+       "id": 11
+      },
+      "process_source": {
+       "type": "bytes",
+       "id": 12
+      }
+     }
+    },
     "SecretReadColumns": {
      "fields": {
       "time": {
@@ -1926,6 +2010,322 @@ export const descriptor: INamespace = {
       "reason": {
        "type": "bytes",
        "id": 5
+      }
+     }
+    },
+    "StoreReadColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "bytes": {
+       "type": "bytes",
+       "id": 2
+      },
+      "bytes_sequential": {
+       "type": "bytes",
+       "id": 3
+      },
+      "calls": {
+       "type": "bytes",
+       "id": 4
+      },
+      "files_distinct": {
+       "type": "bytes",
+       "id": 5
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 6
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 7
+      },
+      "owner_start_time": {
+       "type": "bytes",
+       "id": 8
+      },
+      "owner_pid": {
+       "type": "bytes",
+       "id": 9
+      },
+      "device": {
+       "type": "bytes",
+       "id": 10
+      },
+      "fs_magic": {
+       "type": "bytes",
+       "id": 11
+      },
+      "opens": {
+       "type": "bytes",
+       "id": 12
+      },
+      "store_id": {
+       "type": "bytes",
+       "id": 13
+      },
+      "mechanism": {
+       "type": "bytes",
+       "id": 14
+      },
+      "report": {
+       "type": "bytes",
+       "id": 15
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 16
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 17
+      },
+      "store": {
+       "type": "bytes",
+       "id": 18
+      }
+     }
+    },
+    "StoreWriteColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "old_path": {
+       "type": "bytes",
+       "id": 2
+      },
+      "count": {
+       "type": "bytes",
+       "id": 3
+      },
+      "bytes": {
+       "type": "bytes",
+       "id": 4
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 5
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 6
+      },
+      "device": {
+       "type": "bytes",
+       "id": 7
+      },
+      "fs_magic": {
+       "type": "bytes",
+       "id": 8
+      },
+      "store_id": {
+       "type": "bytes",
+       "id": 9
+      },
+      "operation": {
+       "type": "bytes",
+       "id": 10
+      },
+      "report": {
+       "type": "bytes",
+       "id": 11
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 12
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 13
+      },
+      "store": {
+       "type": "bytes",
+       "id": 14
+      }
+     }
+    },
+    "StoreListingColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "calls": {
+       "type": "bytes",
+       "id": 2
+      },
+      "directories": {
+       "type": "bytes",
+       "id": 3
+      },
+      "duration_ns": {
+       "type": "bytes",
+       "id": 4
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 5
+      },
+      "device": {
+       "type": "bytes",
+       "id": 6
+      },
+      "fs_magic": {
+       "type": "bytes",
+       "id": 7
+      },
+      "store_id": {
+       "type": "bytes",
+       "id": 8
+      },
+      "report": {
+       "type": "bytes",
+       "id": 9
+      },
+      "path_cut": {
+       "type": "bytes",
+       "id": 10
+      },
+      "in_container": {
+       "type": "bytes",
+       "id": 11
+      },
+      "store": {
+       "type": "bytes",
+       "id": 12
+      }
+     }
+    },
+    "StoreSeenColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "store": {
+       "type": "bytes",
+       "id": 1
+      },
+      "state": {
+       "type": "bytes",
+       "id": 2
+      },
+      "path": {
+       "type": "bytes",
+       "id": 3
+      },
+      "fs_type": {
+       "type": "bytes",
+       "id": 4
+      },
+      "mount_source": {
+       "type": "bytes",
+       "id": 5
+      },
+      "device": {
+       "type": "bytes",
+       "id": 6
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 7
+      },
+      "mount_namespace": {
+       "type": "bytes",
+       "id": 8
+      },
+      "reason": {
+       "type": "bytes",
+       "id": 9
+      },
+      "store_id": {
+       "type": "bytes",
+       "id": 10
+      }
+     }
+    },
+    "ArtifactDigestColumns": {
+     "fields": {
+      "time": {
+       "type": "bytes",
+       "id": 1001
+      },
+      "process": {
+       "type": "bytes",
+       "id": 1002
+      },
+      "path": {
+       "type": "bytes",
+       "id": 1
+      },
+      "store": {
+       "type": "bytes",
+       "id": 2
+      },
+      "bytes": {
+       "type": "bytes",
+       "id": 3
+      },
+      "sha256": {
+       "type": "bytes",
+       "id": 4
+      },
+      "verdict": {
+       "type": "bytes",
+       "id": 5
+      },
+      "reason": {
+       "type": "bytes",
+       "id": 6
+      },
+      "manifest_path": {
+       "type": "bytes",
+       "id": 7
+      },
+      "key_id": {
+       "type": "bytes",
+       "id": 8
+      },
+      "inode": {
+       "type": "bytes",
+       "id": 9
+      },
+      "device": {
+       "type": "bytes",
+       "id": 10
       }
      }
     },
