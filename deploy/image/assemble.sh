@@ -4,7 +4,7 @@
 set -euo pipefail
 
 # Folders of ours that run; the rest builds, tests or documents.
-CODE='agent cli correlator detect detectors drills gpu kubernetes log native policy proto'
+CODE='agent cli correlator detect detectors drills gpu kubernetes log native policy proto stores'
 USER_ID=65532 # as in the Dockerfile and in deploy/kubernetes
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
