@@ -6,6 +6,7 @@ import type { Policy, Problem } from './policy.ts'
 import { readDetectors } from './read/detectors.ts'
 import { readCidrs, readFlows } from './read/flows.ts'
 import { readGpus } from './read/gpus.ts'
+import { readStores } from './read/stores.ts'
 import { readZones } from './read/zones.ts'
 import { schemaProblems } from './read/schema-problems.ts'
 import { readTree } from './read/tree.ts'
@@ -52,8 +53,9 @@ export function parsePolicy(
   const detectors = readDetectors(entryOf(root, 'detectors'), options.nowMs ?? null, report)
   const resolvers = readCidrs(entryOf(root, 'resolvers'), report)
   const gpus = readGpus(entryOf(root, 'gpus'), report)
+  const stores = readStores(entryOf(root, 'stores'), zones, report)
   const sha256 = policyDigest(text)
-  const policy: Policy = { text, sha256, resolvers, zones, flows, gpus, detectors }
+  const policy: Policy = { text, sha256, resolvers, zones, flows, gpus, stores, detectors }
   if (resolvers.length === 0) warnOfNames(policy, report)
   if (options.detectors) problems.push(...checkThresholds(policy, options.detectors))
   return listed(policy, problems)

@@ -1,8 +1,9 @@
 /**
- * What a policy says once it has been read: zones, flows and detector settings, each with the
- * place in the file where it stands, so that every decision can name its line.
+ * What a policy says once it has been read: zones, flows, stores and detector settings,
+ * each with the place in the file where it stands, so that every decision can name its line.
  * Made by `parse.ts`; turned into look-ups by `compile.ts`.
  */
+import type { StoreKind } from '../stores/rule.ts'
 import type { PortRange } from './match/ports.ts'
 
 /** A place in the policy text; both count from 1, columns in UTF-16 units as editors do. */
@@ -76,6 +77,37 @@ export type GpuPolicy = {
   confidentialComputing: boolean
 }
 
+/** How bad it is when a store is read by the wrong ones. */
+export type Sensitivity = 'public' | 'internal' | 'confidential' | 'restricted'
+
+/** Who may read or change a store: a process of one of the zones, or that any pattern matches. */
+export type StoreActors = Position & { match: Actors, zones: Pattern[] }
+
+/** A data set or registry, where it is, and what is usual. What is null is not said. */
+export type StorePolicy = Position & {
+  name: string
+  kind: StoreKind
+  /** The zone that it belongs to, one of the file. */
+  zone: string | null
+  sensitivity: Sensitivity
+  /** Absolute paths of folders and files; `*` stands for one level. */
+  paths: Pattern[]
+  /** Globs on what is mounted, such as "filer:/export/*". */
+  mounts: Pattern[]
+  /** Types of file systems of which every mount is part of the store. */
+  fileSystems: Pattern[]
+  /** `match/endpoint.ts` says how they are written. */
+  endpoints: Pattern[]
+  readers: StoreActors | null
+  writers: StoreActors | null
+  /** Bytes that one workload may read in a day, and files that the store holds. */
+  expected: { bytesPerDay: number | null, files: number | null }
+  /** Path of the signed manifest of its files. */
+  manifest: Pattern | null
+  /** Public keys in PEM, one of which must have signed the manifest. */
+  manifestKeys: Pattern[]
+}
+
 /** A policy that can be put in force. `sha256` is the hex digest of the UTF-8 bytes of `text`. */
 export type Policy = {
   text: string
@@ -85,6 +117,7 @@ export type Policy = {
   zones: Zone[]
   flows: Flow[]
   gpus: GpuPolicy
+  stores: StorePolicy[]
   detectors: DetectorSetting[]
 }
 

@@ -127,6 +127,8 @@ const REQUIRED_FIXES: Partial<Record<string, string>> = {
   from: 'write from: and the zone that opens the connection',
   to: 'write to: and the zone that accepts the connection',
   reason: 'write reason: and one sentence that says why',
+  kind: 'write kind: dataset, weights, checkpoints, registry, database or objects',
+  sensitivity: 'write sensitivity: public, internal, confidential or restricted',
   until: 'write until: and a time, such as 2030-01-31T12:00:00Z',
 }
 
