@@ -294,6 +294,7 @@ export class Context {
       severity: finding.severity ?? detector.severity,
       evidence: finding.evidence ?? [this.evidence],
       zones: finding.zones ?? [],
+      stores: finding.stores ?? [],
       workloads: finding.workloads ?? (process === null ? [] : [this.workloadOf(process)]),
       nodes,
       totals: finding.totals ?? {},

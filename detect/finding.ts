@@ -95,6 +95,8 @@ export interface Finding {
   wallNs?: bigint
   /** Names of the zones that it touches. */
   zones?: string[]
+  /** Names of the stores that it touches. */
+  stores?: string[]
   /** Default: that of the event's process. */
   workloads?: string[]
   /** Default: that of the event. */

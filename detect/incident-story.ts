@@ -37,6 +37,7 @@ export interface KeptIncident {
   nodes: string[]
   workloads: string[]
   zones: string[]
+  stores: string[]
   findings: KeptFinding[]
   findings_unlisted: number
   /** What has changed since it was last told: nothing, an amount, or what it says. */
@@ -55,6 +56,9 @@ const severities: readonly Severity[] = ['low', 'medium', 'high', 'critical']
 const STEPS_MAX = 10
 const HOPS_MAX = 100
 const EVIDENCE_MAX = 10
+/** Of nodes, workloads and so on; also of further subjects. */
+export const NAMES_MAX = 100
+const nameLists = ['nodes', 'workloads', 'zones', 'stores'] as const
 
 /** A stable name: the same subject and first event give the same one, wherever it is computed. */
 export function incidentId(subject: string, first: Evidence): string {
@@ -89,6 +93,21 @@ export function addFacts(
   }
 }
 
+/** Adds names; how many were new. What does not fit is left out: it stands in the findings. */
+export function addNames(
+  to: KeptIncident, from: { [list in (typeof nameLists)[number]]?: string[] },
+): number {
+  let added = 0
+  for (const list of nameLists) {
+    for (const name of from[list] ?? []) {
+      if (name === '' || to[list].length >= NAMES_MAX || to[list].includes(name)) continue
+      to[list].push(name)
+      added++
+    }
+  }
+  return added
+}
+
 /** The incident as JSON. Shares nothing that changes later. */
 export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
   const findings = kept.findings.toSorted((a, b) => Number(a.firstNs - b.firstNs))
@@ -111,7 +130,7 @@ export function tellIncident(kept: KeptIncident, coverage: Coverage): Incident {
     nodes: kept.nodes,
     workloads: kept.workloads,
     zones: kept.zones,
-    stores: [],
+    stores: kept.stores,
     attack: union(findings.map(({ attack }) => attack)),
     atlas: union(findings.map(({ atlas }) => atlas)),
     findings: findings.map(told),

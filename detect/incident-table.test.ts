@@ -14,6 +14,7 @@ function finding(subject: string, key = 'k', severity: Severity = 'medium', s = 
   return {
     key, subject, severity, wallNs: 1_900_000_000_000_000_000n + BigInt(s) * 1_000_000_000n,
     evidence: [{ node_id: 'n1', boot_id: 'b', seq: ++seq }], zones: ['a'], workloads: ['w'],
+    stores: [`store of ${subject}`],
     nodes: ['n1'], totals: { bytes_sent: 5 },
     joins: [], tell: () => ({ summary: `${subject} ${key}.`, details: {}, next_steps: ['Look.'] }),
   }
@@ -35,6 +36,7 @@ describe('incidents', () => {
     expect(incident.summary).toBe('x k2. 1 further finding about the same subject.')
     expect(incident.attack).toEqual([...detector.attack, ...otherDetector.attack])
     expect(incident.next_steps).toEqual(['Look.'])
+    expect(incident.stores).toEqual(['store of x'])
   })
 
   it('count the same finding instead of repeating it', () => {

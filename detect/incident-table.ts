@@ -2,7 +2,7 @@
 import type { CoverageTable } from './coverage.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Severity, Story } from './finding.ts'
-import { addFacts, incidentId, keptOf, tellIncident } from './incident-story.ts'
+import { addFacts, addNames, incidentId, keptOf, NAMES_MAX, tellIncident } from './incident-story.ts'
 import type { KeptIncident } from './incident-story.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
 
@@ -21,6 +21,7 @@ export interface Amendment {
   summary?: string
   severity?: Severity
   zones?: string[]
+  stores?: string[]
   next_steps?: string[]
   /** As in `Finding`. */
   joins?: string[]
@@ -50,7 +51,6 @@ export type IncidentTableSnapshot = {
 
 /** Part of the findings of an incident that one detector may take. */
 const DETECTOR_SHARE = 0.6
-const NAMES_MAX = 100
 /** Amounts alone are told at most so often: a busy violation must not fill the incident log. */
 const AMOUNTS_EVERY_MS = 10_000
 /** An incident that may turn out to be part of another one is told so much later at most. */
@@ -113,8 +113,7 @@ export class IncidentTable {
       incident.findings_unlisted++
       this.findingsUnlisted++
     }
-    const listed = addNames(incident.nodes, finding.nodes) + addNames(incident.zones, finding.zones)
-      + addNames(incident.workloads, finding.workloads)
+    const listed = addNames(incident, finding)
     incident.touchedMs = nowMs
     if (finding.wallNs > incident.updatedNs) incident.updatedNs = finding.wallNs
     const isNew = known === undefined && incident.findings_unlisted === 0
@@ -152,9 +151,7 @@ export class IncidentTable {
       incident.touchedMs = nowMs
       this.unite(incident, subjects, nowMs)
     }
-    addNames(incident.zones, amendment.zones ?? [])
-    addNames(incident.nodes, amendment.nodes ?? [])
-    addNames(incident.workloads, amendment.workloads ?? [])
+    addNames(incident, amendment)
     const { wallNs = 0n } = amendment
     if (wallNs > incident.updatedNs) incident.updatedNs = wallNs
     const story = amendment.summary ?? amendment.hop ?? amendment.hops ?? amendment.severity
@@ -246,9 +243,7 @@ export class IncidentTable {
       else into.findings_unlisted++
     }
     into.findings_unlisted += from.findings_unlisted
-    addNames(into.nodes, from.nodes)
-    addNames(into.workloads, from.workloads)
-    addNames(into.zones, from.zones)
+    addNames(into, from)
     if (from.updatedNs > into.updatedNs) into.updatedNs = from.updatedNs
     from.joined_into = into.incident_id
     this.close(from, 'joined', nowMs)
@@ -300,7 +295,7 @@ export class IncidentTable {
       incident_id: incidentId(finding.subject, finding.evidence[0]),
       subject: finding.subject, state: 'open', close_reason: null, joined_into: '', joins: [],
       openedNs: finding.wallNs, updatedNs: finding.wallNs, closedMs: 0, touchedMs: nowMs,
-      nodes: [], workloads: [], zones: [], findings: [], findings_unlisted: 0,
+      nodes: [], workloads: [], zones: [], stores: [], findings: [], findings_unlisted: 0,
       news: 'story', toldMs: 0, told: false, heldUntilMs, order: this.nextOrder++,
     }
     this.open.set(finding.subject, incident)
@@ -386,13 +381,4 @@ function isHeld({ heldUntilMs }: KeptIncident, nowMs: number): boolean {
 /** It went into another one before anybody was told of it. */
 function isSilent({ told, joined_into: other }: KeptIncident): boolean {
   return !told && other !== ''
-}
-
-/** How many were new. What does not fit is left out: it stands in the findings. */
-function addNames(list: string[], names: readonly string[]): number {
-  const before = list.length
-  for (const name of names) {
-    if (name !== '' && list.length < NAMES_MAX && !list.includes(name)) list.push(name)
-  }
-  return list.length - before
 }
