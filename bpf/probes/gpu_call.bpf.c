@@ -12,6 +12,7 @@
 #include "gpu/decode.bpf.h"
 #include "gpu/file.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -43,7 +44,7 @@ static __always_inline void on_ioctl(struct file *file, u32 rdev, u32 command, u
 	if (!rdev)
 		return;
 	request.family = gpu_family_of(rdev);
-	if (!request.family || !scope_has_current())
+	if (!request.family || !scope_has_current() || current_is_agent())
 		return;
 	request.device = rdev;
 	request.file = (u64)file;

@@ -12,6 +12,7 @@
 #include "gpu/file.bpf.h"
 #include "path.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 #include "told.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -88,7 +89,7 @@ static __always_inline void on_file(struct file *file, struct inode *inode, u32 
 	struct task_struct *task;
 
 	opened.family = gpu_family_of_file(file, inode, rdev, in_sysfs, &opened.device);
-	if (!opened.family || !scope_has_current())
+	if (!opened.family || !scope_has_current() || current_is_agent())
 		return;
 	task = bpf_get_current_task_btf();
 	if (call_kind == GPU_CALL_KIND_OPEN) {
@@ -156,7 +157,8 @@ static __always_inline void on_held(struct bpf_iter__task_file *ctx, u8 at_start
 	struct inode *inode;
 	u64 key = (u64)file;
 
-	if (!task || !file)
+	agent_is_current();
+	if (!task || !file || task->tgid == agent_tgid)
 		return;
 	inode = file->f_inode;
 	opened.file = file;

@@ -12,6 +12,7 @@
 #include "gpu/decode.bpf.h"
 #include "gpu/file.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -85,7 +86,7 @@ int BPF_KPROBE(gpu_driver_kprobe, void *sp, void *nv, void *nvfp, u32 command, v
 	if (request.family != GPU_DEVICE_FAMILY_NVIDIA &&
 	    request.family != GPU_DEVICE_FAMILY_NVIDIACTL)
 		return 0;
-	if (!scope_has_current())
+	if (!scope_has_current() || current_is_agent())
 		return 0;
 	request.call_kind = GPU_CALL_KIND_ESCAPE;
 	request.args_bytes = call.bytes;

@@ -9,6 +9,7 @@
 #include "record.bpf.h"
 #include "identity.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 #include "path.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -214,6 +215,7 @@ int process_iter(struct bpf_iter__task *ctx)
 	struct file *file;
 	u32 zero = 0;
 
+	agent_is_current();
 	/* Leaders only, and no threads of the kernel: those run no program. */
 	if (!task || task->pid != task->tgid)
 		return 0;

@@ -1,4 +1,4 @@
-import { globSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { closeSync, globSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { spawnSync } from 'node:child_process'
@@ -97,6 +97,23 @@ describe.skipIf(reason)(`devices of GPUs ${reason}`, () => {
       later.close()
       await program.ended()
     }
+  })
+
+  it('what the agent itself opens is not told', async () => {
+    const procs = join(dirname(cgroup.path), 'cgroup.procs')
+    runIterator(watch, 'gpu_devices_at_start')
+    writeFileSync(join(cgroup.path, 'cgroup.procs'), String(process.pid))
+    const file = openSync(device.path, 'r+')
+    look()
+    closeSync(file)
+    writeFileSync(procs, String(process.pid))
+    const program = cgroup.start('perl', '-e', hold, device.path)
+    await program.line()
+    look()
+    await watch.first('gpu_device_open', { pid: program.pid })
+    await program.ended()
+    expect(watch.seen('gpu_device_open', { pid: process.pid })).toEqual([])
+    expect(watch.seen('gpu_call', { pid: process.pid })).toEqual([])
   })
 
   it.skipIf(noBar)(`a BAR of a GPU is told, those of others are quiet ${noBar}`, async () => {
