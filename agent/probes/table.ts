@@ -132,6 +132,11 @@ export const probeTable: readonly Probe[] = [
     lost: 'nothing, but like connections are told one by one however many they are',
   },
   {
+    name: 'connection_totals',
+    ways: [{ programs: ['sockets_iter'], attach_type: 'iterator', every_ms: 10_000, lost: '' }],
+    lost: 'how much a connection has moved, until it ends',
+  },
+  {
     name: 'cgroup_quota',
     ways: [{ programs: ['quotas_iter'], attach_type: 'iterator', every_ms: 1000, lost: '' }],
     lost: 'which cgroup floods: there is no quota, and a flood costs the events of everybody',

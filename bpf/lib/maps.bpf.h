@@ -121,6 +121,9 @@ union record {
 	struct shared_file_written shared_file_written;
 	struct gpu_device_open gpu_device_open;
 	struct gpu_call gpu_call;
+	struct connection_totals connection_totals;
+	struct store_write store_write;
+	struct store_listing store_listing;
 };
 const union record *const volatile record_layouts __weak = NULL;
 

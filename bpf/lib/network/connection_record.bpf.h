@@ -74,7 +74,9 @@ static __always_inline void emit_close(struct sock *sk, struct tcp_sock *tcp,
 	/* The peer's FIN takes one sequence number and is counted as a byte. */
 	if (received > 0 && (sk->__sk_common.skc_flags & (1UL << SOCKET_FLAG_DONE)))
 		received--;
-	if (entry->counted && repeat_count_close(entry, end, sent, received))
+	/* Of one whose bytes were told on the way, the rest is told, too. */
+	if (entry->counted && !entry->totals_told &&
+	    repeat_count_close(entry, end, sent, received))
 		return;
 	record = record_reserve(KIND_CONNECTION_CLOSE, sizeof(*record), now,
 				entry->who.cgroup_id);

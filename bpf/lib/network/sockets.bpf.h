@@ -24,8 +24,11 @@ struct socket_entry {
 	u8 _pad[3];
 	/* Another process that used it last, where that is how a passed descriptor shows. */
 	u32 user_pid;
-	u32 _pad2;
+	/* Bytes both ways that connection_totals told, in TOTALS_UNIT, rounded up; it wraps. */
+	u32 totals_told;
 };
+
+#define TOTALS_UNIT_SHIFT 16
 
 #define SOCKET_WAYS 8
 #define OWNER_NONE 0
