@@ -15,7 +15,7 @@ const incident: Incident = {
   incident_id: '3f2a7c91d0e4', title: 'Connection between zones', severity: 'critical',
   state: 'open', subject: 'process 4711:99 on gpu-1', opened_at: '2030-01-31T12:00:00.123456789Z',
   updated_at: '2030-01-31T12:00:01.000000000Z', summary: 'nc connected to storage.',
-  nodes: ['gpu-1'], workloads: ['user.slice'], zones: ['inference', 'storage'], stores: [],
+  nodes: ['gpu-1'], workloads: ['user.slice'], zones: ['inference', 'storage'], stores: ['imagenet'],
   attack: ['T1210'], atlas: [],
   findings: [{
     detector: 'NET-001', title: 'Connection between zones', severity: 'critical',
@@ -53,7 +53,7 @@ describe('the story of an incident', () => {
       'CRITICAL', '/usr/bin/nc (pid 4711, uid 1000, on gpu-1)', "nc -z 'a b'", '/user.slice',
       '10.50.0.1:9000', '1.4 MiB', '1,200 times', 'events gpu-1/5 and 3 more',
       'inference 10.30.0.1:4242', 'storage [2001:db8::1]:9000 (tcp, never established)',
-      '70,000 connection_open lost at ring', 'the ring was full', 'T1210', '2. Add to the policy:',
+      '70,000 connection_open lost at ring', 'the ring was full', 'T1210', 'Stores imagenet', '2. Add to the policy:',
     ]) expect(story.replaceAll(/\s+/g, ' ')).toContain(part)
   })
 

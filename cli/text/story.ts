@@ -30,6 +30,7 @@ export function incidentStory(incident: Incident, width: number): string[] {
     ...labelled('Nodes', incident.nodes.join(', '), width),
     ...labelled('Workloads', incident.workloads.join(', '), width),
     ...labelled('Zones', incident.zones.join(', '), width),
+    ...labelled('Stores', incident.stores.join(', '), width),
     ...labelled('ATT&CK', [...incident.attack, ...incident.atlas].join(', '), width),
     ...section('What happened', incident.findings.flatMap((one) => findingLines(one, width))),
     ...(incident.findings_unlisted > 0
