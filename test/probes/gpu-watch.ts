@@ -11,6 +11,9 @@ import { Watch } from './watch.ts'
 /** Nobody calls it but the test: /dev/full. */
 export const device = { path: '/dev/full', number: 2 ** 20 + 7 }
 
+/** Shorter than an agent's, so that a test need not wait for five seconds. */
+const walkMs = 1000
+
 /** What the tests need beside the probes of GPUs: who runs, and who ended. */
 const others = ['process_exec', 'process_exit']
 
@@ -20,7 +23,8 @@ export function tableOf(attachType: string): Probe[] {
     .map((probe) => {
       const ways = probe.ways.filter(({ attach_type: type }) =>
         attachType === '' || probe.name !== 'gpu_call' || type === attachType)
-      return { ...probe, ways: ways.map(({ module: _, ...way }) => way) }
+      return { ...probe, ways: ways.map(({ module: _, ...way }) =>
+        way.every_ms === undefined ? way : { ...way, every_ms: walkMs }) }
     })
 }
 
