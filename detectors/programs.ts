@@ -1,6 +1,7 @@
 /** Programs by what people use them for. Names without folder and version, as `programOf` gives. */
 import type { LineageProcess } from '../detect/lineage.ts'
 import { programOf } from './actor.ts'
+import { interpretedOf } from './interpreted.ts'
 
 /** They run what they are told. */
 const shells = new Set(['sh', 'bash', 'dash', 'zsh', 'ksh', 'mksh', 'ash', 'fish', 'csh', 'tcsh',
@@ -32,7 +33,10 @@ export function isByHand(process: LineageProcess): boolean {
 
 /** An interpreter that got its program on the command line. */
 function isOneLiner(process: LineageProcess): boolean {
-  return isInterpreter(process) && /\0-(?:c|e|r|E)(?:\0|$)/.test(process.args)
+  if (!isInterpreter(process)) return false
+  const interpreted = interpretedOf(process)
+  if (interpreted !== null) return interpreted.kind === 'code' && interpreted.text !== ''
+  return /\0-(?:c|e|r|E)(?:\0|$)/.test(process.args)
 }
 
 /** It runs in a pod, a container or a job: it is not part of the node itself. */
