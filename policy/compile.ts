@@ -8,6 +8,7 @@ import type { Rule } from './match/fact-rules.ts'
 import { GpuRules } from './match/gpu-rules.ts'
 import { FlowRules, NO_FLOW, SAME_ZONE } from './match/flow-rules.ts'
 import type { FlowFit, FlowIdentity, Verdict } from './match/flow-rules.ts'
+import { StoreRules } from './match/store-rules.ts'
 import { missingFlow } from './match/missing-flow.ts'
 import type { DetectorSetting, Policy, Zone } from './policy.ts'
 import { ProcessRules } from './match/process-rules.ts'
@@ -50,6 +51,7 @@ export class CompiledPolicy {
   readonly exposures: readonly Zone['exposure'][]
   readonly detectors: ReadonlyMap<string, DetectorSetting>
   readonly gpus: GpuRules
+  readonly stores: StoreRules
   readonly #addresses: AddressRules
   readonly #zoneOfCidr: Uint16Array
   readonly #resolvers: readonly Cidr[]
@@ -66,6 +68,7 @@ export class CompiledPolicy {
     this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
     this.gpus = new GpuRules(policy.gpus)
+    this.stores = new StoreRules(policy.stores)
     const facts = new FactRules(policy.zones, BUILT_IN.length)
     this.#addresses = new AddressRules(policy.zones, BUILT_IN.length, facts)
     this.#zoneOfCidr = this.#addresses.zones()

@@ -22,6 +22,6 @@ export type StoreRule = {
 }
 
 /** Of these, changes and content are watched as well. */
-export function isOfArtifacts(rule: StoreRule): boolean {
+export function isOfArtifacts(rule: Pick<StoreRule, 'kind'>): boolean {
   return rule.kind === 'weights' || rule.kind === 'checkpoints' || rule.kind === 'registry'
 }

@@ -41,8 +41,8 @@ detectors:
     expect(brief('version: 1\nzone: []\n')).toEqual(['2:1 zone => did you mean zones?'])
     expect(brief(`${ZONE}      cidr: [10.0.0.0/8]\n`))
       .toEqual(['6:7 zones[0].match.cidr => did you mean cidrs?'])
-    expect(brief('version: 1\nstores: []\n'))
-      .toEqual(['2:1 stores => known here: version, resolvers, zones, flows, gpus, detectors'])
+    expect(brief('version: 1\nsecrets: []\n'))
+      .toEqual(['2:1 secrets => known here: version, resolvers, zones, flows, gpus, stores, detectors'])
   })
 
   it('points at the parent of what is missing and says what to write', () => {

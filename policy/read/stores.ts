@@ -1,6 +1,7 @@
 import type { Sensitivity, StoreActors, StorePolicy, Zone } from '../policy.ts'
 import { entryOf, listOf, patternsOf, problemAt, textOf } from './cursor.ts'
 import type { Cursor, Report } from './cursor.ts'
+import { checkStores } from './store-checks.ts'
 import { suggest } from './suggest.ts'
 import { readMatch } from './zones.ts'
 import { UNZONED_ZONE } from '../zone-names.ts'
@@ -16,7 +17,7 @@ export function readStores(
   cursor: Cursor | null, zones: readonly Zone[], report: Report,
 ): StorePolicy[] {
   const names = new Map<string, number>()
-  return listOf(cursor).map((entry): StorePolicy => {
+  const stores = listOf(cursor).map((entry): StorePolicy => {
     checkName(entry, names, report)
     checkZones(entry, zones, report)
     const manifest = entryOf(entry, 'manifest')
@@ -26,7 +27,8 @@ export function readStores(
       kind: KINDS.find((one) => one === textOf(entry, 'kind')) ?? 'dataset',
       zone: textOf(entry, 'zone'),
       sensitivity: SENSITIVITIES.find((one) => one === textOf(entry, 'sensitivity')) ?? 'internal',
-      paths: patternsOf(entryOf(entry, 'paths')),
+      paths: patternsOf(entryOf(entry, 'paths')).map((one) =>
+        ({ ...one, text: one.text.replace(/(.)\/$/, '$1') })),
       mounts: patternsOf(entryOf(entry, 'mounts')),
       fileSystems: patternsOf(entryOf(entry, 'file_systems')),
       endpoints: patternsOf(entryOf(entry, 'endpoints')),
@@ -38,6 +40,8 @@ export function readStores(
       manifestKeys: patternsOf(entryOf(entry, 'manifest_keys')),
     }
   })
+  checkStores(stores, report)
+  return stores
 }
 
 function checkName(entry: Cursor, names: Map<string, number>, report: Report): void {

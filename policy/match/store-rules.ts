@@ -1,0 +1,184 @@
+import type { StoreRule } from '../../stores/rule.ts'
+import type { Actors, Matcher, Policy, StoreActors, StorePolicy } from '../policy.ts'
+import type { AddressFacts } from './address-rules.ts'
+import { cidrHolds } from './cidr.ts'
+import { endpointOf } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
+import { FactRules } from './fact-rules.ts'
+import { compareSpecificity } from './glob.ts'
+import type { Glob } from './glob.ts'
+import { ProcessRules } from './process-rules.ts'
+import type { ProcessFacts } from './process-rules.ts'
+
+/** Whether somebody may read or change a store, and the place in the policy that says so. */
+export type StoreVerdict = {
+  /** null: the policy does not say. */
+  allowed: boolean | null
+  /** The list that lets it in or, when none does, the one that it is missing from. */
+  list: 'readers' | 'writers' | ''
+  /** What matched; '' when nothing did. */
+  matcher: Matcher | 'zones' | ''
+  text: string
+  /** Of the pattern, or of the list; 0 when the policy does not say. */
+  line: number
+}
+
+const NOT_SAID: StoreVerdict = { allowed: null, list: '', matcher: '', text: '', line: 0 }
+
+/** An endpoint, and the store behind it. */
+type Place = Endpoint & { store: string }
+
+/**
+ * The stores of a policy by name, who may read and change them, and which one is behind an
+ * address. Not for the hot path: callers keep the answers.
+ */
+export class StoreRules {
+  /** In the order of the file. */
+  readonly all: readonly StorePolicy[]
+  readonly #byName: ReadonlyMap<string, StorePolicy>
+  readonly #readers: ReadonlyMap<string, Members>
+  readonly #writers: ReadonlyMap<string, Members>
+  readonly #places: Places
+
+  constructor(stores: readonly StorePolicy[]) {
+    this.all = stores
+    this.#byName = new Map(stores.map((store) => [store.name, store]))
+    this.#readers = membersOf(stores, 'readers')
+    this.#writers = membersOf(stores, 'writers')
+    this.#places = new Places(stores)
+  }
+
+  /** Kind, zone, sensitivity and what is expected of a store; null when the policy has no such. */
+  get(name: string): StorePolicy | null {
+    return this.#byName.get(name) ?? null
+  }
+
+  /**
+   * Whether a process may read a store: readers may, and writers too.
+   *
+   * @param zone name of the zone of the process, '' where it is not known
+   */
+  mayRead(name: string, facts: ProcessFacts, zone: string): StoreVerdict {
+    const readers = this.#readers.get(name)
+    if (readers === undefined) return NOT_SAID
+    const verdict = readers.judge(facts, zone)
+    if (verdict.allowed) return verdict
+    const asWriter = this.#writers.get(name)?.judge(facts, zone)
+    return asWriter?.allowed ? asWriter : verdict
+  }
+
+  /** Whether a process may change a store; as `mayRead`. */
+  mayWrite(name: string, facts: ProcessFacts, zone: string): StoreVerdict {
+    return this.#writers.get(name)?.judge(facts, zone) ?? NOT_SAID
+  }
+
+  /** False when no store has an endpoint: no connection leads to one. */
+  get hasEndpoints(): boolean {
+    return this.#places.count > 0
+  }
+
+  /**
+   * The store that answers at an address, for the accepting end of a connection; null when none
+   * does. What Kubernetes says of the address decides before the longest prefix, that before DNS
+   * names; among equals one with a port before one without. Of loopback addresses it holds as well:
+   * a database may run beside its user.
+   *
+   * @param bytes 16 bytes at `offset`
+   * @param port of the accepting end
+   * @param facts `dns_names` only of name servers that are believed
+   */
+  storeOfConnection(
+    bytes: Uint8Array, offset: number, port: number, facts: AddressFacts = {},
+  ): string | null {
+    return this.#places.find(bytes, offset, port, facts)
+  }
+}
+
+/** Who is in one of the lists of a store. */
+class Members {
+  readonly #list: 'readers' | 'writers'
+  readonly #actors: StoreActors
+  readonly #rules: ProcessRules
+
+  constructor(list: 'readers' | 'writers', actors: StoreActors) {
+    this.#list = list
+    this.#actors = actors
+    this.#rules = processRules(actors.match)
+  }
+
+  judge(facts: ProcessFacts, zone: string): StoreVerdict {
+    const list = this.#list
+    const rule = this.#rules.find(facts)
+    if (rule !== null) {
+      return { allowed: true, list, matcher: rule.matcher, text: rule.text, line: rule.line }
+    }
+    const named = this.#actors.zones.find(({ text }) => text === zone)
+    if (named !== undefined) {
+      return { allowed: true, list, matcher: 'zones', text: named.text, line: named.line }
+    }
+    return { allowed: false, list, matcher: '', text: '', line: this.#actors.line }
+  }
+}
+
+/** The endpoints of all stores, those that decide first first. */
+class Places {
+  readonly count: number
+  readonly #workloads: readonly Place[]
+  readonly #cidrs: readonly Place[]
+  readonly #names: readonly Place[]
+
+  constructor(stores: readonly StorePolicy[]) {
+    const places = stores.flatMap(({ name: store, endpoints }) =>
+      endpoints.map(({ text }): Place => ({ ...endpointOf(text), store })))
+    this.count = places.length
+    const byPort = (a: Place, b: Place): number => Math.sign(b.port) - Math.sign(a.port)
+    const byGlob = (globOf: (place: Place) => Glob | null): Place[] =>
+      places.filter((place) => globOf(place) !== null).sort((a, b) =>
+        compareSpecificity(globOf(a)!, globOf(b)!) || byPort(a, b))
+    this.#workloads = byGlob(({ workload }) => workload)
+    this.#names = byGlob(({ name }) => name)
+    this.#cidrs = places.filter(({ cidr }) => cidr !== null)
+      .sort((a, b) => b.cidr!.bits - a.cidr!.bits || byPort(a, b))
+  }
+
+  find(bytes: Uint8Array, offset: number, port: number, facts: AddressFacts): string | null {
+    const { workload, dns_names } = facts
+    const fits = (place: Place): boolean => place.port === 0 || place.port === port
+    const found = (workload ? this.#workloads.find((one) =>
+      fits(one) && one.workload!.matches(workload)) : undefined) ??
+      this.#cidrs.find((one) => fits(one) && cidrHolds(one.cidr!, bytes, offset)) ??
+      (dns_names?.length ? this.#names.find((one) =>
+        fits(one) && dns_names.some((name) => one.name!.matches(name))) : undefined)
+    return found?.store ?? null
+  }
+}
+
+/** What agents must know of the stores: those that are files, in the order of the policy. */
+export function storeRulesOf({ stores }: Pick<Policy, 'stores'>): StoreRule[] {
+  return stores.filter(isOfFiles).map((store): StoreRule => ({
+    name: store.name, kind: store.kind,
+    paths: store.paths.map(({ text }) => text),
+    mountSources: store.mounts.map(({ text }) => text),
+    fileSystems: store.fileSystems.map(({ text }) => text),
+    manifest: store.manifest?.text ?? '',
+    manifestKeys: store.manifestKeys.map(({ text }) => text),
+  }))
+}
+
+function isOfFiles({ paths, mounts, fileSystems }: StorePolicy): boolean {
+  return paths.length + mounts.length + fileSystems.length > 0
+}
+
+function membersOf(
+  stores: readonly StorePolicy[], list: 'readers' | 'writers',
+): Map<string, Members> {
+  return new Map(stores.flatMap((store): [string, Members][] => {
+    const actors = store[list]
+    return actors === null ? [] : [[store.name, new Members(list, actors)]]
+  }))
+}
+
+function processRules(match: Actors): ProcessRules {
+  const zone = { name: '', exposure: 'internal' as const, line: 0, column: 0, match }
+  return new ProcessRules(new FactRules([zone], 0))
+}
