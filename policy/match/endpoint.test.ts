@@ -36,7 +36,7 @@ describe('an endpoint', () => {
     expect(fault('fd00::1::2')).toMatch(/not an IPv4 or IPv6 address/)
     expect(fault('fd00::1:zz')).toMatch(/is no endpoint; write/)
     expect(fault('*:5432')).toMatch(/every name there is/)
-    for (const text of ['', ':80', 'a b', 'service:', 'job:4711', 'a..b']) expect(fault(text), text).not.toBe('good')
+    for (const text of ['', ':80', 'a b', 'service:', 'job:a', 'a..b']) expect(fault(text), text).not.toBe('good')
     expect(() => endpointOf('a b')).toThrow(TypeError)
   })
 })
