@@ -45,6 +45,12 @@ function* merges(lists: readonly ExampleEvent[][]): Generator<ExampleEvent[]> {
 }
 
 describe('NET-002', () => {
+  it('says what has passed so far while connections are open', () => {
+    const soFar = closed(curl, 200, 91, 3_000_000, 'connection_totals')
+    const [incident] = run([...onInference, ...onTraining, ...onStorage, soFar], [lateralChain])
+    expect(incident.hops.map(({ bytes_received }) => bytes_received)).toEqual([undefined, undefined, 3_000_000])
+  })
+
   it('names every hop with its process, user, node, bytes, and what was run in between', () => {
     const [incident] = run([
       ...onInference, ...onTraining, ...onStorage,

@@ -14,7 +14,7 @@ import { chainExamples } from './lateral-chain.examples.ts'
 
 type Opening = EventViews['connection_open' | 'datagram_flow' | 'rdma_connection' |
   'vsock_connection' | 'socket_received']
-type Closing = EventViews['connection_close']
+type Closing = EventViews['connection_close' | 'connection_totals']
 type Life = EventViews['process_exec' | 'process_exit' | 'process_orphan']
 
 /** Value of `report` in the columns. */
@@ -51,8 +51,8 @@ export default defineDetector({
     + 'path at the last hop first, then at the entry. Keep memory and disks, change the '
     + 'credentials used on the way, and look at what was read at the end. If the path is part of '
     + 'the design, allow it from end to end in the flows of the policy.',
-  needs: ['connection_open', 'connection_close', 'datagram_flow', 'rdma_connection',
-    'vsock_connection', 'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
+  needs: ['connection_open', 'connection_close', 'connection_totals', 'datagram_flow',
+    'rdma_connection', 'vsock_connection', 'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
   afterOthers: true,
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
   key: (event, context) => concerns(event, context) ? 'chains' : null,
@@ -133,7 +133,7 @@ function zoneNumber(to: number, { policyNumber }: Context): number {
 
 /** It is about the beginning of a connection, not about its course and end. */
 function begins(event: Opening | Closing): event is Opening {
-  if (event.kind === 'connection_close') return false
+  if (event.kind === 'connection_close' || event.kind === 'connection_totals') return false
   return !('report' in event.columns) || event.columns.report[event.row] === FLOW_FIRST
 }
 

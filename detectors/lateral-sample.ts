@@ -71,15 +71,20 @@ export function accepted(
   }
 }
 
-/** The end of a connection, as one of its ends tells it. */
+/**
+ * The end of a connection, as one of its ends tells it.
+ *
+ * @param kind `connection_totals`: what has passed so far
+ */
 export function closed(
   of: ExampleEvent, at_ms: number, bytes_sent: number, bytes_received: number,
+  kind: 'connection_close' | 'connection_totals' = 'connection_close',
 ): ExampleEvent {
   const { process, node_id } = of
   const { local_addr, local_port, remote_addr, remote_port, protocol, direction } =
     of.values as Partial<ConnectionOpen>
   return {
-    kind: 'connection_close', at_ms, node_id, process, values: {
+    kind, at_ms, node_id, process, values: {
       local_addr, local_port, remote_addr, remote_port, protocol, direction, bytes_sent,
       bytes_received,
     },

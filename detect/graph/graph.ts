@@ -97,6 +97,8 @@ export class Graph {
         return this.opened(event, source, process, event.columns.at_start[event.row] !== 0)
       case 'connection_close':
         return this.closed(event, source)
+      case 'connection_totals':
+        return this.goesOn(event, source, process)
       case 'datagram_flow': case 'rdma_connection':
         return this.flowed(event, source, process)
       case 'vsock_connection':
@@ -246,6 +248,18 @@ export class Graph {
     this.current = slot
     if (slot < 0) return
     this.amounts(event, side, slot, true)
+  }
+
+  /** What passed so far over one that is open. */
+  private goesOn(
+    event: EventViews['connection_totals'], source: Source, process: LineageProcess | null,
+  ): void {
+    const side = sideOf(event)
+    this.reader.keyOf(event, source, side)
+    this.current = this.connections.find(this.key.low, this.key.high, side)
+    // That it was opened may be lost.
+    if (this.current < 0) this.opened(event, source, process, true)
+    this.amounts(event, side, this.current, false)
   }
 
   /** What passed, as the event says; and the end of it. */

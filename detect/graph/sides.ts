@@ -4,7 +4,7 @@ import type { EventViews } from '../../proto/gen/events.ts'
 /** Events of connections and flows of all protocols; their columns have the same names. */
 export type ConnectionEvent = EventViews[
   'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
-  'datagram_flow' | 'rdma_connection']
+  'connection_totals' | 'datagram_flow' | 'rdma_connection']
 
 /** Those that stand for one connection, and know their direction. */
 export type OneConnectionEvent = Exclude<
