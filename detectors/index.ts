@@ -13,6 +13,7 @@ import gpuProtectionDrift from './drift/protection.ts'
 import gpuDeviceOpen from './gpu/device-open.ts'
 import gpuDriverError from './gpu/driver-error.ts'
 import gpuDriverSetting from './gpu/driver-setting.ts'
+import gpuEvidence from './gpu/evidence.ts'
 import gpuExploitAttempt from './gpu/exploit-attempt.ts'
 import gpuFirmwareLoad from './gpu/firmware-load.ts'
 import gpuKernelModule from './gpu/kernel-module.ts'
@@ -43,6 +44,7 @@ export const detectors: readonly Detector[] = [
   gpuDriverError,
   gpuRuntimeHook,
   gpuDriverSetting,
+  gpuEvidence,
   zoneViolation,
   lateralChain,
   connectionScan,

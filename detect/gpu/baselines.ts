@@ -21,7 +21,7 @@ export interface BaselineInForce {
   index: BaselineIndex
 }
 
-/** Without evidence: RIM files are not needed to compare states. */
+/** Of the evidence the roots only: RIM files are large, and are compared with offline. */
 type Kept = { path: string, sha256: string, key_id: string, baseline: Baseline }
 export type BaselinesSnapshot = { kept: Kept[], refused: number, evictions: number }
 
@@ -64,7 +64,9 @@ export class Baselines {
     const before = this.#byPath.get(path)
     if (before?.sha256 === sha256 && before.key_id === key_id) return false
     try {
-      const { evidence: _, ...baseline } = readBaseline(text)
+      const { evidence, ...rest } = readBaseline(text)
+      const roots = evidence?.roots
+      const baseline = roots === undefined ? rest : { ...rest, evidence: { roots } }
       this.#add({ path, sha256, key_id, baseline })
       return true
     } catch (error) {
