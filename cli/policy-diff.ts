@@ -19,7 +19,8 @@ import { alignRows } from './text/table.ts'
 import { formatCount, TIME_FORMS } from './text/time.ts'
 
 const SIGNS = { added: '+', removed: '-', changed: '~' }
-const PARTS = { zone: 'Zones', flow: 'Flows', detector: 'Detectors', resolvers: 'Resolvers' }
+const PARTS = { zone: 'Zones', flow: 'Flows', store: 'Stores', detector: 'Detectors',
+  resolvers: 'Resolvers' }
 const NAMES_TOLD = 3
 
 /** `vedette policy diff`. */

@@ -13,7 +13,7 @@ import { learn } from './policy-learn.ts'
 
 export const spec: CommandSpec = {
   name: 'policy',
-  summary: 'the policy: zones and the flows between them',
+  summary: 'the policy: zones, the flows between them, and stores',
   examples: [
     'vedette policy check vedette.yaml', 'vedette policy learn --from 1d',
     'vedette policy explain --from 10.30.0.7 --to 10.20.0.9:22',
@@ -60,7 +60,7 @@ function jsonLines(file: string, { policy, problems, unlisted }: ParseResult): s
     ...problems.map((problem) => JSON.stringify({ file, ...problem })),
     JSON.stringify({
       file, ok: policy !== null, sha256: policy?.sha256, zones: policy?.zones.length,
-      flows: policy?.flows.length, unlisted,
+      flows: policy?.flows.length, stores: policy?.stores.length, unlisted,
     }),
   ]
 }
@@ -70,7 +70,8 @@ function textLines(file: string, text: string, result: ParseResult): string[] {
     : formatProblems(file, text, result).trimEnd().split('\n')
   const { policy } = result
   if (policy === null) return lines
-  const { zones, flows, sha256 } = policy
+  const { zones, flows, stores, sha256 } = policy
+  const kept = stores.length === 0 ? '' : `${stores.length} stores, `
   return [...lines,
-    `ok: ${zones.length} zones, ${flows.length} flows, sha256 ${sha256.slice(0, 12)}…`]
+    `ok: ${zones.length} zones, ${flows.length} flows, ${kept}sha256 ${sha256.slice(0, 12)}…`]
 }

@@ -57,3 +57,26 @@ resolvers: [10.96.0.10]
     .toEqual(['removed', 'removed', 'changed'])
   expect(told(BASE, '')).toHaveLength(4)
 })
+
+it('stores differ by where they are and by whom they are for', () => {
+  const key = '"-----BEGIN PUBLIC KEY-----\\nabc"'
+  const store = `stores:
+  - name: llm
+    kind: weights
+    sensitivity: restricted
+    paths: [/models/llm, /models/old]
+    readers: { systemd_units: [vllm.service] }
+    manifest: /models/llm/model.sig
+    manifest_keys: [${key}]
+`
+  expect(told(store, store.replace('[/models/llm, /models/old]', '[/models/old, /models/llm]'))).toEqual([])
+  const after = store.replace(', /models/old', '').replace('restricted', 'confidential')
+    .replace('{ systemd_units: [vllm.service] }', '{ systemd_units: [vllm.service], executables: [/opt/vllm] }')
+  expect(told(store, after)).toEqual(['changed store llm: sensitivity restricted → confidential; '
+    + 'paths -/models/old; readers executables +/opt/vllm'])
+  const keyed = told(store, store.replace('abc', 'abd'))
+  expect(keyed).toHaveLength(1)
+  expect(keyed[0]).toMatch(/^changed store llm: manifest_keys [0-9a-f]{12} → [0-9a-f]{12}$/)
+  expect(told('', store)[0]).toMatch(/^added store llm: kind weights; sensitivity restricted; paths \/models\/llm, /)
+  expect(told(store, '')[0]).toMatch(/^removed store llm: /)
+})

@@ -1,18 +1,21 @@
 /** What differs between two policies by their text alone. */
-import type { DetectorSetting, Flow, Matcher, Pattern, Policy, Zone } from '../policy.ts'
+import type {
+  DetectorSetting, Flow, Matcher, Pattern, Policy, StorePolicy, Zone,
+} from '../policy.ts'
 import { formatPorts } from './port-list.ts'
+import { storeLists } from './store-lists.ts'
 
 /** One difference; `what` says it in words. */
 export interface PolicyChange {
-  part: 'zone' | 'flow' | 'detector' | 'resolvers'
+  part: 'zone' | 'flow' | 'store' | 'detector' | 'resolvers'
   change: 'added' | 'removed' | 'changed'
-  /** Of the zone or detector, or the two zones of a flow. */
+  /** Of the zone, store or detector, or the two zones of a flow. */
   name: string
   what: string
 }
 
 /**
- * All differences: zones and detectors by their names, flows by all that they say but their reason.
+ * All differences: zones, stores and detectors by their names, flows by all that they say but their reason.
  * The order of zones and flows, comments and reasons decide nothing and are none.
  */
 export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
@@ -20,6 +23,7 @@ export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
   return [
     ...byName('zone', before.zones, after.zones, ({ name }) => name, zoneText, zoneChange),
     ...flowChanges(before.flows, after.flows),
+    ...byName('store', before.stores, after.stores, ({ name }) => name, storeText, storeChange),
     ...byName('detector', before.detectors, after.detectors, ({ id }) => id, settingText,
       (old, now) => `${settingText(old)} → ${settingText(now)}`),
     ...resolvers === '' ? []
@@ -28,7 +32,7 @@ export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
 }
 
 function byName<T>(
-  part: 'zone' | 'detector', before: readonly T[], after: readonly T[], nameOf: (one: T) => string,
+  part: 'zone' | 'store' | 'detector', before: readonly T[], after: readonly T[], nameOf: (one: T) => string,
   tell: (one: T) => string, compare: (old: T, now: T) => string,
 ): PolicyChange[] {
   const old = new Map(before.map((one) => [nameOf(one), one]))
@@ -58,6 +62,21 @@ function zoneChange(old: Zone, now: Zone): string {
   })
   if (old.exposure !== now.exposure) changes.unshift(`exposure ${old.exposure} → ${now.exposure}`)
   return changes.join('; ')
+}
+
+function storeText(store: StorePolicy): string {
+  return [...storeLists(store)].map(([key, texts]) => `${key} ${texts.join(', ')}`).join('; ')
+}
+
+function storeChange(old: StorePolicy, now: StorePolicy): string {
+  const [left, right] = [storeLists(old), storeLists(now)]
+  return [...new Set([...left.keys(), ...right.keys()])].flatMap((key) => {
+    const [before = [], after = []] = [left.get(key), right.get(key)]
+    const change = listChange(before, after)
+    if (change === '') return []
+    return [before.length === 1 && after.length === 1 ? `${key} ${before[0]} → ${after[0]}`
+      : `${key} ${change}`]
+  }).join('; ')
 }
 
 /** Flows have no names: one that changed was removed, and another one added. */
