@@ -68,7 +68,7 @@ export class CompiledPolicy {
     this.#drillSource = BUILT_IN.length + policy.zones.length
     this.detectors = new Map(policy.detectors.map((setting) => [setting.id, setting]))
     this.gpus = new GpuRules(policy.gpus)
-    this.stores = new StoreRules(policy.stores)
+    this.stores = new StoreRules(policy.stores, this.zones)
     const facts = new FactRules(policy.zones, BUILT_IN.length)
     this.#addresses = new AddressRules(policy.zones, BUILT_IN.length, facts)
     this.#zoneOfCidr = this.#addresses.zones()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { parseAddress } from '../../proto/address.ts'
-import { compilePolicy } from '../compile.ts'
+import { compilePolicy, NO_ZONE, UNZONED } from '../compile.ts'
 import { parsePolicy } from '../parse.ts'
 import { storeRulesOf } from './store-rules.ts'
 
@@ -21,6 +21,11 @@ stores:
     mounts: [filer:/export/llm]
     file_systems: [wekafs]
     writers: { workloads: [pod:ci/release-*] }
+  - name: tokens
+    kind: dataset
+    sensitivity: internal
+    paths: [/data/tokens]
+    readers: { zones: [unzoned] }
   - name: vectors
     kind: database
     sensitivity: internal
@@ -35,34 +40,38 @@ const policy = () => {
   expect(problems.filter(({ severity }) => severity === 'error')).toEqual([])
   return read!
 }
-const rules = compilePolicy(policy()).stores
+const compiled = compilePolicy(policy())
+const rules = compiled.stores
+const TRAINING = compiled.zones.indexOf('training')
 
 describe('who may read and change a store', () => {
   it('is told by a zone or a pattern, with the line that decides', () => {
-    expect(rules.mayRead('imagenet', { namespace: 'train' }, 'training'))
+    expect(rules.mayRead('imagenet', { namespace: 'train' }, TRAINING))
       .toEqual({ allowed: true, list: 'readers', matcher: 'zones', text: 'training', line: 10 })
-    expect(rules.mayRead('imagenet', { namespace: 'eval' }, ''))
+    expect(rules.mayRead('imagenet', { namespace: 'eval' }, NO_ZONE))
       .toEqual({ allowed: true, list: 'readers', matcher: 'namespaces', text: 'eval', line: 10 })
-    expect(rules.mayRead('imagenet', { namespace: 'web', exe: '/bin/tar' }, 'unzoned'))
+    expect(rules.mayRead('imagenet', { namespace: 'web', exe: '/bin/tar' }, NO_ZONE))
       .toEqual({ allowed: false, list: 'readers', matcher: '', text: '', line: 10 })
   })
 
   it('lets writers read, and readers not write', () => {
-    expect(rules.mayRead('imagenet', { systemd_unit: 'ingest.service' }, ''))
+    expect(rules.mayRead('imagenet', { systemd_unit: 'ingest.service' }, NO_ZONE))
       .toMatchObject({ allowed: true, list: 'writers', matcher: 'systemd_units', line: 11 })
-    expect(rules.mayWrite('imagenet', { namespace: 'train' }, 'training'))
+    expect(rules.mayWrite('imagenet', { namespace: 'train' }, TRAINING))
       .toEqual({ allowed: false, list: 'writers', matcher: '', text: '', line: 11 })
   })
 
   it('is nobody in particular where the policy says nothing', () => {
-    expect(rules.mayRead('llm', { exe: '/bin/tar' }, '').allowed).toBeNull()
-    expect(rules.mayWrite('llm', { workload: 'pod:ci/release-7' }, '').allowed).toBe(true)
-    expect(rules.mayWrite('vectors', {}, '').allowed).toBeNull()
-    expect(rules.mayRead('moon', {}, 'training')).toEqual({ allowed: null, list: '', matcher: '', text: '', line: 0 })
+    expect(rules.mayRead('llm', { exe: '/bin/tar' }, NO_ZONE).allowed).toBeNull()
+    expect(rules.mayWrite('llm', { workload: 'pod:ci/release-7' }, NO_ZONE).allowed).toBe(true)
+    expect(rules.mayWrite('vectors', {}, NO_ZONE).allowed).toBeNull()
+    expect(rules.mayRead('moon', {}, TRAINING)).toEqual({ allowed: null, list: '', matcher: '', text: '', line: 0 })
   })
 
-  it('never lets in whose zone is not known by an empty name', () => {
-    expect(rules.mayRead('imagenet', {}, '').allowed).toBe(false)
+  it('takes who is in no zone for unzoned', () => {
+    expect([NO_ZONE, UNZONED].map((zone) => rules.mayRead('tokens', {}, zone).allowed)).toEqual([true, true])
+    expect(rules.mayRead('tokens', {}, TRAINING).allowed).toBe(false)
+    expect(rules.mayRead('imagenet', {}, NO_ZONE).allowed).toBe(false)
   })
 })
 
@@ -70,7 +79,7 @@ describe('a store', () => {
   it('is found by its name', () => {
     expect(rules.get('llm')).toMatchObject({ kind: 'weights', sensitivity: 'restricted', zone: null })
     expect(rules.get('moon')).toBeNull()
-    expect(rules.all.map(({ name }) => name)).toEqual(['imagenet', 'llm', 'vectors', 'cache'])
+    expect(rules.all.map(({ name }) => name)).toEqual(['imagenet', 'llm', 'tokens', 'vectors', 'cache'])
   })
 
   it('is told to agents when it is made of files', () => {
@@ -78,6 +87,8 @@ describe('a store', () => {
       { name: 'imagenet', kind: 'dataset', paths: ['/data/imagenet'], mountSources: [], fileSystems: [],
         manifest: '', manifestKeys: [] },
       { name: 'llm', kind: 'weights', paths: [], mountSources: ['filer:/export/llm'], fileSystems: ['wekafs'],
+        manifest: '', manifestKeys: [] },
+      { name: 'tokens', kind: 'dataset', paths: ['/data/tokens'], mountSources: [], fileSystems: [],
         manifest: '', manifestKeys: [] }])
   })
 })

@@ -9,6 +9,7 @@ import { compareSpecificity } from './glob.ts'
 import type { Glob } from './glob.ts'
 import { ProcessRules } from './process-rules.ts'
 import type { ProcessFacts } from './process-rules.ts'
+import { UNZONED_ZONE } from '../zone-names.ts'
 
 /** Whether somebody may read or change a store, and the place in the policy that says so. */
 export type StoreVerdict = {
@@ -39,9 +40,12 @@ export class StoreRules {
   readonly #readers: ReadonlyMap<string, Members>
   readonly #writers: ReadonlyMap<string, Members>
   readonly #places: Places
+  readonly #zones: readonly string[]
 
-  constructor(stores: readonly StorePolicy[]) {
+  /** @param zones names of zones by their index, as in `CompiledPolicy.zones` */
+  constructor(stores: readonly StorePolicy[], zones: readonly string[]) {
     this.all = stores
+    this.#zones = zones
     this.#byName = new Map(stores.map((store) => [store.name, store]))
     this.#readers = membersOf(stores, 'readers')
     this.#writers = membersOf(stores, 'writers')
@@ -56,20 +60,25 @@ export class StoreRules {
   /**
    * Whether a process may read a store: readers may, and writers too.
    *
-   * @param zone name of the zone of the process, '' where it is not known
+   * @param zone `zoneOfProcess`; in none it is `unzoned`. Of whom nothing is known, do not ask
    */
-  mayRead(name: string, facts: ProcessFacts, zone: string): StoreVerdict {
+  mayRead(name: string, facts: ProcessFacts, zone: number): StoreVerdict {
     const readers = this.#readers.get(name)
     if (readers === undefined) return NOT_SAID
-    const verdict = readers.judge(facts, zone)
+    const zoneName = this.#zoneName(zone)
+    const verdict = readers.judge(facts, zoneName)
     if (verdict.allowed) return verdict
-    const asWriter = this.#writers.get(name)?.judge(facts, zone)
+    const asWriter = this.#writers.get(name)?.judge(facts, zoneName)
     return asWriter?.allowed ? asWriter : verdict
   }
 
   /** Whether a process may change a store; as `mayRead`. */
-  mayWrite(name: string, facts: ProcessFacts, zone: string): StoreVerdict {
-    return this.#writers.get(name)?.judge(facts, zone) ?? NOT_SAID
+  mayWrite(name: string, facts: ProcessFacts, zone: number): StoreVerdict {
+    return this.#writers.get(name)?.judge(facts, this.#zoneName(zone)) ?? NOT_SAID
+  }
+
+  #zoneName(zone: number): string {
+    return this.#zones[zone] ?? UNZONED_ZONE
   }
 
   /** False when no store has an endpoint: no connection leads to one. */
