@@ -191,6 +191,8 @@ function observeEngine(registry: Registry, sources: MetricSources): void {
       this.inc({ table: 'names' }, counters.name_evictions)
       this.inc({ table: 'gpus' }, counters.gpu_evictions)
       this.inc({ table: 'gpu_items' }, counters.gpu_items_left)
+      this.inc({ table: 'stores' }, counters.store_evictions)
+      this.inc({ table: 'store_names' }, counters.stores_refused)
       this.inc({ table: 'incidents' }, counters.incidents_aged_out)
       this.inc({ table: 'findings' }, counters.findings_unlisted)
       this.inc({ table: 'amendments' }, counters.amendments_lost)

@@ -7,7 +7,7 @@ import { protocolNames } from '../proto/gen/events.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Json, Severity } from './finding.ts'
 import type { Amendment, IncidentTable } from './incident-table.ts'
-import type { KeyedState } from './keyed-state.ts'
+import type { KeyedState } from './state/keyed-state.ts'
 import { processIdentity } from './lineage.ts'
 import type { Lineage, LineageProcess } from './lineage.ts'
 import type { GpuStates } from './gpu/gpu-states.ts'
@@ -20,6 +20,7 @@ import { pathsTo } from './graph/walk.ts'
 import type { Step } from './graph/walk.ts'
 import type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
 import type { SourceTable } from './names/source-table.ts'
+import type { StoreStates } from './stores/store-states.ts'
 
 export { ACCEPTED, OUTGOING, sideOf } from './graph/sides.ts'
 export type { ConnectionEvent, OneConnectionEvent } from './graph/sides.ts'
@@ -64,13 +65,16 @@ export class Context {
   readonly graph: Graph
   /** What the GPUs of every node are, and what of it the event changed. */
   readonly gpus: GpuStates
+  /** What is usual of stores, and what of them the event and running processes read. */
+  readonly stores: StoreStates
   private readonly incidents: IncidentTable
 
   constructor(
     policy: CompiledPolicy, lineage: Lineage, sources: SourceTable, graph: Graph,
-    incidents: IncidentTable, names: AddressNames, gpus: GpuStates,
+    incidents: IncidentTable, names: AddressNames, gpus: GpuStates, stores: StoreStates,
   ) {
     this.gpus = gpus
+    this.stores = stores
     this.policy = policy
     this.names = names
     this.zones = new Zones(this, names)

@@ -1,4 +1,12 @@
 /** What an engine counts. */
+import type { RunningDetector } from './context.ts'
+import type { GpuStates } from './gpu/gpu-states.ts'
+import type { Graph } from './graph/graph.ts'
+import type { IncidentTable } from './incident-table.ts'
+import type { Lineage } from './lineage.ts'
+import type { AddressNames } from './names/address-names.ts'
+import type { SourceTable } from './names/source-table.ts'
+import type { StoreStates } from './stores/store-states.ts'
 
 /** Amounts since the first event of the log; those by detector have its id as the key. */
 export interface EngineCounters {
@@ -32,10 +40,61 @@ export interface EngineCounters {
   gpu_items_left: number
   /** Texts in the log that are no baseline; the one before stayed in force. */
   baselines_refused: number
+  /** Classes of workloads and stores, of which it is known what is usual. */
+  store_pairs: number
+  /** Of those, and of processes that read of stores, what was forgotten to make room. */
+  store_evictions: number
+  /** Times that a store, or a connection to one, found no room. */
+  stores_refused: number
   incidents_open: number
   incidents_aged_out: number
   findings_unlisted: number
   amendments_lost: number
   /** Incidents that were told before it was clear that they stand alone: too many were held. */
   incident_holds_cut: number
+}
+
+/** The parts of an engine that count. */
+interface CountedParts {
+  running: readonly RunningDetector[]
+  lineage: Lineage
+  sources: SourceTable
+  graph: Graph
+  names: AddressNames
+  gpus: GpuStates
+  stores: StoreStates
+  table: IncidentTable
+}
+
+/** What the parts of an engine count; what it counts itself is not in it. */
+export function countersOf(
+  { running, lineage, sources, graph, names, gpus, stores, table }: CountedParts,
+): Omit<EngineCounters, 'events' | 'events_unknown' | 'duplicates' | 'holes' | 'policies_refused'> {
+  const byId = (value: (one: RunningDetector) => number): Record<string, number> =>
+    Object.fromEntries(running.map((one) => [one.detector.id, value(one)]))
+  return {
+    findings: byId(({ findings }) => findings),
+    muted: byId(({ muted }) => muted),
+    keys: byId(({ states }) => states.size),
+    evictions: byId(({ states }) => states.evictions),
+    processes: lineage.size,
+    process_evictions: lineage.evictions,
+    source_evictions: sources.evictions,
+    pairing_evictions: graph.connections.evictions,
+    connections: graph.connections.size,
+    origins_forgotten: graph.rules.forgotten + graph.entries.forgotten,
+    paths_unsearched: graph.searches.skipped,
+    name_evictions: names.evictions + names.nodes.evictions,
+    gpu_evictions: gpus.evictions + gpus.baselines.evictions,
+    gpu_items_left: gpus.left,
+    baselines_refused: gpus.baselines.refused,
+    store_pairs: stores.size,
+    store_evictions: stores.evictions,
+    stores_refused: stores.refused,
+    incidents_open: table.openCount,
+    incidents_aged_out: table.agedOut,
+    findings_unlisted: table.findingsUnlisted,
+    amendments_lost: table.amendmentsLost,
+    incident_holds_cut: table.holdsCut,
+  }
 }

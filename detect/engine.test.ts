@@ -5,7 +5,7 @@ import { decodeBatch } from '../proto/batch.ts'
 import type { ExampleEvent } from './detector.ts'
 import { Engine } from './engine.ts'
 import { batchesOf, encodeEvents, eventsOf } from './example.ts'
-import { SnapshotError } from './snapshot.ts'
+import { SnapshotError } from './state/snapshot.ts'
 
 const { policy } = detectors.find(({ id }) => id === 'NET-001')!.examples[0]
 const parsed = (text: string) => parsePolicy(text).policy!

@@ -11,6 +11,7 @@ import type { Event } from '../proto/batch-cursor.ts'
 import { kindInfos, newViews } from '../proto/gen/events.ts'
 import { Context } from './context.ts'
 import type { RunningDetector } from './context.ts'
+import { countersOf } from './engine-counters.ts'
 import type { EngineCounters } from './engine-counters.ts'
 import { arrive, CoverageTable } from './coverage.ts'
 import type { CoveredNode } from './coverage.ts'
@@ -18,7 +19,7 @@ import type { Detector } from './detector.ts'
 import { IncidentTable } from './incident-table.ts'
 import type { IncidentOptions } from './incident-table.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
-import { KeyedState } from './keyed-state.ts'
+import { KeyedState } from './state/keyed-state.ts'
 import { Lineage } from './lineage.ts'
 import type { LineageOptions, LineageProcess } from './lineage.ts'
 import { AddressNames } from './names/address-names.ts'
@@ -28,10 +29,12 @@ import type { AppliedBaseline } from './gpu/baselines.ts'
 import { GpuStates } from './gpu/gpu-states.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
-import { packState, unpackState } from './snapshot.ts'
-import type { EngineState } from './snapshot.ts'
+import { packState, unpackState } from './state/snapshot.ts'
+import type { EngineState } from './state/snapshot.ts'
 import { SourceTable } from './names/source-table.ts'
 import type { Source } from './names/source-table.ts'
+import { StoreStates } from './stores/store-states.ts'
+import type { StoreStatesOptions } from './stores/store-states.ts'
 
 export interface EngineOptions {
   detectors: readonly Detector[]
@@ -44,6 +47,7 @@ export interface EngineOptions {
   lineage?: LineageOptions
   incidents?: IncidentOptions
   connections?: ConnectionOptions
+  stores?: StoreStatesOptions
 }
 
 const TICK_MS = 500
@@ -60,6 +64,7 @@ export class Engine {
   private readonly graph: Graph
   private readonly names = new AddressNames()
   private readonly gpus = new GpuStates((nodeId) => this.baselineOf(nodeId))
+  private readonly stores: StoreStates
   private readonly table: IncidentTable
   private readonly context: Context
   private readonly overridden: boolean
@@ -76,6 +81,7 @@ export class Engine {
     this.lineage = new Lineage(options.lineage)
     this.graph = new Graph(this.lineage, options.connections, (bytes, at, port) =>
       this.names.size > 0 && this.context.nameOf(bytes, at, port)?.translated === true)
+    this.stores = new StoreStates(this.lineage, options.stores)
     this.table = new IncidentTable(this.coverage, options.incidents)
     const policy = options.policyOverride ?? options.policy ?? learningPolicy()
     this.overridden = options.policyOverride !== undefined
@@ -83,7 +89,7 @@ export class Engine {
     this.policyText = policy.text
     this.context = new Context(
       compilePolicy(policy), this.lineage, this.sources, this.graph, this.table, this.names,
-      this.gpus)
+      this.gpus, this.stores)
     this.running = options.detectors.map((detector) => this.start(detector))
     const last = ({ detector }: RunningDetector): number => Number(detector.afterOthers ?? false)
     for (const running of this.running.toSorted((a, b) => last(a) - last(b))) {
@@ -206,6 +212,7 @@ export class Engine {
       process.touchedMs = context.watermarkMs
     }
     context.moveTo(view, process)
+    this.stores.current = null
     if (view.kind !== 'connection_open') this.learn(view, source, node, timeMs)
     this.graph.learn(view, source, process, context.watermarkMs)
     for (const running of this.subscribers[batch.kinds[view.index]]) this.ask(running, view)
@@ -234,6 +241,9 @@ export class Engine {
         // Zones that were found by what was known of the node are stale.
         if (this.names.nodeSeen(view, this.context.watermarkMs)) this.context.policyNumber++
         this.gpus.judgeAgain([view.node_id])
+        break
+      case 'store_read':
+        this.stores.read(view, process, timeMs)
         break
       case 'gpu_state':
         this.gpus.learn(view, timeMs, this.context.watermarkMs)
@@ -280,6 +290,7 @@ export class Engine {
     this.nextTickMs = (Math.floor(timeMs / TICK_MS) + 1) * TICK_MS
     this.coverage.advance(timeMs)
     this.graph.advance(timeMs)
+    this.stores.advance(timeMs)
     for (const { states } of this.running) states.advance(timeMs)
     this.table.advance(timeMs)
   }
@@ -316,31 +327,9 @@ export class Engine {
   }
 
   counters(): EngineCounters {
-    const byId = (value: (running: RunningDetector) => number): Record<string, number> =>
-      Object.fromEntries(this.running.map((running) => [running.detector.id, value(running)]))
-    return {
-      ...this.counted,
-      findings: byId(({ findings }) => findings),
-      muted: byId(({ muted }) => muted),
-      keys: byId(({ states }) => states.size),
-      evictions: byId(({ states }) => states.evictions),
-      processes: this.lineage.size,
-      process_evictions: this.lineage.evictions,
-      source_evictions: this.sources.evictions,
-      pairing_evictions: this.graph.connections.evictions,
-      connections: this.graph.connections.size,
-      origins_forgotten: this.graph.rules.forgotten + this.graph.entries.forgotten,
-      paths_unsearched: this.graph.searches.skipped,
-      name_evictions: this.names.evictions + this.names.nodes.evictions,
-      gpu_evictions: this.gpus.evictions + this.gpus.baselines.evictions,
-      gpu_items_left: this.gpus.left,
-      baselines_refused: this.gpus.baselines.refused,
-      incidents_open: this.table.openCount,
-      incidents_aged_out: this.table.agedOut,
-      findings_unlisted: this.table.findingsUnlisted,
-      amendments_lost: this.table.amendmentsLost,
-      incident_holds_cut: this.table.holdsCut,
-    }
+    const { running, lineage, sources, graph, names, gpus, stores, table } = this
+    const parts = { running, lineage, sources, graph, names, gpus, stores, table }
+    return { ...this.counted, ...countersOf(parts) }
   }
 
   /** Everything that `restore` needs to go on as if nothing had happened, policy included. */
@@ -356,6 +345,7 @@ export class Engine {
       graph: this.graph.snapshot(),
       names: this.names.snapshot(),
       gpus: this.gpus.snapshot(),
+      stores: this.stores.snapshot(),
       incidents: this.table.snapshot(),
       detectors: this.running.map(({ detector, findings, muted, states }) => {
         return { id: detector.id, findings, muted, states: states.snapshot() }
@@ -387,6 +377,7 @@ export class Engine {
     this.graph.restore(state.graph)
     this.names.restore(state.names)
     this.gpus.restore(state.gpus)
+    this.stores.restore(state.stores)
     this.table.restore(state.incidents)
     for (const { id, findings, muted, states } of state.detectors) {
       const running = this.running.find(({ detector }) => detector.id === id)

@@ -4,7 +4,6 @@
  */
 import type { Context } from '../detect/context.ts'
 import type { Json } from '../detect/finding.ts'
-import type { LineageProcess } from '../detect/lineage.ts'
 import { amount } from '../detect/words.ts'
 
 /** Since when a class is known, and how much was seen of it. */
@@ -19,23 +18,6 @@ export const learnSettings = { learn_ms: 7 * 86_400_000, learn_events: 100 } as 
 
 /** Fewer events than so many times `learn_events` are told as a thin baseline. */
 const THIN_TIMES = 10
-
-/**
- * The class of a process: workloads that do the same work share what they learn. Jobs of Slurm come
- * and go: those of one user are a class, a number. Pods do, too: those of one owner are a class,
- * once it is known. Everything else goes by its own name.
- */
-export function classOf({ cgroup, rowWorkload, uid, exe, comm }: LineageProcess): string | number {
-  const { facts, workload } = cgroup
-  if (facts !== null && facts.owner !== '') return `${facts.namespace} ${facts.owner}`
-  const name = workload || rowWorkload
-  return name.startsWith('job:') ? uid : name || exe || comm
-}
-
-/** True for a class of Slurm jobs: users run there what they like. */
-export function isJobClass(key: string | number): key is number {
-  return typeof key === 'number'
-}
 
 /** Whether enough was seen of the class to call something new. */
 export function isMature(baseline: Baseline, nowMs: number, context: Context): boolean {

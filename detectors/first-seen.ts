@@ -4,11 +4,10 @@ import { flag } from '../detect/graph/connection-columns.ts'
 import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
 import { endpoint } from '../detect/words.ts'
+import { classOf, isJobClass } from '../detect/names/workload-class.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { actorInWords } from './actor.ts'
-import {
-  baselineInWords, classOf, isJobClass, isMature, learnSettings, tellBaseline,
-} from './baseline.ts'
+import { baselineInWords, isMature, learnSettings, tellBaseline } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
 import { domainOf } from './dns-names.ts'
 import {

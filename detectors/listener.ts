@@ -3,11 +3,10 @@ import { defineDetector } from '../detect/detector.ts'
 import type { Severity, Story } from '../detect/finding.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { endpoint } from '../detect/words.ts'
+import { classOf, isJobClass } from '../detect/names/workload-class.ts'
 import type { EventViews } from '../proto/gen/events.ts'
 import { actorInWords, programOf } from './actor.ts'
-import {
-  baselineInWords, classOf, isJobClass, isMature, learnSettings, tellBaseline,
-} from './baseline.ts'
+import { baselineInWords, isMature, learnSettings, tellBaseline } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
 import { EPHEMERAL_PORT } from './far-end.ts'
 import { listenerExamples } from './listener.examples.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { packState, unpackState } from '../snapshot.ts'
-import type { EngineState } from '../snapshot.ts'
+import { packState, unpackState } from '../state/snapshot.ts'
+import type { EngineState } from '../state/snapshot.ts'
 import { GpuStates } from './gpu-states.ts'
 import type { GpuStateFacts } from './gpu-states.ts'
 

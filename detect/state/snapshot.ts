@@ -1,13 +1,14 @@
 /** The state of an engine as bytes. A cache: when it cannot be read, the log is replayed. */
 import { Packr } from 'msgpackr'
-import type { CoverageSnapshot } from './coverage.ts'
-import type { GpuStatesSnapshot } from './gpu/gpu-states.ts'
-import type { GraphSnapshot } from './graph/graph.ts'
-import type { IncidentTableSnapshot } from './incident-table.ts'
+import type { CoverageSnapshot } from '../coverage.ts'
+import type { GpuStatesSnapshot } from '../gpu/gpu-states.ts'
+import type { GraphSnapshot } from '../graph/graph.ts'
+import type { IncidentTableSnapshot } from '../incident-table.ts'
 import type { KeyedStateSnapshot } from './keyed-state.ts'
-import type { LineageSnapshot } from './lineage.ts'
-import type { AddressNamesSnapshot } from './names/address-names.ts'
-import type { SourceSnapshot } from './names/source-table.ts'
+import type { LineageSnapshot } from '../lineage.ts'
+import type { AddressNamesSnapshot } from '../names/address-names.ts'
+import type { SourceSnapshot } from '../names/source-table.ts'
+import type { StoreStatesSnapshot } from '../stores/store-states.ts'
 
 /** All state of an engine, plain data. Changing the shape of any part changes `version`. */
 export interface EngineState {
@@ -21,11 +22,12 @@ export interface EngineState {
   graph: GraphSnapshot
   names: AddressNamesSnapshot
   gpus: GpuStatesSnapshot
+  stores: StoreStatesSnapshot
   incidents: IncidentTableSnapshot
   detectors: { id: string; findings: number; muted: number; states: KeyedStateSnapshot }[]
 }
 
-const version = 11
+const version = 12
 
 /** A snapshot that cannot be used: damaged, or of another version. Replay the log instead. */
 export class SnapshotError extends Error {

@@ -1,0 +1,154 @@
+// What the engine knows of stores, asked by detectors as they would.
+import { describe, expect, it } from 'vitest'
+import { defineDetector } from '../detector.ts'
+import type { ExampleEvent } from '../detector.ts'
+import { Engine } from '../engine.ts'
+import { batchesOf } from '../example.ts'
+import { bytesSince } from './process-reads.ts'
+import type { ReadTotals } from './process-reads.ts'
+import type { StoreReading } from './store-states.ts'
+import type { Usual } from '../../stores/usual.ts'
+
+const DAY_MS = 86_400_000
+const MIB = 2 ** 20
+
+interface Seen {
+  reading: StoreReading | null
+  usual: Usual | null
+  own: readonly ReadTotals[]
+  around: readonly ReadTotals[]
+  kind: string
+}
+
+/** Notes what it could ask for at each event. */
+function asking(seen: Seen[]) {
+  return defineDetector({
+    id: 'TST-001', title: 'asks', severity: 'low', maturity: 'experimental', attack: [], atlas: [],
+    blindSpots: [], runbook: '', settings: {}, examples: [],
+    needs: ['store_read', 'connection_open', 'connection_close', 'connection_totals', 'connection_repeat'],
+    state: { initial: () => null, keysMax: 1, idleMs: 1 },
+    key: () => 'one',
+    evaluate(event, _, context) {
+      const { stores, process } = context
+      const { current } = stores
+      seen.push({
+        kind: event.kind, reading: current && { ...current },
+        usual: current && stores.usualOf(current.workloadClass, current.store),
+        own: process === null ? [] : structuredClone(stores.readsOf(process)),
+        around: process === null ? [] : structuredClone(stores.readsAround(process)),
+      })
+    },
+  })
+}
+
+function run(events: ExampleEvent[], interrupted = false): Seen[] {
+  const seen: Seen[] = []
+  const detectors = [asking(seen)]
+  let engine = new Engine({ detectors })
+  batchesOf(events, 1).forEach((batch, i) => {
+    engine.ingest(batch, i)
+    if (interrupted) engine = Engine.restore(engine.snapshot(), { detectors })
+  })
+  return seen
+}
+
+interface Of { pid?: number; ppid?: number; workload?: string; cgroup_path?: string; uid?: number; exe?: string }
+
+function processOf({ pid = 500, ppid = 0, ...of }: Of) {
+  return {
+    pid, start_time: 1n, ppid, parent_start_time: ppid === 0 ? 0n : 1n, uid: 1000, comm: 'python',
+    exe: '/usr/bin/python3', workload: 'train.service', cgroup_path: '/system.slice/train.service', ...of,
+  }
+}
+
+function read(at_ms: number, bytes: number, of: Of = {}, store = 'imagenet'): ExampleEvent {
+  return {
+    kind: 'store_read', at_ms, node_id: 'gpu-1', process: processOf(of),
+    values: { store, bytes, calls: 1, files_distinct: 10, mechanism: 'read', report: 'periodic', duration_ns: 5e9 },
+  }
+}
+
+function open(at_ms: number, of: Of): ExampleEvent {
+  return { kind: 'connection_open', at_ms, node_id: 'gpu-1', process: processOf(of), values: { direction: 'outgoing' } }
+}
+
+describe('what is usual', () => {
+  const days = Array.from({ length: 10 }, (_, day) => read(day * DAY_MS, 100 * MIB))
+
+  it('is of the days before, while what is read now is of today', () => {
+    const last = run([...days, read(10 * DAY_MS, 5000 * MIB)]).at(-1)!
+    expect(last.usual).toMatchObject({
+      days: 10, reports: 11, bytesPerDay: 128 * MIB, bytesToday: 5000 * MIB, bytes: 1000 * MIB, files: 16,
+    })
+    expect(last.reading).toMatchObject({ store: 'imagenet', isFirst: false, isNewProgram: false, mechanism: 'read' })
+  })
+
+  it('is shared by the jobs of one user, and by nobody else', () => {
+    const seen = run([
+      read(0, MIB, { workload: 'job:1' }), read(DAY_MS, MIB, { workload: 'job:2', pid: 9 }),
+      read(DAY_MS, MIB, { workload: 'job:3', uid: 7, pid: 10 }),
+    ])
+    expect(seen.map(({ reading }) => reading?.isFirst)).toEqual([true, false, true])
+    expect(seen.map(({ usual }) => usual?.days)).toEqual([0, 1, 0])
+  })
+
+  it('tells the first read of a class, and the first by a program', () => {
+    const seen = run([read(0, 1), read(1, 1), read(2, 1, { exe: '/usr/bin/tar' }), read(3, 1, {}, 'weights')])
+    expect(seen.map(({ reading }) => [reading?.isFirst, reading?.isNewProgram])).toEqual(
+      [[true, true], [false, false], [false, true], [true, true]])
+  })
+
+  it('is not changed by snapshots, and an event without a store reads nothing', () => {
+    const events = [...days, open(9.5 * DAY_MS, {}), read(10 * DAY_MS, MIB)]
+    const seen = run(events)
+    expect(run(events, true)).toEqual(seen)
+    expect(seen[10]).toMatchObject({ kind: 'connection_open', reading: null })
+    const nameless = run([read(0, MIB, {}, '')])
+    expect(nameless).toMatchObject([{ reading: null, own: [] }])
+  })
+})
+
+describe('what a process has read', () => {
+  const shell = { pid: 600, cgroup_path: '/s/a', workload: 'a' }
+  const tar = { ...shell, pid: 601, ppid: 600 }
+  const ssh = { ...shell, pid: 602, ppid: 600 }
+
+  it('counts for those that it descends from, and is found from its sibling', () => {
+    const seen = run([open(0, shell), read(1000, 64 * MIB, tar), read(2000, 36 * MIB, tar), open(3000, ssh)])
+    const { own, around } = seen.at(-1)!
+    expect(own).toEqual([])
+    expect(around).toMatchObject([{ store: 'imagenet', bytes: 100 * MIB }])
+    expect(seen[2].own).toMatchObject([{ bytes: 100 * MIB }])
+    expect(around[0].lastMs - around[0].firstMs).toBe(1000)
+  })
+
+  it('is of no one in another cgroup', () => {
+    const other = { ...ssh, cgroup_path: '/s/b', workload: 'b' }
+    expect(run([open(0, shell), read(1000, MIB, tar), open(2000, other)]).at(-1)!.around).toEqual([])
+  })
+
+  it('can be asked for lately, to five minutes', () => {
+    const seen = run([
+      read(0, MIB), read(20 * 60_000, 2 * MIB), read(21 * 60_000, 4 * MIB), read(40 * 60_000, 8 * MIB),
+      read(21 * 60_000, 16 * MIB), read(5 * 3_600_000, 32 * MIB),
+    ])
+    const since = (i: number, minutes: number) =>
+      bytesSince(seen[i].own[0], Date.parse('2030-01-01T00:00:00Z') + minutes * 60_000) / MIB
+    expect([0, 20, 21, 25, 40, 45].map((minutes) => since(4, minutes))).toEqual([31, 30, 30, 8, 8, 0])
+    expect([0, 299, 300].map((minutes) => since(5, minutes))).toEqual([32, 32, 32])
+    expect(seen[5].own[0].bytes).toBe(63 * MIB)
+  })
+})
+
+describe('bounds', () => {
+  it('hold for pairs and processes, and what is forgotten is counted', () => {
+    const engine = new Engine({ detectors: [], stores: { pairsMax: 64 } })
+    const events = Array.from({ length: 640 }, (_, i) =>
+      read(i * 1000, 1, { pid: 1000 + i, workload: `w${i}.service`, cgroup_path: `/w${i}` }))
+    batchesOf(events).forEach((batch, i) => engine.ingest(batch, i))
+    const { store_pairs: pairs, store_evictions: evictions } = engine.counters()
+    expect(pairs).toBeLessThanOrEqual(64)
+    expect(pairs).toBeGreaterThan(50)
+    expect(evictions).toBe(640 - pairs)
+  })
+})
