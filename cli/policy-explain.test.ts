@@ -152,7 +152,7 @@ describe('policy explain', () => {
     }
     expect(await told('--from', '10.0.0.1')).toEqual([2, expect.stringContaining('both --from and --to')])
     expect(await told('inf-1:99', '--data', data))
-      .toEqual([1, expect.stringContaining('holds no connection of inf-1:99')])
+      .toEqual([1, expect.stringContaining('holds no connection or read of inf-1:99')])
     expect(await told('what?')).toEqual([2, expect.stringContaining('neither an event')])
   })
 })

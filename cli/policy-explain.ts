@@ -1,7 +1,11 @@
 import { compilePolicy } from '../policy/compile.ts'
 import { explainConnection } from '../policy/explain.ts'
+import { explainAccess } from '../policy/explain-store.ts'
+import type { StoreAction } from '../policy/explain-store.ts'
+import { suggest } from '../policy/read/suggest.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { CliError } from './errors.ts'
+import { accessJson, accessLines } from './explain/access-text.ts'
 import { END_FORMS, parseEnd, parseTarget } from './explain/ends.ts'
 import { explainEvents } from './explain/events.ts'
 import { timeOfEvent } from './explain/locate.ts'
@@ -13,7 +17,7 @@ import { printLines, say, screenWidth } from './output.ts'
 import { POLICY_FILE, readPolicy } from './policy-file.ts'
 import type { Values } from './settings.ts'
 
-/** Connections of one incident that are explained. */
+/** Events of one incident that are explained. */
 const EVENTS_MAX = 32
 /** Who was who is read from so long before; names and policies from further back. */
 const BEFORE_MS = 3_600_000
@@ -25,32 +29,60 @@ export const explain: CommandSpec = {
   name: 'explain',
   argument: '[what]',
   argumentHelp: 'an event of the log (NODE:BOOT:SEQ or NODE:SEQ) or the id of an incident',
-  summary: 'says why a connection is or is not allowed, and by which lines of the policy',
+  summary: 'says why a connection or a read is or is not allowed, by which lines of the policy',
   examples: [
     'vedette policy explain --from 10.30.0.7 --to 10.20.0.9:22',
     'vedette policy explain --from exe=/usr/bin/curl,namespace=serving --to hub.example:443',
     'vedette policy explain --from inference --to storage:9000 --policy site.yaml',
+    'vedette policy explain --from namespace=serving,exe=/bin/tar --read imagenet',
     'vedette policy explain 3f2a                   the connections of an incident',
     'vedette policy explain gpu-07:1203 --policy new.yaml   an event, under another policy',
   ],
-  settings: ['from', 'to', 'policy', 'server', 'data', 'tls_ca', 'tls_cert', 'tls_key'],
+  settings: ['from', 'to', 'read', 'write', 'policy', 'server', 'data', 'tls_ca', 'tls_cert', 'tls_key'],
   changes: {
-    from: { value: 'end', help: `who opens the connection: ${END_FORMS}` },
+    from: { value: 'end', help: `who opens the connection, or reads: ${END_FORMS}` },
     to: { value: 'end:port', help: 'who accepts it, with port and, if not TCP, /protocol' },
     policy: { help: 'policy file', shown: `${POLICY_FILE}; of events that of the log` },
     data: { help: 'read this data folder instead of asking a correlator' },
   },
   async run(values, what): Promise<ExitCode> {
-    const { from, to } = values
-    if (what !== undefined && from === undefined && to === undefined) {
+    const { from, to, read, write } = values
+    const targets = [to, read, write].filter((target) => target !== undefined)
+    if (what !== undefined && from === undefined && targets.length === 0) {
       return await explainLogged(values, what)
     }
-    if (what !== undefined || from === undefined || to === undefined) {
-      throw new CliError('CLI_USAGE', 'explain needs both --from and --to, or an event or ' +
-        'incident; vedette policy explain --help shows how to write them')
+    if (what !== undefined || from === undefined || targets.length !== 1) {
+      throw new CliError('CLI_USAGE', 'explain needs both --from and --to, or --from and --read ' +
+        'or --write, or an event or incident; vedette policy explain --help shows how to write ' +
+        'them')
     }
-    return await explainAsked(values, from, to)
+    if (to !== undefined) return await explainAsked(values, from, to)
+    return await explainStore(values, from, read === undefined ? 'write' : 'read', targets[0])
   },
+}
+
+async function explainStore(
+  values: Values, from: string, action: StoreAction, name: string,
+): Promise<ExitCode> {
+  const file = values.policy ?? POLICY_FILE
+  const policy = compilePolicy(readPolicy(file))
+  const store = policy.stores.get(name)
+  if (store === null) {
+    const names = policy.stores.all.map((one) => one.name)
+    const near = suggest(name, names)
+    throw new CliError('CLI_USAGE', `--${action}: ${file} has no store ${JSON.stringify(name)}` +
+      (near !== null ? `; did you mean ${near}?` : names.length === 0 ? '' :
+        `; it has ${names.join(', ')}`))
+  }
+  const end = parseEnd('--from', from, policy)
+  if (end.address !== null && end.process === null && end.zone === undefined) {
+    throw new CliError('CLI_USAGE', '--from is an address; a process reads a store: write its ' +
+      'program, or facts such as namespace=serving')
+  }
+  const access = explainAccess(policy, store, action, end.process ?? {}, end.zone)
+  await printLines(values.output === 'json' ? [JSON.stringify({ from, ...accessJson(access) })]
+    : accessLines(access, from, file, screenWidth()))
+  return access.allowed === false ? 1 : 0
 }
 
 async function explainAsked(values: Values, from: string, to: string): Promise<ExitCode> {
@@ -70,15 +102,15 @@ async function explainLogged(values: Values, what: string): Promise<ExitCode> {
   const policy = values.policy === undefined ? null : readPolicy(values.policy)
   const explained = await explainEvents(streamFrames(values, range), wanted, policy)
   if (explained.length === 0) {
-    throw new CliError('CLI_NO_DATA', `the event log holds no connection of ${what}`)
+    throw new CliError('CLI_NO_DATA', `the event log holds no connection or read of ${what}`)
   }
   const file = values.policy ?? 'policy'
   await printLines(values.output === 'json' ? explained.map(eventJson)
     : explained.flatMap((one, i) => [...(i > 0 ? [''] : []), ...eventLines(one, file)]))
   const unexplained = wanted.length - explained.length
-  if (unexplained > 0) say(`${unexplained} more events are no connections, or left the log`)
+  if (unexplained > 0) say(`${unexplained} more events are no connections or reads, or left the log`)
   if (left > 0) say(`${left} more events of the incident were not looked at; name one to see it`)
-  return explained.every(({ explanation }) => explanation.allowed) ? 0 : 1
+  return explained.every(isAllowed) ? 0 : 1
 }
 
 /** Events to be explained, and the range of the log to read for them. Throws CliError. */
@@ -113,17 +145,23 @@ async function wantedOf(
   }
 }
 
+function isAllowed(event: ExplainedEvent): boolean {
+  return 'access' in event ? event.access.allowed !== false : event.explanation.allowed
+}
+
 function eventJson(event: ExplainedEvent): string {
-  const { evidence, kind, time, policy, from, to, explanation } = event
-  return JSON.stringify({
-    ...evidence, kind, time, policy_sha256: policy, from, to, ...explanationJson(explanation),
-  })
+  const { evidence, kind, time, policy } = event
+  const told = 'access' in event ? { by: event.by, ...accessJson(event.access) }
+    : { from: event.from, to: event.to, ...explanationJson(event.explanation) }
+  return JSON.stringify({ ...evidence, kind, time, policy_sha256: policy, ...told })
 }
 
 function eventLines(event: ExplainedEvent, file: string): string[] {
-  const { evidence: { node_id, seq }, kind, time, from, to, explanation } = event
-  return [`${time}  ${kind} ${seq} of ${node_id}`,
-    ...explanationLines(explanation, [inWords(from), inWords(to)], file, screenWidth())]
+  const { evidence: { node_id, seq }, kind, time } = event
+  const width = screenWidth()
+  const lines = 'access' in event ? accessLines(event.access, inWords(event.by), file, width)
+    : explanationLines(event.explanation, [inWords(event.from), inWords(event.to)], file, width)
+  return [`${time}  ${kind} ${seq} of ${node_id}`, ...lines]
 }
 
 function inWords({ endpoint, name, exe, pid, node_id, workload }: ExplainedProcess): string {

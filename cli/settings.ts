@@ -95,6 +95,8 @@ export const SETTINGS = {
   from: { kind: 'text', value: 'time', help: 'from then on', callOnly: true },
   to: { kind: 'text', value: 'time', help: 'until then', callOnly: true },
   node: { kind: 'list', value: 'name...', help: 'only these nodes', callOnly: true },
+  read: { kind: 'text', value: 'store', help: 'who reads this store', callOnly: true },
+  write: { kind: 'text', value: 'store', help: 'who changes this store', callOnly: true },
   limit: { kind: 'count', value: 'n', help: 'at most so many', callOnly: true },
   state: { kind: 'text', value: 'state', help: 'only incidents in this state',
     choices: ['open', 'closed'], callOnly: true },

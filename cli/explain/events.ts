@@ -7,6 +7,8 @@ import { Engine } from '../../detect/engine.ts'
 import { wordOf } from '../../detect/names/address-names.ts'
 import { endpoint } from '../../detect/words.ts'
 import type { Explanation } from '../../policy/explain.ts'
+import { explainAccess } from '../../policy/explain-store.ts'
+import type { StoreExplanation } from '../../policy/explain-store.ts'
 import type { Policy } from '../../policy/policy.ts'
 import { BatchError, decodeBatch } from '../../proto/batch.ts'
 import { formatTime } from '../../proto/event-json.ts'
@@ -14,16 +16,28 @@ import type { Frame } from '../learn/source.ts'
 import { say } from '../output.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 
-/** One explained event. `from` and `to` are the ends, as far as they are known. */
-export interface ExplainedEvent {
+/** One explained event, under the policy with this digest. */
+interface Explained {
   evidence: Evidence
   kind: string
   time: string
   policy: string
+}
+
+/** A connection. `from` and `to` are the ends, as far as they are known. */
+export interface ExplainedConnection extends Explained {
   from: ExplainedProcess
   to: ExplainedProcess
   explanation: Explanation
 }
+
+/** Somebody reads or changes a store. */
+export interface ExplainedAccess extends Explained {
+  by: ExplainedProcess
+  access: StoreExplanation
+}
+
+export type ExplainedEvent = ExplainedConnection | ExplainedAccess
 
 /** An end in words. */
 export interface ExplainedProcess {
@@ -42,13 +56,14 @@ export interface Wanted { node_id: string, boot_id: string | null, seq: number }
 type Connection = EventViews[
   'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
   'datagram_flow' | 'rdma_connection']
+type Access = EventViews['store_read' | 'store_write']
 
 /** So long after the last one the other end of a connection is waited for. */
 const WAIT_MS = 15_000
 
 /**
  * Reads the log from its beginning, as detectors do, until all are found and their other ends had
- * time to come. Events that are no connections, or not in the log, are not in the result.
+ * time to come. Events that nothing is to be explained of, or not in the log, are not in the result.
  *
  * @param policy in force whatever the log says; null: that of the log at that time
  */
@@ -60,9 +75,22 @@ export async function explainEvents(
   /** By connection: whose other end has not come. */
   const waiting = new Map<number, Wanted>()
   let untilMs = Infinity
-  const look = (event: Connection, context: Context): void => {
-    const one = wanted.find((entry) => entry.seq === event.seq &&
-      entry.node_id === event.node_id && (entry.boot_id ?? event.boot_id) === event.boot_id)
+  const wantedOf = ({ seq, node_id, boot_id }: Connection | Access): Wanted | undefined =>
+    wanted.find((entry) => entry.seq === seq && entry.node_id === node_id &&
+      (entry.boot_id ?? boot_id) === boot_id)
+  const lookAtAccess = (event: Access, context: Context): void => {
+    const one = wantedOf(event)
+    const access = one === undefined ? null : explainedAccess(event, context)
+    if (one === undefined || access === null) return
+    found.set(one, access)
+    if (found.size === wanted.length) untilMs = event.time_ms + WAIT_MS
+  }
+  const look = (event: Connection | Access, context: Context): void => {
+    if (event.kind === 'store_read' || event.kind === 'store_write') {
+      lookAtAccess(event, context)
+      return
+    }
+    const one = wantedOf(event)
     const single = event.kind === 'connection_failed' || event.kind === 'connection_repeat'
     const peer = single ? null : context.peer(event)
     if (one !== undefined) {
@@ -93,22 +121,38 @@ export async function explainEvents(
   return wanted.flatMap((one) => found.get(one) ?? [])
 }
 
-/** A detector that reports nothing and shows every connection. */
-function lookingWith(look: (event: Connection, context: Context) => void) {
+/** A detector that reports nothing and shows every connection, read and write. */
+function lookingWith(look: (event: Connection | Access, context: Context) => void) {
   return defineDetector({
     id: 'EXPLAIN-000', title: 'explains', severity: 'low', maturity: 'stable', attack: [],
     atlas: [], blindSpots: [], runbook: '', settings: {}, examples: [],
     needs: ['connection_open', 'connection_close', 'connection_failed', 'connection_repeat',
-      'datagram_flow', 'rdma_connection'],
+      'datagram_flow', 'rdma_connection', 'store_read', 'store_write'],
     state: { initial: () => null, keysMax: 1, idleMs: 1 },
     key: () => 'all',
     evaluate: (event, _, context) => look(event, context),
   })
 }
 
+/** Null where the policy has no such store, or the process is not known. */
+function explainedAccess(event: Access, context: Context): ExplainedAccess | null {
+  const { policy, process, zones } = context
+  const store = policy.stores.get(event.store)
+  if (store === null || process === null) return null
+  const action = event.kind === 'store_read' ? 'read' : 'write'
+  const { exe, pid, node_id } = process
+  return {
+    evidence: context.evidence, kind: event.kind, time: formatTime(event.wall_ns),
+    policy: policy.sha256,
+    by: { endpoint: '', name: '', exe, pid, node_id, workload: context.workloadOf(process) },
+    access: explainAccess(policy, store, action, zones.factsOfProcess(process),
+      context.zoneOf(process)),
+  }
+}
+
 function explained(
   event: Connection, context: Context, peer: Context['process'],
-): ExplainedEvent {
+): ExplainedConnection {
   const accepted = event.kind !== 'connection_failed' &&
     event.columns.direction[event.row] === ACCEPTED
   const { columns, row } = event
