@@ -25,6 +25,7 @@ import rdmaPeer from './rdma-peer.ts'
 import remoteExecution from './remote-execution.ts'
 import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
+import storeWeightsReader from './stores/weights-reader.ts'
 import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
 
@@ -57,4 +58,5 @@ export const detectors: readonly Detector[] = [
   tunnel,
   rdmaPeer,
   listener,
+  storeWeightsReader,
 ]
