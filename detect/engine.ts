@@ -29,6 +29,7 @@ import type { AppliedBaseline } from './gpu/baselines.ts'
 import { GpuStates } from './gpu/gpu-states.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
+import { settingsOf } from './state/detector-settings.ts'
 import { packState, unpackState } from './state/snapshot.ts'
 import type { EngineState } from './state/snapshot.ts'
 import { SourceTable } from './names/source-table.ts'
@@ -245,6 +246,9 @@ export class Engine {
       case 'store_read':
         this.stores.read(view, process, timeMs)
         break
+      case 'connection_close': case 'connection_totals': case 'connection_repeat':
+        this.stores.received(view, source.number, process, timeMs, this.context.zones)
+        break
       case 'gpu_state':
         this.gpus.learn(view, timeMs, this.context.watermarkMs)
         break
@@ -315,14 +319,7 @@ export class Engine {
 
   private applySettings(): void {
     for (const running of this.running) {
-      const { id, settings } = running.detector
-      running.settings = { ...settings }
-      for (const { name, value } of this.context.policy.detectors.get(id)?.thresholds ?? []) {
-        // Others were refused when the policy was checked.
-        if (Object.hasOwn(settings, name) && typeof value === 'number') {
-          running.settings[name] = value
-        }
-      }
+      running.settings = settingsOf(running.detector, this.context.policy)
     }
   }
 

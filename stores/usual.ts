@@ -3,7 +3,8 @@
  * at what rate, of how many files, and when. Learned from days that are over, so that what happens
  * now is compared with what was before it. Training reads in bursts (epochs, checkpoints,
  * evaluation, repacking), so nothing here is a mean: the usual is what all but a twentieth of the
- * days stayed below, to a power of two, and who compares adds a factor. Time is that of events, UTC.
+ * days stayed below, to a power of two, and who compares adds a factor. Time is that of events, in
+ * UTC.
  */
 import { PairIndex } from './pair-index.ts'
 import { metrics, UsualColumns } from './usual-columns.ts'

@@ -224,6 +224,19 @@ export class Zones {
     return this.names.nodes.get(nodeId)?.group ?? ''
   }
 
+  /**
+   * The store that answers at the far end of a connection that was opened here; '' for none.
+   *
+   * @param bytes column of addresses, 16 bytes at `at`
+   */
+  storeAt(bytes: Uint8Array, at: number, port: number): string {
+    const { policy: { stores }, watermarkMs } = this.inForce
+    if (!stores.hasEndpoints) return ''
+    const name = this.names.find(bytes, at, port, watermarkMs)
+    const facts = name === null ? {} : this.factsOfName(name)
+    return stores.storeOfConnection(bytes, at, port, facts) ?? ''
+  }
+
   private factsOfName(name: AddressName): AddressFacts {
     return addressFacts(name, this.names.nodes, this.inForce.policy)
   }

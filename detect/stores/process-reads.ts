@@ -128,8 +128,8 @@ export class ProcessReads {
 }
 
 /**
- * Bytes that were read since a time, at most an hour before the last report: with all of the slot of
- * five minutes in which that time lies.
+ * Bytes that were read since a time, at most an hour before the last report: with all of the slot
+ * of five minutes in which that time lies.
  */
 export function bytesSince({ lastMs, slots }: ReadTotals, sinceMs: number): number {
   const count = Math.floor(lastMs / READ_SLOT_MS) - Math.floor(sinceMs / READ_SLOT_MS) + 1

@@ -140,6 +140,49 @@ describe('what a process has read', () => {
   })
 })
 
+describe('a store behind an endpoint', () => {
+  const policy = `version: 1
+stores:
+  - name: vectors
+    kind: database
+    sensitivity: confidential
+    endpoints: ["10.50.0.7:5432"]
+`
+  const amounts = (
+    kind: 'connection_close' | 'connection_totals' | 'connection_repeat', at_ms: number, bytes_received: number,
+    values: object = {},
+  ) => ({
+    kind, at_ms, node_id: 'gpu-1', process: processOf({}), values: {
+      local_addr: '10.0.0.1', remote_addr: '10.50.0.7', remote_port: 5432, direction: 'outgoing', connection_id: 7n,
+      bytes_received, bytes_sent: 99 * MIB, duration_ns: 10e9, protocol: 'tcp', ...values,
+    },
+  }) as ExampleEvent
+  const applied: ExampleEvent = { kind: 'policy_applied', at_ms: 0, node_id: 'correlator', values: { text: policy } }
+  const bytesOf = (seen: Seen[]) => seen.map(({ reading }) => reading?.bytes)
+
+  it('is read by what comes over connections, each byte once', () => {
+    const events = [
+      applied, amounts('connection_totals', 10, 4 * MIB), amounts('connection_totals', 5010, 10 * MIB),
+      amounts('connection_close', 9000, 11 * MIB), amounts('connection_close', 9001, 2 * MIB, { connection_id: 8n }),
+      amounts('connection_repeat', 9002, 5 * MIB, { connection_id: undefined }),
+    ]
+    const seen = run(events)
+    expect(bytesOf(seen)).toEqual([4, 6, 1, 2, 5].map((mib) => mib * MIB))
+    expect(seen.at(-1)!.usual!.bytesToday).toBe(18 * MIB)
+    expect(seen[0].reading).toMatchObject({ store: 'vectors', mechanism: 'network', files: 0, isFirst: true })
+    expect(run(events, true)).toEqual(seen)
+  })
+
+  it('is not read by what comes from elsewhere, to its own side, or not at all', () => {
+    expect(bytesOf(run([
+      applied, amounts('connection_close', 1, MIB, { remote_addr: '10.50.0.8' }),
+      amounts('connection_close', 2, MIB, { remote_port: 22 }),
+      amounts('connection_close', 3, MIB, { direction: 'accepted' }), amounts('connection_totals', 4, 0),
+    ]))).toEqual([undefined, undefined, undefined, undefined])
+    expect(bytesOf(run([amounts('connection_close', 1, MIB)]))).toEqual([undefined])
+  })
+})
+
 describe('bounds', () => {
   it('hold for pairs and processes, and what is forgotten is counted', () => {
     const engine = new Engine({ detectors: [], stores: { pairsMax: 64 } })

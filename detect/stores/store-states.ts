@@ -5,6 +5,7 @@
 import type { EventViews } from '../../proto/gen/events.ts'
 import { UsualTable } from '../../stores/usual.ts'
 import type { Novelty, Usual, UsualOptions, UsualSnapshot } from '../../stores/usual.ts'
+import { ACCEPTED } from '../graph/sides.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
 import { classOf } from '../names/workload-class.ts'
 import { ProcessReads } from './process-reads.ts'
@@ -35,6 +36,11 @@ export type StoreStatesSnapshot = {
 }
 
 export type StoreStatesOptions = UsualOptions
+
+/** The store at an address, '' for none; of the zones. */
+interface StorePlaces {
+  storeAt(bytes: Uint8Array, at: number, port: number): string
+}
 
 /** Reports are for so long at least: what is read in a moment is no rate. */
 const REPORT_MS = 5000
@@ -104,11 +110,15 @@ export class StoreStates {
     this.#note(process, { store, mechanism, bytes, files, timeMs, ms: event.duration_ns / 1e6 })
   }
 
-  /** For the engine: bytes came over connections that `process` opened to a store. */
+  /** For the engine: bytes came over connections, which may have been opened to a store. */
   received(
-    event: AmountEvent, store: string, source: number, process: LineageProcess | null,
-    timeMs: number,
+    event: AmountEvent, source: number, process: LineageProcess | null, timeMs: number,
+    places: StorePlaces,
   ): void {
+    const { columns, row } = event
+    if (columns.direction[row] === ACCEPTED) return
+    const store = places.storeAt(columns.remote_addr, 16 * row, columns.remote_port[row])
+    if (store === '') return
     const { bytes, durationMs: ms } = this.#connections.take(event, source, timeMs)
     if (process === null || bytes === 0) return
     this.#note(process, { store, mechanism: NETWORK, bytes, files: 0, timeMs, ms })
