@@ -70,8 +70,13 @@ export function openProbes(
   if (!facts.lsms.includes('bpf')) refusals.push(refusalWithoutBpfLsm())
   const ofModules = table.filter(({ module }) => module)
   const idle = facts.modules ? [] : table.filter(({ needs }) => needs === 'modules')
-  const own = table.filter((probe) => !probe.module && !idle.includes(probe))
-  const idleStates = idle.map((probe) => waitingFor(probe, reasonWithoutModules))
+  const ofStores = table.filter(({ needs }) => needs === 'stores')
+  const own = table.filter((probe) =>
+    !probe.module && !idle.includes(probe) && !ofStores.includes(probe))
+  const idleStates = [
+    ...idle.map((probe) => waitingFor(probe, reasonWithoutModules)),
+    ...ofStores.map((probe) => waitingFor(probe, reasonWithoutStores)),
+  ]
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(own, refusals)
     const programs = programsOf(choices)
@@ -159,6 +164,9 @@ export const reasonWithoutBtf = 'the kernel has no BTF (/sys/kernel/btf/vmlinux 
 /** Why a probe of the loading of modules has nothing to do. */
 export const reasonWithoutModules = 'this kernel is built without modules (CONFIG_MODULES): ' +
   'none can be loaded'
+
+/** Why a probe of data stores is not attached. */
+export const reasonWithoutStores = 'there is no data store on this node'
 
 /** Why the whole object was refused, what is missing, and how to get it. Pure. */
 export function explainRefusal(failure: NativeFailure, facts: KernelFacts): string {

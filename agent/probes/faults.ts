@@ -61,6 +61,19 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     event_kind: 'gpu_call',
     reason: 'the table of GPU calls was locked: these were not counted',
   },
+  store_reads_evicted: {
+    event_kind: 'store_read',
+    reason: 'more readers of stores at once than fit: what the quietest read was forgotten',
+  },
+  store_reads_full: {
+    event_kind: 'store_read',
+    reason: 'the table of readers of stores was locked: these reads were not counted',
+  },
+  store_file_unnamed: {
+    event_kind: 'store_read',
+    reason: 'files were read by handle, of which the kernel knew no name: they may belong to a ' +
+      'store',
+  },
   flows_full: {
     event_kind: 'datagram_flow',
     reason: 'the table of datagram flows was locked: these are not counted',

@@ -6,6 +6,7 @@ import { driverProbes } from './drivers.ts'
 import { fileProbes } from './files.ts'
 import { gpuProbes } from './gpu.ts'
 import { moduleProbes, unixProbe } from './modules.ts'
+import { storeProbes } from './stores.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
 export interface ProbeWay {
@@ -32,8 +33,11 @@ export interface Probe {
   module?: string
   /** It uses no types of the module: one built elsewhere is as good, and it may be replaced. */
   untyped?: boolean
-  /** The kernel must be able to load modules at all; one that cannot has nothing to watch here. */
-  needs?: 'modules'
+  /**
+   * `modules`: the kernel must be able to load modules at all; one that cannot has nothing to watch
+   * here. `stores`: attached only while there is a store on this node, since it costs others.
+   */
+  needs?: 'modules' | 'stores'
   /** Best first. */
   ways: readonly ProbeWay[]
   /** What nobody sees when no way is left. */
@@ -75,6 +79,7 @@ export const probeTable: readonly Probe[] = [
   ...fileProbes,
   ...gpuProbes,
   ...driverProbes,
+  ...storeProbes,
   {
     name: 'socket_received',
     ways: [

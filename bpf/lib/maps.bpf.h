@@ -85,6 +85,12 @@ enum fault {
 	FAULT_GPU_CALLS_EVICTED,
 	/* Calls could not be remembered: they are not told. */
 	FAULT_GPU_CALLS_FULL,
+	/* `store_reads` was full: the readers that were quiet for longest were forgotten. */
+	FAULT_STORE_READS_EVICTED,
+	/* A reader of a store could not be remembered: what it read is not told. */
+	FAULT_STORE_READS_FULL,
+	/* A file of which the kernel knew no name: it may belong to a store. */
+	FAULT_STORE_FILE_UNNAMED,
 	FAULTS_MAX,
 };
 
@@ -122,6 +128,7 @@ union record {
 	struct gpu_device_open gpu_device_open;
 	struct gpu_call gpu_call;
 	struct connection_totals connection_totals;
+	struct store_read store_read;
 	struct store_write store_write;
 	struct store_listing store_listing;
 };

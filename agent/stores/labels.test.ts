@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import type { NativeFailure } from '../../native/index.ts'
+import { StoreLabels } from './labels.ts'
+
+/** The maps of the probes, as bytes; refuses what it is told to. */
+class Maps {
+  readonly entries = new Map<string, string>()
+  refuse = ''
+  calls = 0
+
+  setEntry(map: string, key: Uint8Array, value?: Uint8Array): NativeFailure | undefined {
+    this.calls++
+    if (map === this.refuse) return { operation: 'set_entry', errno: 7, code: 'E2BIG', detail: '' }
+    const name = `${map} ${Buffer.from(key).toString('hex')}`
+    if (value) this.entries.set(name, Buffer.from(value).toString('hex'))
+    else this.entries.delete(name)
+    return undefined
+  }
+
+  of(map: string): string[] {
+    return [...this.entries].filter(([key]) => key.startsWith(`${map} `))
+      .map(([key, value]) => `${key.split(' ')[1]} ${value}`).sort()
+  }
+}
+
+const folder = { device: 0x800001, inode: 0x1234n, id: 3 }
+const disk = { device: 0x800002, inode: 0n, id: 4 }
+
+describe('the labels of stores', () => {
+  it('are in the maps as the probes read them', () => {
+    const maps = new Maps()
+    expect(new StoreLabels(maps).set([folder, disk, { ...folder, id: 9 }])).toBeUndefined()
+    expect(maps.of('store_roots')).toEqual(['34120000000000000100800000000000 03000000'])
+    expect(maps.of('store_devices')).toEqual(['01008000 0000000001000000', '02008000 0400000000000000'])
+    expect(maps.of('store_changes')).toEqual(['01000000 01000000'])
+  })
+
+  it('change only what is different, and then everything is looked for anew', () => {
+    const maps = new Maps()
+    const labels = new StoreLabels(maps)
+    labels.set([folder, disk])
+    const { calls } = maps
+    labels.set([disk, folder])
+    expect(maps.calls).toBe(calls)
+    labels.set([{ ...folder, id: 5 }, { ...disk, device: folder.device }])
+    expect(maps.of('store_roots')).toEqual(['34120000000000000100800000000000 05000000'])
+    expect(maps.of('store_devices')).toEqual(['01008000 0400000001000000'])
+    expect(maps.of('store_changes')).toEqual(['01000000 02000000'])
+    labels.set([])
+    expect([maps.of('store_roots'), maps.of('store_devices'), labels.size]).toEqual([[], [], 0])
+  })
+
+  it('that the kernel refuses are told, and tried again', () => {
+    const maps = new Maps()
+    const labels = new StoreLabels(maps)
+    maps.refuse = 'store_roots'
+    expect(labels.set([folder])).toMatchObject({ code: 'E2BIG' })
+    maps.refuse = ''
+    expect(labels.set([folder])).toBeUndefined()
+    expect(maps.of('store_roots')).toHaveLength(1)
+  })
+
+  it('beyond what the maps hold are left out and counted', () => {
+    const labels = new StoreLabels(new Maps())
+    labels.set(Array.from({ length: 1030 }, (_, device) => ({ device, inode: 0n, id: 1 })))
+    expect([labels.size, labels.left]).toEqual([1024, 6])
+    labels.set(Array.from({ length: 65_540 }, (_, inode) => ({ device: 1, inode: BigInt(inode + 1), id: 1 })))
+    expect([labels.size, labels.left]).toEqual([65_537, 4])
+  })
+})

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Reads of stores, where the kernel shows nothing better than the end of system calls, of requests
+ * of io_uring, and faults of mappings. The first runs at every system call of the node: attached
+ * only while there is a store.
+ *
+ * Not seen: what 32-bit programs read, and files of which the descriptor was closed while a call
+ * read from it. Of AIO the requests are counted, not what came of them.
+ */
+#include "store/read.bpf.h"
+#include "store/system_call.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define PAGE_BYTES 4096
+/* Requests of one io_submit() that are looked at. */
+#define AIO_REQUESTS 64
+#define AIO_READ 0
+#define AIO_READ_VECTORS 7
+#define RING_READ_VECTORS 1
+#define RING_READ_FIXED 4
+#define RING_READ 22
+#define RING_SPLICE 30
+#define RING_READ_MULTISHOT 49
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct file___position {
+	unsigned int f_flags;
+	s64 f_pos;
+};
+
+struct address_space {
+	struct inode *host;
+};
+
+struct kiocb {
+	struct file *ki_filp;
+	s64 ki_pos;
+};
+
+struct io_kiocb {
+	struct file *file;
+	u8 opcode;
+};
+
+struct io_uring_cqe {
+	s32 res;
+};
+
+#pragma clang attribute pop
+
+/* Of the kernel's user interface (linux/aio_abi.h). */
+struct aio_request {
+	u64 data;
+	u32 key;
+	u32 flags;
+	u16 opcode;
+	u16 priority;
+	u32 fd;
+	u64 buffer;
+	u64 bytes;
+	s64 offset;
+};
+
+/* Where a read began. */
+enum position {
+	/* Where the file stands, less what was read. */
+	POSITION_OF_FILE,
+	/* Where an argument points to, likewise; or, when it is 0, where the file stands. */
+	POSITION_AT,
+	/* As the argument says; of the file when that is -1. */
+	POSITION_GIVEN,
+};
+
+/* The file of a descriptor of the current process; NULL when there is none. */
+static __always_inline struct file *descriptor_file(u32 fd)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct files_struct *files = task->files;
+	struct fdtable *table;
+	struct file *file = NULL;
+
+	if (!files)
+		return NULL;
+	table = files->fdt;
+	if (fd >= table->max_fds)
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
+	return file;
+}
+
+static __always_inline u64 position_of(struct file *file, enum position kind, u64 argument,
+				       u64 bytes)
+{
+	struct file___position *with_position = (void *)file;
+	u64 at = 0;
+
+	if (kind == POSITION_GIVEN && argument != ~0ull)
+		return argument;
+	if (kind == POSITION_AT && argument)
+		bpf_probe_read_user(&at, sizeof(at), (void *)argument);
+	else
+		at = BPF_CORE_READ(with_position, f_pos);
+	return at - bytes;
+}
+
+/* Counts what was read from a file, if it belongs to a store. The rest of `access` is filled. */
+__weak __noinline int store_note_file(struct store_access *access, u64 address)
+{
+	struct file *file = (void *)address;
+	struct file___position *with_flags = (void *)file;
+
+	if (!access)
+		return 0;
+	access->store = store_of_file(file);
+	if (!access->store)
+		return 0;
+	access->file = file;
+	access->inode = BPF_CORE_READ(file, f_inode);
+	if (access->mechanism == STORE_MECHANISM_READ &&
+	    (BPF_CORE_READ(with_flags, f_flags) & FILE_FLAG_DIRECT))
+		access->mechanism = STORE_MECHANISM_DIRECT;
+	return store_read_note(access);
+}
+
+static __always_inline int note_read(u32 fd, u64 bytes, u8 mechanism, enum position kind,
+				     u64 argument)
+{
+	struct store_access access = { .bytes = bytes, .mechanism = mechanism };
+	struct file *file;
+
+	/* The end of a file, and errors. */
+	if ((s64)bytes <= 0)
+		return 0;
+	file = descriptor_file(fd);
+	if (!file)
+		return 0;
+	access.offset = position_of(file, kind, argument, bytes);
+	return store_note_file(&access, (u64)file);
+}
+
+static __always_inline int note_open(u32 fd)
+{
+	struct store_access access = { .opened = 1, .mechanism = STORE_MECHANISM_READ };
+	struct file *file = descriptor_file(fd);
+
+	if (!file || !(BPF_CORE_READ(file, f_mode) & FILE_MODE_READ))
+		return 0;
+	return store_note_file(&access, (u64)file);
+}
+
+static __noinline int note_aio(u64 requests, u64 count)
+{
+	struct store_access access;
+	struct aio_request request;
+	struct file *file;
+	u64 at;
+
+	for (u32 i = 0; i < AIO_REQUESTS && i < count; i++) {
+		if (bpf_probe_read_user(&at, sizeof(at), (void *)(requests + i * sizeof(at))) ||
+		    bpf_probe_read_user(&request, sizeof(request), (void *)at))
+			return 0;
+		file = request.opcode == AIO_READ ? descriptor_file(request.fd) : NULL;
+		if (!file)
+			continue;
+		__builtin_memset(&access, 0, sizeof(access));
+		access.bytes = request.bytes;
+		access.offset = request.offset;
+		access.mechanism = STORE_MECHANISM_READ;
+		store_note_file(&access, (u64)file);
+	}
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(store_read_sys_exit, struct pt_regs *registers, long result)
+{
+	u64 first;
+
+	if (result < 0 || CALL_IS_32_BIT(registers))
+		return 0;
+	first = CALL_ARGUMENT_1(registers);
+	switch (CALL_NUMBER(registers)) {
+	case CALL_READ:
+	case CALL_READV:
+		return note_read(first, result, STORE_MECHANISM_READ, POSITION_OF_FILE, 0);
+	case CALL_PREAD64:
+	case CALL_PREADV:
+	case CALL_PREADV2:
+		return note_read(first, result, STORE_MECHANISM_READ, POSITION_GIVEN,
+				 CALL_ARGUMENT_4(registers));
+	case CALL_SENDFILE:
+		return note_read(CALL_ARGUMENT_2(registers), result, STORE_MECHANISM_SPLICE,
+				 POSITION_AT, CALL_ARGUMENT_3(registers));
+	case CALL_SPLICE:
+		return note_read(first, result, STORE_MECHANISM_SPLICE, POSITION_AT,
+				 CALL_ARGUMENT_2(registers));
+	case CALL_COPY_FILE_RANGE:
+		return note_read(first, result, STORE_MECHANISM_COPY, POSITION_AT,
+				 CALL_ARGUMENT_2(registers));
+	case CALL_OPEN:
+	case CALL_OPENAT:
+	case CALL_OPENAT2:
+	case CALL_OPEN_BY_HANDLE:
+		return note_open(result);
+	case CALL_IO_SUBMIT:
+		return note_aio(CALL_ARGUMENT_3(registers), result);
+	case CALL_RENAME:
+	case CALL_RENAMEAT:
+	case CALL_RENAMEAT2:
+		store_labels_forget();
+	}
+	return 0;
+}
+
+static __always_inline int on_ring(struct io_kiocb *request, s32 result)
+{
+	struct store_access access = { .mechanism = STORE_MECHANISM_READ };
+	struct kiocb *read = (void *)request;
+	struct file *file;
+
+	if (!request || result <= 0)
+		return 0;
+	switch (BPF_CORE_READ(request, opcode)) {
+	case RING_READ:
+	case RING_READ_FIXED:
+	case RING_READ_VECTORS:
+	case RING_READ_MULTISHOT:
+		break;
+	default:
+		return 0;
+	}
+	/* The file is the first of a request, whatever it asks for. */
+	file = BPF_CORE_READ(read, ki_filp);
+	if (!file)
+		return 0;
+	access.bytes = result;
+	access.offset = BPF_CORE_READ(read, ki_pos) - result;
+	return store_note_file(&access, (u64)file);
+}
+
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(store_read_ring, void *ring, struct io_kiocb *request, struct io_uring_cqe *completion)
+{
+	return on_ring(request, completion->res);
+}
+
+/* Before Linux 6.15. */
+SEC("tp_btf/io_uring_complete")
+int BPF_PROG(store_read_ring_result, void *ring, struct io_kiocb *request, u64 user_data,
+	     int result)
+{
+	return on_ring(request, result);
+}
+
+static __always_inline int on_pages(struct address_space *mapping, u64 page, u64 pages)
+{
+	struct store_access access = { .mechanism = STORE_MECHANISM_MMAP };
+	struct store_device *device = store_device_of(mapping->host->i_sb->s_dev);
+	struct inode___store *inode;
+
+	if (!device)
+		return 0;
+	inode = (void *)BPF_CORE_READ(mapping, host);
+	access.store = store_on_device(device, inode, NULL);
+	if (!access.store)
+		return 0;
+	access.inode = (void *)inode;
+	access.offset = page * PAGE_BYTES;
+	access.bytes = pages * PAGE_BYTES;
+	return store_read_note(&access);
+}
+
+SEC("tp_btf/mm_filemap_map_pages")
+int BPF_PROG(store_read_map_pages, struct address_space *mapping, unsigned long first,
+	     unsigned long last)
+{
+	return on_pages(mapping, first, last - first + 1);
+}
+
+SEC("tp_btf/mm_filemap_fault")
+int BPF_PROG(store_read_fault, struct address_space *mapping, unsigned long page)
+{
+	return on_pages(mapping, page, 1);
+}
