@@ -60,15 +60,16 @@ export class Sketches {
 }
 
 /**
- * The bound below which all but a share of what is counted lies; 0 when nothing is.
+ * The bound below which all of what is counted lies but the largest of every so many; 0 when
+ * nothing is counted.
  *
  * @param counts by bucket
- * @param share of what may lie above; the largest stay below as long as they are few
+ * @param rareIn of so many one may lie above; of fewer none
  */
-export function highBound(counts: Uint8Array, share: number): number {
+export function highBound(counts: Uint8Array, rareIn: number): number {
   let sum = 0
   for (const count of counts) sum += count
-  let above = Math.floor(sum * share)
+  let above = Math.floor(sum / rareIn)
   for (let bucket = counts.length - 1; bucket >= 0; bucket--) {
     if (counts[bucket] > above) return 2 ** bucket
     above -= counts[bucket]

@@ -2,8 +2,8 @@
  * What is usual: for each class of workloads and each store how much was read in a day, in an hour,
  * at what rate, of how many files, and when. Learned from days that are over, so that what happens
  * now is compared with what was before it. Training reads in bursts (epochs, checkpoints,
- * evaluation, repacking), so nothing here is a mean: the usual is what all but a twentieth of the
- * days stayed below, to a power of two, and who compares adds a factor. Time is that of events, in
+ * evaluation, repacking), so nothing here is a mean: the usual is what all but one in fifteen days
+ * stayed below, to a power of two, and who compares adds a factor. Time is that of events, in
  * UTC.
  */
 import { PairIndex } from './pair-index.ts'
@@ -73,8 +73,8 @@ const HOUR = 60
 const DAY = 24 * HOUR
 /** Two of them are remembered: 15 to 30 days. Counts of days go up to 15. */
 const PERIOD = 15 * DAY
-/** Days that may have had more than is usual: one in twenty. */
-const SHARE_ABOVE = 1 / 20
+/** What happens on one day of so many is not usual: what happens once a week is. */
+const RARE_IN_DAYS = 15
 const FIRST_CAPACITY = 1024
 const COUNT_MAX = 65_535
 
@@ -224,7 +224,7 @@ export class UsualTable {
     this.#scratch.fill(0)
     sketches.gather(this.#columns.sketch(row, metric, 0), this.#scratch)
     sketches.gather(this.#columns.sketch(row, metric, 1), this.#scratch)
-    return highBound(this.#scratch, SHARE_ABOVE)
+    return highBound(this.#scratch, RARE_IN_DAYS)
   }
 
   /** The time of a pair has come so far. What is told late counts as if it were now. */

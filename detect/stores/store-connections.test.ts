@@ -30,7 +30,8 @@ describe('connections to stores', () => {
   })
 
   it('never bring less than nothing', () => {
-    expect(take(new StoreConnections(), [['totals', 1, 5, 0], ['totals', 1, 3, 1], ['close', 1, 6, 2]])).toEqual([5, 0, 1])
+    expect(take(new StoreConnections(), [['totals', 1, 5, 0], ['totals', 1, 3, 1], ['close', 1, 6, 2]]))
+      .toEqual([5, 0, 1])
   })
 
   it('that find no room are told by their end alone, each byte once, and are counted', () => {
