@@ -26,7 +26,7 @@ const process = (exe: string, pid: number) =>
   ({ pid, start_time: 5n, exe, cgroup_id: 9n, cgroup_path: '/system.slice/ssh.service' })
 const EVENTS: ExampleEvent[] = [
   { kind: 'store_read', at_ms: 0, node_id: 'n', process: process('/bin/tar', 7),
-    values: { store: 'imagenet', bytes: 4096n, path: '/data/imagenet/a' } },
+    values: { store: 'imagenet', bytes: 4096, path: '/data/imagenet/a' } },
   { kind: 'store_write', at_ms: 5, node_id: 'n', process: process('/opt/ingest', 8),
     values: { store: 'imagenet', operation: 'create', path: '/data/imagenet/b' } },
   { kind: 'store_read', at_ms: 9, node_id: 'n', process: process('/bin/tar', 7), values: { store: 'gone' } },

@@ -65,7 +65,8 @@ export class Engine {
   private readonly graph: Graph
   private readonly names = new AddressNames()
   private readonly gpus = new GpuStates((nodeId) => this.baselineOf(nodeId))
-  private readonly stores: StoreStates
+  /** What is usual of stores, for whoever shows it. */
+  readonly stores: StoreStates
   private readonly table: IncidentTable
   private readonly context: Context
   private readonly overridden: boolean

@@ -88,3 +88,50 @@ zones:
 function learn(known: KnownFacts, events: SampleEvent[]): void {
   new BatchCursor().forEach(decodeBatch(sampleBatch(1, events)), (event) => known.learn(event))
 }
+
+describe('the store of an event', () => {
+  const { policy: keeping } = parsePolicy(`version: 1
+stores:
+  - name: imagenet
+    kind: dataset
+    sensitivity: confidential
+    paths: [/data]
+    readers: { executables: [/opt/train] }
+  - { name: vectors, kind: database, sensitivity: internal, endpoints: ["10.0.0.9:6333"] }
+`)
+  const stores = (events: SampleEvent[], zoner = new EventZoner(compilePolicy(keeping!))): unknown[] => {
+    const found: unknown[] = []
+    new BatchCursor().forEach(decodeBatch(sampleBatch(1, events)), (event) => found.push(zoner.storesOf(event)))
+    return found
+  }
+  const read = (exe: string, workload = ''): SampleEvent =>
+    ({ kind: 'store_read', process: { pid: 4, exe, workload, uid: 7 }, values: { store: 'imagenet' } })
+
+  it('comes with whether the policy lets it be read, and with the class of the reader', () => {
+    expect(stores([read('/opt/train', 'job:4711'), read('/bin/tar'),
+      { ...read('/bin/tar'), kind: 'store_write' } as SampleEvent])).toEqual([
+      { store: 'imagenet', permitted: true, workload_class: 'jobs of uid 7' },
+      { store: 'imagenet', permitted: false, workload_class: '/bin/tar' },
+      // Nobody is named who may write.
+      { store: 'imagenet', workload_class: '/bin/tar' }])
+  })
+
+  it('is the one behind the far end of a connection that was opened here', () => {
+    const accepted = connection(1, '10.0.0.9', 6333)
+    const values = { ...(accepted as { values: object }).values, direction: 'accepted' }
+    expect(stores([connection(1, '10.0.0.9', 6333), connection(1, '10.0.0.9', 22),
+      { ...accepted, values } as SampleEvent, { kind: 'heartbeat' }]))
+      .toEqual([{ store: 'vectors', workload_class: '/usr/bin/curl' }, {}, {}, {}])
+  })
+
+  it('is none where the policy has no stores', () => {
+    expect(stores([read('/bin/tar')], new EventZoner(compilePolicy(policy!)))).toEqual([{}])
+  })
+
+  it('is in the JSON of the event', () => {
+    const zoner = new EventZoner(compilePolicy(keeping!))
+    const found: unknown[] = []
+    new BatchCursor().forEach(decodeBatch(sampleBatch(1, [read('/bin/tar')])), (event) => found.push(zoner.json(event)))
+    expect(found).toMatchObject([{ kind: 'store_read', store: 'imagenet', permitted: false, exe: '/bin/tar' }])
+  })
+})

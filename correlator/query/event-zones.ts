@@ -1,14 +1,17 @@
 /**
- * The zones of an event by a policy, and whom its far address stands for. Events do not hold them,
- * so that a changed policy and a late fact count.
+ * What a policy says of an event: its zones, whom its far address stands for, and who reads or
+ * changes a store. Events do not hold it, so that a changed policy and a late fact count.
  */
 import type { AddressName } from '../../detect/names/address-names.ts'
 import { wordOf } from '../../detect/names/address-names.ts'
 import { CgroupTable } from '../../detect/names/cgroup-table.ts'
 import type { Known } from '../../detect/names/known.ts'
+import { OUTGOING } from '../../detect/graph/sides.ts'
+import { className, classOf } from '../../detect/names/workload-class.ts'
 import { addressFacts, processFacts } from '../../detect/names/zones.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
 import { NO_ZONE } from '../../policy/compile.ts'
+import type { ProcessFacts } from '../../policy/match/process-rules.ts'
 import type { Event } from '../../proto/batch-cursor.ts'
 import { eventJson } from '../../proto/event-json.ts'
 import type { EventJson } from '../../proto/event-json.ts'
@@ -19,6 +22,16 @@ export interface EventZones {
   remote_zone?: string
   /** Pod, Service or node behind the far address, or its name by DNS. */
   remote_workload?: string
+}
+
+/** Of an event in which somebody reads or changes a store; left out otherwise. */
+export interface EventStores {
+  /** Of a connection: the store at its far end. */
+  store?: string
+  /** Workloads that do the same work, which is what one is compared with. */
+  workload_class?: string
+  /** Whether the policy lets it; left out where it does not say. */
+  permitted?: boolean
 }
 
 /** A fact may come so long after the first events with the address. */
@@ -63,9 +76,44 @@ export class EventZoner {
     return { zone: policy.zones[near], remote_zone: policy.zones[other], ...zones }
   }
 
-  /** The JSON of docs/events.md with `zone`, `remote_zone` and `remote_workload`. */
+  /** The store that the event's process reads or changes. */
+  storesOf(event: Event): EventStores {
+    const { stores } = this.#policy
+    if (stores.all.length === 0) return {}
+    const known = this.#known()
+    const files = event.kind === 'store_read' || event.kind === 'store_write'
+    const store = files ? event.store : this.#storeBehind(known, event)
+    if (store === '') return {}
+    if (event.pid === 0) return { store }
+    const { uid, exe, comm, workload } = event
+    const cgroup = known?.cgroupOf(event) ?? this.#unknown
+    const facts = this.#factsOf(known, event)
+    const zone = this.#policy.zoneOfProcess(facts)
+    const { allowed } = event.kind === 'store_write' ? stores.mayWrite(store, facts, zone)
+      : stores.mayRead(store, facts, zone)
+    return {
+      store, ...allowed !== null && { permitted: allowed },
+      workload_class: className(classOf({ cgroup, rowWorkload: workload, uid, exe, comm })),
+    }
+  }
+
+  /** The JSON of docs/events.md with what the policy says of it. */
   json(event: Event): EventJson {
-    return { ...eventJson(event), ...this.zonesOf(event) }
+    return { ...eventJson(event), ...this.zonesOf(event), ...this.storesOf(event) }
+  }
+
+  /** The store at the far end of a connection that was opened here; '' for none. */
+  #storeBehind(known: Known | null, event: Event): string {
+    const { stores } = this.#policy
+    if (!stores.hasEndpoints) return ''
+    if (!('direction' in event.columns) || !('remote_addr' in event.columns)) return ''
+    const { columns: { direction, remote_addr, remote_port }, row } = event
+    if (direction[row] !== OUTGOING) return ''
+    const port = remote_port[row]
+    const name = this.#nameOf(known, event, remote_addr, port)
+    const facts = known === null || name === null ? {}
+      : addressFacts(name, known.names.nodes, this.#policy)
+    return stores.storeOfConnection(remote_addr, 16 * row, port, facts) ?? ''
   }
 
   /** Null also for a name that the address got after the event: it was another one's then. */
@@ -85,10 +133,14 @@ export class EventZoner {
   }
 
   #processZone(known: Known | null, event: Event): number {
+    return this.#policy.zoneOfProcess(this.#factsOf(known, event))
+  }
+
+  #factsOf(known: Known | null, event: Event): ProcessFacts {
     const { exe, workload, cgroup_path: path, node_id } = event
     const cgroup = known?.cgroupOf(event) ?? this.#unknown
     const node = known?.names.nodes.get(node_id) ?? null
     const placed = cgroup.path === '' ? { ...cgroup, path } : cgroup
-    return this.#policy.zoneOfProcess(processFacts(exe, workload, placed, node))
+    return processFacts(exe, workload, placed, node)
   }
 }

@@ -7,7 +7,7 @@ import { UsualTable } from '../../stores/usual.ts'
 import type { Novelty, Usual, UsualOptions, UsualSnapshot } from '../../stores/usual.ts'
 import { ACCEPTED } from '../graph/sides.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
-import { classOf } from '../names/workload-class.ts'
+import { className, classOf } from '../names/workload-class.ts'
 import { ProcessReads } from './process-reads.ts'
 import type { ProcessReadsSnapshot, ReadTotals } from './process-reads.ts'
 import { StoreConnections } from './store-connections.ts'
@@ -77,7 +77,7 @@ export class StoreStates {
    * @param workloadClass as `StoreReading`, or of `classOf`
    */
   usualOf(workloadClass: string | number, store: string): Usual | null {
-    return this.#usual.of(keyOf(workloadClass), store)
+    return this.#usual.of(className(workloadClass), store)
   }
 
   /** Every class and store with what is usual, for whoever shows it. */
@@ -130,7 +130,7 @@ export class StoreStates {
       store: string, mechanism: string, bytes: number, files: number, timeMs: number, ms: number
     },
   ): void {
-    const workloadClass = keyOf(classOf(process))
+    const workloadClass = className(classOf(process))
     const bytesPerSecond = bytes / (Math.max(REPORT_MS, ms) / 1000)
     const program = process.exe || process.comm
     const novelty = this.#usual.note(workloadClass, store,
@@ -158,9 +158,4 @@ export class StoreStates {
     this.#reads.restore(reads)
     this.#connections.restore(connections)
   }
-}
-
-/** Jobs of one user are a class, a number. */
-function keyOf(workloadClass: string | number): string {
-  return typeof workloadClass === 'number' ? `jobs of uid ${workloadClass}` : workloadClass
 }
