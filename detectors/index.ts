@@ -25,6 +25,8 @@ import rdmaPeer from './rdma-peer.ts'
 import remoteExecution from './remote-execution.ts'
 import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
+import storeReadThenSend from './stores/read-then-send.ts'
+import storeStaging from './stores/staging.ts'
 import storeWeightsReader from './stores/weights-reader.ts'
 import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
@@ -59,4 +61,5 @@ export const detectors: readonly Detector[] = [
   rdmaPeer,
   listener,
   storeWeightsReader,
+  storeStaging,
 ]

@@ -9,7 +9,9 @@ import type { StorePolicy } from '../../policy/policy.ts'
 import { shifted } from '../gpu/standing.ts'
 
 /** A process that is known has read a store that the policy has. */
-export interface Read { process: LineageProcess, store: StorePolicy, reading: StoreReading }
+export interface Read extends Reader { reading: StoreReading }
+
+interface Reader { process: LineageProcess, store: StorePolicy }
 
 /** Kinds of events that say how much was read: of files, and over connections. */
 export const readKinds =
@@ -28,13 +30,13 @@ function isOfKernel({ ppid, exe, args }: LineageProcess): boolean {
 }
 
 /** Whether the policy lets the process read the store, and where it says so. */
-export function verdictOf({ process, store }: Read, context: Context): StoreVerdict {
+export function verdictOf({ process, store }: Reader, context: Context): StoreVerdict {
   const facts = context.zones.factsOfProcess(process)
   return context.policy.stores.mayRead(store.name, facts, context.zoneOf(process))
 }
 
 /** The policy names the program or its unit as a reader, not just where it runs. */
-export function isNamedReader({ process, store }: Read, context: Context): boolean {
+export function isNamedReader({ process, store }: Reader, context: Context): boolean {
   const { exe, systemd_unit: unit } = context.zones.factsOfProcess(process)
   const facts = { exe, systemd_unit: unit }
   return context.policy.stores.mayRead(store.name, facts, -1).allowed === true
