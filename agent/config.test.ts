@@ -22,6 +22,7 @@ describe('checkConfig', () => {
       ...given, node_id: hostname(), listen_http: '127.0.0.1:7413', spool_bytes_max: 268_435_456,
       ring_bytes: 16_777_216, sockets_max: 65_536, flows_max: 65_536, flush_interval_ms: 200,
       gpu_root: '/', gpu_library: 'libnvidia-ml.so.1', gpu_interval_ms: 60_000, gpu_evidence: false,
+      artifact_bytes_per_second: 33_554_432, artifact_bytes_per_day: 549_755_813_888,
       heartbeat_interval_ms: 5000, events_per_batch_max: 8192, cgroup_quota_per_s: 20_000,
       connection_repeats_per_s: 10, node_group: '',
     })

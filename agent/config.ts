@@ -40,6 +40,9 @@ export interface AgentConfig {
   gpu_interval_ms: number
   /** Ask every GPU for attestation evidence at the start. */
   gpu_evidence: boolean
+  /** Of artifacts, to compare them with their manifests; 0: none is read. */
+  artifact_bytes_per_second: number
+  artifact_bytes_per_day: number
   /** Longest time that an event waits for its batch to leave. */
   flush_interval_ms: number
   heartbeat_interval_ms: number
@@ -49,6 +52,7 @@ export interface AgentConfig {
 }
 
 const MIB = 1024 * 1024
+const GIB = 1024 * MIB
 
 /** What is used for settings that are left out; `correlator` and `data` have no default. */
 export const defaults = {
@@ -63,6 +67,8 @@ export const defaults = {
   gpu_library: 'libnvidia-ml.so.1',
   gpu_interval_ms: 60_000,
   gpu_evidence: false,
+  artifact_bytes_per_second: 32 * MIB,
+  artifact_bytes_per_day: 512 * GIB,
   flush_interval_ms: 200,
   heartbeat_interval_ms: 5000,
   events_per_batch_max: 8192,
@@ -77,6 +83,8 @@ const ranges: Partial<Record<keyof AgentConfig, [min: number, max: number]>> = {
   cgroup_quota_per_s: [0, 1e9],
   connection_repeats_per_s: [0, 1e9],
   gpu_interval_ms: [1000, 86_400_000],
+  artifact_bytes_per_second: [0, 64 * GIB],
+  artifact_bytes_per_day: [0, 1024 ** 5],
   flush_interval_ms: [1, 60_000],
   heartbeat_interval_ms: [100, 600_000],
   events_per_batch_max: [1, 65_536],

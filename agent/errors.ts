@@ -17,6 +17,11 @@ export const AGENT_ERRORS = {
   GPU_DEVICES: 'Devices of GPUs with dynamic numbers are not watched until it works; it is tried ' +
     'again with every heartbeat.',
   GPU_LOG_UNREADABLE: 'Run the agent with CAP_SYSLOG, and give its container /dev/kmsg.',
+  ARTIFACT_UNREADABLE: 'The files of artifacts after it are read; look at its file system.',
+  STORES_REFUSED: 'Use the same release on both ends; the stores stay as they were.',
+  STORES_SAVED: 'Repair or remove it; the correlator tells the stores again.',
+  STORES_UNREADABLE: 'It is tried again; please report this as a defect.',
+  STORE_LABELS: 'Files of these stores are not watched until it works; it is tried again.',
   SPOOL_DAMAGED: 'Check the disk; a gap event names what is lost.',
 } as const
 

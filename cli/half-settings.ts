@@ -12,7 +12,8 @@ export const AGENT_SETTINGS: readonly SettingName[] = [
   'node_id', 'node_group', ...KUBERNETES_SETTINGS, 'scope_cgroup', 'spool_bytes_max',
   'ring_bytes', 'sockets_max', 'flows_max', 'flush_interval_ms', 'heartbeat_interval_ms',
   'events_per_batch_max', 'cgroup_quota_per_s', 'connection_repeats_per_s',
-  'gpu_root', 'gpu_library', 'gpu_interval_ms', 'gpu_evidence',
+  'gpu_root', 'gpu_library', 'gpu_interval_ms', 'gpu_evidence', 'artifact_bytes_per_second',
+  'artifact_bytes_per_day',
 ]
 
 export const CORRELATOR_SETTINGS: readonly SettingName[] = [

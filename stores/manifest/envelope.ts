@@ -1,8 +1,8 @@
 /** The outer layers: Sigstore bundle (JSON) and DSSE envelope. Nothing in them is trusted yet. */
 import { ManifestError, quoted } from './error.ts'
 
-/** A larger one is not read: it has room for 200,000 files with long names. */
-export const BUNDLE_BYTES_MAX = 64 * 1024 * 1024
+/** A larger one is not read: this has room for 25,000 files with long names. */
+export const BUNDLE_BYTES_MAX = 8 * 1024 * 1024
 const SIGNATURES_MAX = 16
 const CERTIFICATES_MAX = 16
 const CERTIFICATE_BYTES_MAX = 64 * 1024
@@ -105,15 +105,14 @@ function hintOf({ publicKey }: JsonObject): string {
   return typeof hint === 'string' ? hint : ''
 }
 
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
-
 function bytesOf(value: unknown, what: string, bytesMax: number): Buffer {
   if (typeof value !== 'string' || value === '') throw wrong(`${what} is no text`)
   if (value.length > Math.ceil(bytesMax / 3) * 4) {
     throw new ManifestError('manifest_too_large', `${what} has more than ${bytesMax} bytes`)
   }
-  if (!base64.test(value)) throw wrong(`${what} is no base64`)
-  return Buffer.from(value, 'base64')
+  const bytes = Buffer.from(value, 'base64')
+  if (bytes.toString('base64') !== value) throw wrong(`${what} is no base64`)
+  return bytes
 }
 
 const wrong = (what: string): ManifestError => new ManifestError('manifest_format', what)

@@ -25,7 +25,7 @@ export interface Manifest extends Statement {
  * Reads a manifest and checks who signed it. Throws ManifestError, which says what is wrong; what
  * is in the statement is looked at only when the signature is good.
  *
- * @param bytes the bundle, at most 64 MiB
+ * @param bytes the bundle, at most 8 MiB
  * @param pems public keys, or certificates of authorities, that are trusted
  */
 export function readManifest(bytes: Uint8Array, pems: readonly string[]): Manifest {
@@ -35,10 +35,15 @@ export function readManifest(bytes: Uint8Array, pems: readonly string[]): Manife
   return { ...readStatement(envelope.payload), keyId }
 }
 
-/** What the manifest says of a file; 'ignored' when it leaves it out on purpose, null if nothing. */
+/** What the manifest says of a file; null if nothing, 'ignored' if it leaves it out on purpose. */
 export function expectedOf(manifest: Statement, name: string): Expected | 'ignored' | null {
   const expected = manifest.files.get(name)
   if (expected !== undefined) return expected
   const isIgnored = manifest.ignored.some((one) => name === one || name.startsWith(`${one}/`))
   return isIgnored ? 'ignored' : null
+}
+
+/** Reads a manifest of which nobody has to have signed anything: its keyId is ''. Throws as above. */
+export function readUnsigned(bytes: Uint8Array): Manifest {
+  return { ...readStatement(readEnvelope(bytes).payload), keyId: '' }
 }

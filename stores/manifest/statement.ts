@@ -89,7 +89,9 @@ function filesOf(resources: JsonObject[], sharded: boolean): Map<string, Expecte
   return files
 }
 
-function digestOf({ algorithm: said, digest }: JsonObject): { algorithm: Algorithm, digest: string } {
+function digestOf(
+  { algorithm: said, digest }: JsonObject,
+): { algorithm: Algorithm, digest: string } {
   const name = typeof said === 'string' ? /^([a-z0-9]+)(?:-sharded-\d+)?$/.exec(said)?.[1] : ''
   const known = Object.hasOwn(algorithms, name ?? '') ? algorithms[name!] : undefined
   if (known === undefined) {

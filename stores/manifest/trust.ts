@@ -38,7 +38,7 @@ export function readTrust(pems: readonly string[]): Trust {
 }
 
 function take(block: string, place: string, trust: Trust): void {
-  if (block.includes('PRIVATE KEY')) throw wrong(`${place} is a private key: nobody else may have it`)
+  if (block.includes('PRIVATE KEY')) throw wrong(`${place} is private: nobody else may have it`)
   let certificate: X509Certificate | null = null
   let key: KeyObject
   try {
