@@ -27,6 +27,7 @@ import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
 import storeReadThenSend from './stores/read-then-send.ts'
 import storeStaging from './stores/staging.ts'
+import storeUnlistedReader from './stores/unlisted-reader.ts'
 import storeWeightsReader from './stores/weights-reader.ts'
 import tunnel from './tunnel.ts'
 import zoneViolation from './zone-violation.ts'
@@ -60,6 +61,8 @@ export const detectors: readonly Detector[] = [
   tunnel,
   rdmaPeer,
   listener,
+  storeUnlistedReader,
   storeWeightsReader,
   storeStaging,
+  storeReadThenSend,
 ]

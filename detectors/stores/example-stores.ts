@@ -27,13 +27,17 @@ stores:
     kind: dataset
     sensitivity: internal
     paths: [/data/scratch]
+  - name: vectors
+    kind: database
+    sensitivity: confidential
+    endpoints: ["10.50.0.9:6333"]
+    readers: { zones: [inference] }
 `
 /** The same stores, and nothing is said of readers, zones, and what is expected. */
 export const openPolicy = storePolicy.replace(/zones:\n(?: .*\n)+stores:/, 'stores:')
   .replaceAll(/ {4}(?:readers|expected): .*\n/g, '')
 
 const MIB = 1_048_576
-export const DAY_MS = 86_400_000
 
 /** Reads files of a store: bytes since the last report, files so far. */
 export function read(
@@ -44,6 +48,16 @@ export function read(
     store, bytes: mib * MIB, calls: mib, opens: files, files_distinct: files, mechanism: 'read',
     report: 'first', path: `/data/${store}/part-0001`, inode: 7n, device: 8 << 20 | 1, store_id: 1,
     duration_ns: 4_000_000_000, fs_magic: 0xef53, ...values,
+  } }
+}
+
+/** Closes a connection to the database, which has brought so much. */
+export function received(at_ms: number, process: Partial<Process>, mib: number): ExampleEvent {
+  return { kind: 'connection_close', at_ms, process, values: {
+    local_addr: '10.30.0.7', local_port: 40_000 + (at_ms % 1000), remote_addr: '10.50.0.9',
+    remote_port: 6333, protocol: 'tcp', direction: 'outgoing', bytes_sent: 4000,
+    bytes_received: Math.round(mib * MIB), duration_ns: 2_000_000_000,
+    connection_id: BigInt(at_ms + 1),
   } }
 }
 

@@ -1,0 +1,65 @@
+/** Examples of STO-004: two lists, those that fire and those that stay quiet. */
+import type { Example } from '../../detect/detector.ts'
+import { inJob, inPod, ofUnit } from '../gpu/example-actors.ts'
+import { openPolicy, read, received, storePolicy } from './example-stores.ts'
+
+const pod = inPod(500, '/opt/vllm/bin/vllm', 'pod:serve/llm-0')
+const other = inPod(501, '/usr/bin/node', 'pod:web/front-0')
+const job = inJob(502, '/usr/bin/python3.11')
+
+const fires: Example[] = [
+  {
+    name: 'an inference server that reads a data set for training, told once',
+    policy: storePolicy,
+    events: [1, 2, 3, 4].map((i) => read(5000 * i, pod, 'imagenet', 10, 3 * i)),
+    fires: ['/opt/vllm/bin/vllm (pid 500, uid 1000, workload pod:serve/llm-0 on node-1) read '
+      + '10.0 MiB of 3 files of the data set imagenet. It is in the zone inference, and the policy '
+      + 'does not name it as a reader (line 14).'],
+  },
+  {
+    name: 'each workload for itself, each store for itself',
+    policy: storePolicy,
+    events: [read(0, other, 'imagenet', 10, 1), read(1, other, 'weights', 10, 1),
+      read(2, job, 'weights', 10, 1), read(3, inPod(503, '/bin/cat', 'pod:web/front-0'),
+        'weights', 1, 1), read(6000, other, 'imagenet', 10, 2)],
+    fires: ['/usr/bin/python3.11', '/usr/bin/node', '/usr/bin/node'],
+  },
+  {
+    name: 'a database that brings much to someone who is no reader',
+    policy: storePolicy,
+    events: [received(0, job, 0.01), received(100, job, 3), received(200, job, 4)],
+    fires: ['read 3.0 MiB of the database vectors. It is in no zone'],
+  },
+]
+
+const staysQuiet: Example[] = [
+  {
+    name: 'those whom the policy names, by workload, zone and unit',
+    policy: storePolicy,
+    events: [read(0, job, 'imagenet', 1000, 900), read(1, pod, 'weights', 1000, 3),
+      read(2, ofUnit(504, '/usr/bin/tar', 'backup.service'), 'weights', 1000, 3),
+      received(3, pod, 500)],
+    fires: [],
+  },
+  {
+    name: 'a store without readers in the policy, and a policy that says nothing of readers',
+    policy: openPolicy,
+    events: [read(0, other, 'scratch', 1000, 1), read(1, other, 'imagenet', 1000, 1)],
+    fires: [],
+  },
+  {
+    name: 'the greeting of a database',
+    policy: storePolicy,
+    events: [received(0, other, 0.001), received(1, other, 0.001)],
+    fires: [],
+  },
+  {
+    name: 'a store that the policy does not have, and a thread of the kernel',
+    policy: storePolicy,
+    events: [read(0, other, 'gone', 1000, 1),
+      read(1, { pid: 40, start_time: 4n, ppid: 2, comm: 'nfsd' }, 'imagenet', 1000, 9)],
+    fires: [],
+  },
+]
+
+export const unlistedReaderExamples = [fires, staysQuiet] as const

@@ -1,0 +1,147 @@
+import type { Context } from '../../detect/context.ts'
+import { defineDetector } from '../../detect/detector.ts'
+import type { Evidence, Story } from '../../detect/finding.ts'
+import type { LineageProcess } from '../../detect/lineage.ts'
+import { NETWORK } from '../../detect/stores/store-states.ts'
+import { printable } from '../../detect/words.ts'
+import type { StorePolicy } from '../../policy/policy.ts'
+import { actorInWords } from '../actor.ts'
+import { addRead, filesOfAll, newAmounts } from './amounts.ts'
+import type { Amounts } from './amounts.ts'
+import { readInWords, readKinds, readOf, verdictOf, weighed } from './reading.ts'
+import { unlistedReaderExamples } from './unlisted-reader.examples.ts'
+
+/** What a workload that the policy does not name has read of a store. */
+interface State {
+  store: string
+  amounts: Amounts
+  mechanism: string
+  /** Number of the process that read first. */
+  process: number
+  evidence: Evidence
+  wallNs: bigint
+  /** Other programs than the first. */
+  programs: string[]
+  waited: boolean
+  told: boolean
+  /** Null also while the detector is muted. */
+  incident: string | null
+}
+
+const PROGRAMS_MAX = 16
+const [fires, quiet] = unlistedReaderExamples
+
+export default defineDetector({
+  id: 'STO-004',
+  title: 'A store is read by someone whom the policy does not name as a reader',
+  severity: 'high',
+  maturity: 'experimental',
+  attack: ['T1213', 'T1039', 'T1005'],
+  atlas: ['AML.T0036', 'AML.T0037'],
+  blindSpots: [
+    'Stores for which the policy has no readers: there STO-001 and STO-002 look at what is usual.',
+    'A reader whom the policy names and who was taken over: STO-002, STO-003 and STO-005.',
+    'What the kernel reads for others (a server of NFS, a loop device): the clients are not known '
+      + 'on its node, but on their own.',
+    'What one process hands to another in memory or over a pipe: the first one counts.',
+    'Less than the threshold over a connection, as the greeting of a database is.',
+    'Bytes of an encrypted connection count as they come: what is asked for is not known.',
+  ],
+  runbook: 'Ask who runs the workload what it needs the store for. If it does, add it to readers '
+    + 'of the store. If not, stop it, look at what it has sent since, and take the right to read '
+    + 'from it where the store is: mounts, keys, passwords.',
+  needs: readKinds,
+  settings: { bytes_min: 1, network_bytes_min: 65_536, hold_ms: 5000 },
+  key: (_, context) => {
+    const read = readOf(context)
+    if (read === null || verdictOf(read, context).allowed !== false) return null
+    return `${context.subjectOf(read.process)} ${read.store.name}`
+  },
+  state: {
+    initial: (event, context): State => {
+      const { process, store, reading } = readOf(context)!
+      return {
+        store: store.name, amounts: newAmounts(), mechanism: reading.mechanism,
+        process: process.number, evidence: context.evidence, wallNs: event.wall_ns, programs: [],
+        waited: false, told: false, incident: null,
+      }
+    },
+    keysMax: 10_000,
+    idleMs: 3_600_000,
+  },
+  evaluate(_, state, context) {
+    const read = readOf(context)!
+    const { process, store, reading } = read
+    addRead(state.amounts, read)
+    if (state.told) return amend(state, process, reading.bytes, context)
+    const network = reading.mechanism === NETWORK
+    if (state.amounts.bytes < context.setting(network ? 'network_bytes_min' : 'bytes_min')) return
+    // The labels of a pod come a little later than its first reads.
+    if (!state.waited && context.zones.awaitsNames(process)) {
+      context.wakeIn(context.setting('hold_ms'))
+      return
+    }
+    report(state, store, process, context)
+  },
+  wake(state, context) {
+    state.waited = true
+    const process = context.processOf(state.process)
+    const store = context.policy.stores.get(state.store)
+    if (process === null || store === null) return context.forget()
+    if (verdictOf({ process, store }, context).allowed !== false) return context.forget()
+    report(state, store, process, context)
+  },
+  examples: [...fires, ...quiet],
+})
+
+function amend(state: State, process: LineageProcess, bytes: number, context: Context): void {
+  if (state.incident === null) return
+  const program = printable(process.exe || process.comm)
+  const isNew = process.number !== state.process && !state.programs.includes(program)
+  if (isNew && state.programs.length < PROGRAMS_MAX) state.programs.push(program)
+  context.amend(state.incident, state.store, {
+    totals: { bytes },
+    details: {
+      files: filesOfAll(state.amounts), processes: state.amounts.processes,
+      further_programs: state.programs,
+    },
+  })
+}
+
+function report(
+  state: State, store: StorePolicy, process: LineageProcess, context: Context,
+): void {
+  state.told = true
+  const zone = context.zoneOf(process)
+  state.incident = context.report({
+    key: store.name, severity: weighed('high', store), stores: [store.name],
+    subject: context.subjectOf(process), joins: context.chainOf(process),
+    zones: [zone < 0 ? '' : context.zoneName(zone), store.zone ?? ''],
+    workloads: [context.workloadOf(process)], nodes: [process.node_id],
+    evidence: [state.evidence], wallNs: state.wallNs, totals: { bytes: state.amounts.bytes },
+    tell: () => tell(state, store, process, context),
+  })
+}
+
+function tell(
+  { amounts, mechanism }: State, store: StorePolicy, process: LineageProcess, context: Context,
+): Story {
+  const zone = context.zoneOf(process)
+  const { line } = verdictOf({ process, store }, context)
+  const files = filesOfAll(amounts)
+  const where = zone < 0 ? 'in no zone' : `in the zone ${context.zoneName(zone)}`
+  return {
+    summary: `${actorInWords(process, context)} read ` +
+      `${readInWords(amounts.bytes, files, store)}. It is ${where}, and the policy does not name ` +
+      `it as a reader (line ${line}).`,
+    details: {
+      process: context.describe(process), store: store.name, store_kind: store.kind,
+      sensitivity: store.sensitivity, mechanism, files, processes: amounts.processes,
+      policy_line: line,
+    },
+    next_steps: [
+      `Look at pid ${process.pid} on ${process.node_id}, and at what its workload has sent since.`,
+      `If it should read the store, add it to readers: of ${printable(store.name)} in the policy.`,
+    ],
+  }
+}
