@@ -145,10 +145,13 @@ function isWorse(one: KeptFinding, other: KeptFinding): boolean {
   return severities.indexOf(one.severity) > severities.indexOf(other.severity)
 }
 
-/** A way over several hops holds the others together: it gives the incident its title. */
+/**
+ * A way over several hops holds the others together: it gives the incident its title. Of two that
+ * are as long and as bad, the later one tells how it ended.
+ */
 function tellsMore(one: KeptFinding, other: KeptFinding): boolean {
   const more = one.hops.length - Math.max(1, other.hops.length)
-  return more > 0 || (more === 0 && one.hops.length > 1 && isWorse(one, other))
+  return more > 0 || (more === 0 && one.hops.length > 1 && !isWorse(other, one))
 }
 
 /** Chains first, in their order; then other connections by time. Each connection once. */

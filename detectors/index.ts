@@ -65,4 +65,5 @@ export const detectors: readonly Detector[] = [
   storeWeightsReader,
   storeStaging,
   storeReadThenSend,
+  storeReadThenSend,
 ]
