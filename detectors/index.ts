@@ -65,5 +65,4 @@ export const detectors: readonly Detector[] = [
   storeWeightsReader,
   storeStaging,
   storeReadThenSend,
-  storeReadThenSend,
 ]
