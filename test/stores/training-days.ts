@@ -104,8 +104,8 @@ function reads(diary: Diary, reader: Reader, { fromMs, toMs, bytes, files, perCa
   for (let report = 0; told < bytes; report++) {
     const last = atMs >= toMs
     // It comes in bursts: a step waits for its batch, the next ones are there already.
-    const share = last ? bytes : Math.min(bytes, bytes * (atMs - fromMs) / (toMs - fromMs) * (0.9 + 0.1 * diary.chance()))
-    const now = report === 0 ? Math.min(bytes, perCall) : Math.max(0, Math.round(share) - told)
+    const share = last ? 1 : (atMs - fromMs) / (toMs - fromMs) * (0.9 + 0.1 * diary.chance())
+    const now = report === 0 ? Math.min(bytes, perCall) : Math.max(0, Math.round(bytes * share) - told)
     told += now
     diary.add({ kind: 'store_read', at_ms: atMs, node_id, process, values: {
       store, mechanism, path, bytes: now, bytes_sequential: sequential ? now : Math.round(now * 0.02),
@@ -130,17 +130,21 @@ function receives(diary: Diary, { process, node_id }: Reader, { fromMs, toMs, by
     for (let atMs = fromMs + 30_000; atMs < toMs; atMs += 30_000) {
       const bytes_received = Math.round(bytes / 4 * (atMs - fromMs) / (toMs - fromMs))
       diary.add({ kind: 'connection_totals', at_ms: atMs, node_id, process, values: {
-        ...values, bytes_received, bytes_sent: Math.floor(bytes_received / 4096), duration_ns: Math.round((atMs - fromMs) * 1e6),
+        ...values, bytes_received, bytes_sent: Math.floor(bytes_received / 4096),
+        duration_ns: Math.round((atMs - fromMs) * 1e6),
       } })
     }
     diary.add({ kind: 'connection_close', at_ms: toMs, node_id, process, values: {
-      ...values, bytes_received: Math.round(bytes / 4), bytes_sent: 90_000, duration_ns: Math.round((toMs - fromMs) * 1e6),
+      ...values, bytes_received: Math.round(bytes / 4), bytes_sent: 90_000,
+      duration_ns: Math.round((toMs - fromMs) * 1e6),
     } })
   }
 }
 
 /** Gradients go around between the nodes of the job, beside all that is read. */
-function exchange(diary: Diary, process: Row, node_id: string, fromMs: number, toMs: number, bytes: number): void {
+function exchange(
+  diary: Diary, process: Row, node_id: string, fromMs: number, toMs: number, bytes: number,
+): void {
   const values = {
     local_addr: '10.20.0.11', local_port: 41_000, remote_addr: '10.20.0.12', remote_port: 29_500, netns: 1,
     protocol: 'tcp' as const, direction: 'outgoing' as const, connection_id: diary.nextConnection(),
@@ -166,14 +170,18 @@ function keeps(diary: Diary, process: Row, node_id: string, atMs: number, path: 
 const PYTHON = '/opt/conda/bin/python3.11'
 
 /** A job of a Slurm cluster, which runs a program with the ranks of one node. */
-function ranksOf(diary: Diary, name: string, uid: number, job: number, atMs: number, ranks: number): [string, Row[]] {
+function ranksOf(
+  diary: Diary, name: string, uid: number, job: number, atMs: number, ranks: number,
+): [string, Row[]] {
   const node_id = 'gpu-1'
   const step: Row = {
     uid, workload: `job:${job}`, cgroup_path: `/system.slice/slurmstepd.scope/job_${job}/step_0`, pid: 1,
   }
-  const launcher = diary.spawn(atMs, { ...step, pid: undefined }, '/usr/bin/bash', ['bash', '/var/spool/slurm/script'], node_id)
+  const shell = ['bash', '/var/spool/slurm/script']
+  const launcher = diary.spawn(atMs, { ...step, pid: undefined }, '/usr/bin/bash', shell, node_id)
+  const argsOf = (rank: number) => ['python', `/home/u${uid}/${name}.py`, `--rank=${rank}`]
   return [node_id, Array.from({ length: ranks }, (_, rank) =>
-    diary.spawn(atMs + 100 + rank, launcher, PYTHON, ['python', `/home/u${uid}/${name}.py`, `--rank=${rank}`], node_id))]
+    diary.spawn(atMs + 100 + rank, launcher, PYTHON, argsOf(rank), node_id))]
 }
 
 interface Run { job: number; uid: number; startMs: number; resume: boolean; epochs: number }
