@@ -25,6 +25,7 @@ import rdmaPeer from './rdma-peer.ts'
 import remoteExecution from './remote-execution.ts'
 import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
+import storeFirstReader from './stores/first-reader.ts'
 import storeReadThenSend from './stores/read-then-send.ts'
 import storeStaging from './stores/staging.ts'
 import storeUnlistedReader from './stores/unlisted-reader.ts'
@@ -61,6 +62,7 @@ export const detectors: readonly Detector[] = [
   tunnel,
   rdmaPeer,
   listener,
+  storeFirstReader,
   storeUnlistedReader,
   storeWeightsReader,
   storeStaging,

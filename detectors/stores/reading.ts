@@ -3,9 +3,9 @@ import type { Context } from '../../detect/context.ts'
 import type { Severity } from '../../detect/finding.ts'
 import type { LineageProcess } from '../../detect/lineage.ts'
 import type { StoreReading } from '../../detect/stores/store-states.ts'
-import { amount, bytesInWords, printable } from '../../detect/words.ts'
 import type { StoreVerdict } from '../../policy/match/store-rules.ts'
 import type { StorePolicy } from '../../policy/policy.ts'
+import type { WarmUp } from '../../stores/usual-words.ts'
 import { shifted } from '../gpu/standing.ts'
 
 /** A process that is known has read a store that the policy has. */
@@ -25,7 +25,7 @@ export function readOf({ process, policy, stores: { current } }: Context): Read 
 }
 
 /** A thread of the kernel, which reads for others: they are not known. */
-function isOfKernel({ ppid, exe, args }: LineageProcess): boolean {
+export function isOfKernel({ ppid, exe, args }: LineageProcess): boolean {
   return ppid === 2 && exe === '' && args === ''
 }
 
@@ -42,23 +42,13 @@ export function isNamedReader({ process, store }: Reader, context: Context): boo
   return context.policy.stores.mayRead(store.name, facts, -1).allowed === true
 }
 
-/** What the verdict means, as a sentence. */
-export function verdictInWords({ allowed, list, line }: StoreVerdict): string {
-  if (allowed === null) return 'The policy names no readers of it.'
-  return allowed ? `The policy lets it read the store (${list}, line ${line}).`
-    : `The policy does not name it as a reader (line ${line}).`
-}
-
 /** How severe it is by what the store holds: `severity` is that of what is confidential. */
 export function weighed(severity: Severity, { sensitivity }: StorePolicy): Severity {
   const steps = { public: -2, internal: -1, confidential: 0, restricted: 0 } as const
   return shifted(severity, steps[sensitivity])
 }
 
-/** `12.0 GiB of 14 files of the weights llama`. */
-export function readInWords(bytes: number, files: number, { name, kind }: StorePolicy): string {
-  const what = { dataset: 'data set', weights: 'weights', checkpoints: 'checkpoints',
-    registry: 'registry', database: 'database', objects: 'object store' }[kind]
-  return `${bytesInWords(bytes)}${files > 0 ? ` of ${amount(files, 'file')}` : ''} of the ${what} ` +
-    printable(name)
+/** What must have been seen of a class and a store, by the settings of the detector. */
+export function warmUpOf(context: Context): WarmUp {
+  return { days: context.setting('learn_days'), reports: context.setting('learn_reports') }
 }

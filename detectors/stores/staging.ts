@@ -7,10 +7,11 @@ import { printable } from '../../detect/words.ts'
 import type { StorePolicy } from '../../policy/policy.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 import { actorInWords } from '../actor.ts'
-import { isNamedReader, readInWords, readOf, verdictOf, weighed } from './reading.ts'
+import { isNamedReader, readOf, verdictOf, weighed } from './reading.ts'
 import { stagingExamples } from './staging.examples.ts'
 import { temporaryPlace } from './temporary-place.ts'
 import { useOf } from './tools.ts'
+import { readInWords } from './words.ts'
 
 /** A process has put files into a store. */
 interface Written {

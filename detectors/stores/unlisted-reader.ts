@@ -8,8 +8,9 @@ import type { StorePolicy } from '../../policy/policy.ts'
 import { actorInWords } from '../actor.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
 import type { Amounts } from './amounts.ts'
-import { readInWords, readKinds, readOf, verdictOf, weighed } from './reading.ts'
+import { readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import { unlistedReaderExamples } from './unlisted-reader.examples.ts'
+import { readInWords } from './words.ts'
 
 /** What a workload that the policy does not name has read of a store. */
 interface State {

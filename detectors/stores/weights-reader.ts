@@ -5,12 +5,11 @@ import { actorInWords } from '../actor.ts'
 import { isContained } from '../programs.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
 import type { Amounts } from './amounts.ts'
-import {
-  isNamedReader, readInWords, readKinds, readOf, verdictInWords, verdictOf, weighed,
-} from './reading.ts'
+import { isNamedReader, readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
 import { weightsReaderExamples } from './weights-reader.examples.ts'
+import { readInWords, verdictInWords } from './words.ts'
 
 /** What such programs of a workload have read of a store. */
 interface State {
