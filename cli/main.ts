@@ -18,6 +18,7 @@ const COMMANDS: Record<string, () => Promise<{ spec: CommandSpec, children?: Com
   replay: () => import('./replay.ts'),
   policy: () => import('./policy.ts'),
   gpu: () => import('./gpu.ts'),
+  stores: () => import('./stores.ts'),
   baseline: () => import('./baseline.ts'),
   verify: () => import('./verify.ts'),
   drill: () => import('./drill.ts'),

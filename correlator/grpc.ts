@@ -51,6 +51,7 @@ export interface BatchesRequest {
   kinds_before: string[]
   events: EventId[]
 }
+export interface StoresRequest { from_ms: number, stores: string[] }
 export interface JsonLines { lines: string[] }
 export interface StoredBatch { position: number, payload: Uint8Array, missed: string }
 
@@ -68,6 +69,7 @@ export const queryService = {
   Batches: method<BatchesRequest, StoredBatch>(
     'Query/Batches', 'BatchesRequest', 'StoredBatch', 'answer'),
   Status: method<object, JsonLines>('Query/Status', 'StatusRequest', 'JsonLines', 'none'),
+  Stores: method<StoresRequest, JsonLines>('Query/Stores', 'StoresRequest', 'JsonLines', 'answer'),
 } satisfies ServiceDefinition
 
 function method<Request, Response>(

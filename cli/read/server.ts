@@ -4,7 +4,7 @@ import { credentials, makeGenericClientConstructor, status } from '@grpc/grpc-js
 import type { ChannelCredentials, Client, ClientReadableStream, ServiceError } from '@grpc/grpc-js'
 import { queryService } from '../../correlator/grpc.ts'
 import type {
-  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch,
+  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch, StoresRequest,
 } from '../../correlator/grpc.ts'
 import { CliError } from '../errors.ts'
 import type { Values } from '../settings.ts'
@@ -16,6 +16,7 @@ interface QueryClient extends Client {
   Events(request: EventsRequest): ClientReadableStream<JsonLines>
   Incidents(request: IncidentsRequest): ClientReadableStream<JsonLines>
   Batches(request: BatchesRequest): ClientReadableStream<StoredBatch>
+  Stores(request: StoresRequest): ClientReadableStream<JsonLines>
 }
 
 const Query = makeGenericClientConstructor(queryService, 'Query')
@@ -60,6 +61,11 @@ export class QueryServer {
     return this.#messages(this.#client.Batches({
       from_ms: 0, to_ms: 0, kinds_before: [], events: [], ...request,
     }))
+  }
+
+  /** What is usual of stores as JSON lines. Throws CliError CLI_UNREACHABLE or CLI_REFUSED. */
+  stores(request: Partial<StoresRequest>): AsyncGenerator<string[], void, undefined> {
+    return this.#pages(this.#client.Stores({ from_ms: 0, stores: [], ...request }))
   }
 
   close(): void {

@@ -124,8 +124,9 @@ stores:
       .toEqual([{ store: 'vectors', workload_class: '/usr/bin/curl' }, {}, {}, {}])
   })
 
-  it('is none where the policy has no stores', () => {
-    expect(stores([read('/bin/tar')], new EventZoner(compilePolicy(policy!)))).toEqual([{}])
+  it('is judged by nobody where the policy has no stores', () => {
+    expect(stores([read('/bin/tar'), connection(1, '10.0.0.9', 6333)], new EventZoner(compilePolicy(policy!))))
+      .toEqual([{ store: 'imagenet', workload_class: '/bin/tar' }, {}])
   })
 
   it('is in the JSON of the event', () => {

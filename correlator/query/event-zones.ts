@@ -79,7 +79,6 @@ export class EventZoner {
   /** The store that the event's process reads or changes. */
   storesOf(event: Event): EventStores {
     const { stores } = this.#policy
-    if (stores.all.length === 0) return {}
     const known = this.#known()
     const files = event.kind === 'store_read' || event.kind === 'store_write'
     const store = files ? event.store : this.#storeBehind(known, event)

@@ -3,13 +3,14 @@ import { status } from '@grpc/grpc-js'
 import type { sendUnaryData, ServerUnaryCall, ServerWritableStream } from '@grpc/grpc-js'
 import { messageOf } from '../errors.ts'
 import type {
-  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch,
+  BatchesRequest, EventsRequest, IncidentsRequest, JsonLines, StoredBatch, StoresRequest,
 } from '../grpc.ts'
 import { answerBatches, batchesRequestProblem } from './batches.ts'
 import { answerEvents, eventsRequestProblem } from './events.ts'
 import type { EventsOptions } from './events.ts'
 import type { IncidentFeed } from './incidents.ts'
 import { readerProblem } from './readers.ts'
+import { answerStores } from './stores.ts'
 import { statusLines } from '../status.ts'
 import type { StatusParts } from '../status.ts'
 
@@ -44,7 +45,7 @@ export class Query {
 
   /** Who answers what, as `queryService` names it. */
   get handlers() {
-    const { events, incidents, batches, status } = this
+    const { events, incidents, batches, status, stores } = this
     const forReaders = <Call extends AnyCall & Known>(answer: (call: Call) => void) =>
       (call: Call): void => {
         const problem = this.#readerProblem(call)
@@ -53,7 +54,7 @@ export class Query {
       }
     return {
       Events: forReaders(events), Incidents: forReaders(incidents), Batches: forReaders(batches),
-      Status: status,
+      Status: status, Stores: forReaders(stores),
     }
   }
 
@@ -89,6 +90,10 @@ export class Query {
     const lines = statusLines(this.#options.status)
     // A message holds 4 MiB by default: some ten thousand boots.
     reply(null, { lines: lines.slice(0, 1 + 40 * LINES_PER_MESSAGE) })
+  }
+
+  stores = (call: Stream<StoresRequest>): void => {
+    this.#answer(call, () => answerStores(call, this.#options.status.incidents.engine.stores))
   }
 
   /** Ends all answers. */

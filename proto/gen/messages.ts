@@ -193,6 +193,11 @@ export const descriptor: INamespace = {
       "Status": {
        "requestType": "StatusRequest",
        "responseType": "JsonLines"
+      },
+      "Stores": {
+       "requestType": "StoresRequest",
+       "responseType": "JsonLines",
+       "responseStream": true
       }
      }
     },
@@ -298,6 +303,19 @@ export const descriptor: INamespace = {
     },
     "StatusRequest": {
      "fields": {}
+    },
+    "StoresRequest": {
+     "fields": {
+      "from_ms": {
+       "type": "uint64",
+       "id": 1
+      },
+      "stores": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 2
+      }
+     }
     },
     "JsonLines": {
      "fields": {
