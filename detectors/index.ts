@@ -25,6 +25,7 @@ import rdmaPeer from './rdma-peer.ts'
 import remoteExecution from './remote-execution.ts'
 import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
+import storeBulkRead from './stores/bulk-read.ts'
 import storeFirstReader from './stores/first-reader.ts'
 import storeReadThenSend from './stores/read-then-send.ts'
 import storeStaging from './stores/staging.ts'
@@ -63,6 +64,7 @@ export const detectors: readonly Detector[] = [
   rdmaPeer,
   listener,
   storeFirstReader,
+  storeBulkRead,
   storeUnlistedReader,
   storeWeightsReader,
   storeStaging,
