@@ -29,6 +29,7 @@ import storeBulkRead from './stores/bulk-read.ts'
 import storeFirstReader from './stores/first-reader.ts'
 import storeReadThenSend from './stores/read-then-send.ts'
 import storeStaging from './stores/staging.ts'
+import storeSweep from './stores/sweep.ts'
 import storeUnlistedReader from './stores/unlisted-reader.ts'
 import storeWeightsReader from './stores/weights-reader.ts'
 import tunnel from './tunnel.ts'
@@ -65,6 +66,7 @@ export const detectors: readonly Detector[] = [
   listener,
   storeFirstReader,
   storeBulkRead,
+  storeSweep,
   storeUnlistedReader,
   storeWeightsReader,
   storeStaging,

@@ -72,6 +72,13 @@ const staysQuiet: Example[] = [
     fires: [],
   },
   {
+    name: 'a job of a reader that copies the data set to its node',
+    policy: storePolicy,
+    events: [exec(0, inJob(521, '/usr/bin/rsync'), 'rsync -a /data/imagenet/ /tmp/job-4711/'),
+      ...on(inJob(521, '/usr/bin/rsync'), 1, 'imagenet', 9)],
+    fires: [],
+  },
+  {
     name: 'a repacking by who may read the one store and write the other',
     policy: closed,
     events: [exec(0, shell, 'bash'), ...on(packer, 1, 'imagenet'),

@@ -6,6 +6,7 @@ import { bytesSince } from '../../detect/stores/process-reads.ts'
 import { printable } from '../../detect/words.ts'
 import type { StorePolicy } from '../../policy/policy.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
+import { isOfArtifacts } from '../../stores/rule.ts'
 import { actorInWords } from '../actor.ts'
 import { isNamedReader, readOf, verdictOf, weighed } from './reading.ts'
 import { stagingExamples } from './staging.examples.ts'
@@ -75,6 +76,8 @@ export default defineDetector({
       + 'training reads data and writes checkpoints.',
     'A reader and a writer that have neither the process nor its parent in common.',
     'Less than the threshold, and parts that lie further apart than the window.',
+    'A data set that a workload which the policy names as a reader copies to temporary space: jobs '
+      + 'do so before they begin.',
     'Data that stays in memory, and a copy within the same store.',
   ],
   runbook: 'Find the copy (the finding names its path), and who made it. What was put aside is '
@@ -201,14 +204,19 @@ function keyOf({ from, to, path }: Staging): string {
 function severityOf({ from, to, reader }: Staging, context: Context): Severity | null {
   const read = { process: reader, store: from }
   if (isNamedReader(read, context)) return null
-  if (to === null) return weighed('high', from)
+  const verdict = verdictOf(read, context)
+  if (to === null) {
+    if (isOfArtifacts(from)) return weighed('high', from)
+    // Jobs of readers copy data to their node before they begin.
+    return verdict.allowed === true ? null : weighed('medium', from)
+  }
   const facts = context.zones.factsOfProcess(context.process!)
   const { allowed } = context.policy.stores.mayWrite(to.name, facts,
     context.zoneOf(context.process))
   if (allowed === false) return weighed('high', from)
   if (useOf(reader) === null) return null
   if (allowed === null) return weighed('medium', from)
-  return verdictOf(read, context).allowed === false ? weighed('medium', from) : null
+  return verdict.allowed === false ? weighed('medium', from) : null
 }
 
 /** A file of a copy is read, or deleted: that says how large it is. */

@@ -1,6 +1,7 @@
 import type { Context } from '../../detect/context.ts'
 import { defineDetector } from '../../detect/detector.ts'
 import type { Severity, Story } from '../../detect/finding.ts'
+import { isOfArtifacts } from '../../stores/rule.ts'
 import { actorInWords } from '../actor.ts'
 import { isContained } from '../programs.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
@@ -77,9 +78,9 @@ export default defineDetector({
 
 /** Weights that are not public, read by a tool that the policy does not name. */
 function isJudged(read: Read, context: Context): boolean {
-  const { store: { kind, sensitivity }, process } = read
-  const artifacts = kind === 'weights' || kind === 'checkpoints' || kind === 'registry'
-  if (!artifacts || sensitivity === 'public' || useOf(process) === null) return false
+  const { store, process } = read
+  const sensitive = isOfArtifacts(store) && store.sensitivity !== 'public'
+  if (!sensitive || useOf(process) === null) return false
   if (isNamedReader(read, context)) return false
   // Who may change the weights copies them as well.
   const { allowed, list } = verdictOf(read, context)
