@@ -32,15 +32,15 @@ const tar = { workload: '', pid: 8, start_time: 6n, exe: '/bin/tar', comm: 'tar'
 const read = (at_ms: number, mib: number, process = train, node_id = 'gpu-1'): ExampleEvent => ({
   kind: 'store_read', at_ms, node_id, process,
   values: { store: 'imagenet', bytes: mib * MIB, calls: 9, files_distinct: 1500, mechanism: 'read', duration_ns: 2e9 } })
-const seen = (node_id: string, state: string, reason = ''): ExampleEvent => ({
+const seen = (node_id: string, state: string, reason = '', store = 'imagenet'): ExampleEvent => ({
   kind: 'store_seen', at_ms: 0, node_id,
-  values: { store: 'imagenet', state, path: '/data/imagenet', fs_type: 'nfs4', mount_source: 'filer:/e', reason } })
+  values: { store, state, path: '/data/imagenet', fs_type: 'nfs4', mount_source: 'filer:/e', reason } })
 const connection = (kind: 'connection_totals' | 'connection_close', at_ms: number, mib: number): ExampleEvent => ({
   kind, at_ms, node_id: 'gpu-1', process: train,
   values: { connection_id: 77n, bytes_received: mib * MIB, direction: 'outgoing', protocol: 'tcp', duration_ns: (at_ms - 9 * DAY_MS) * 1e6,
     local_addr: '10.0.0.1', local_port: 4000, remote_addr: '10.0.0.9', remote_port: 6333 } })
 const EVENTS: ExampleEvent[] = [
-  seen('gpu-1', 'watched'), seen('gpu-2', 'unresolved', 'no such folder'),
+  seen('gpu-1', 'absent', 'not there yet', 'llm'), seen('gpu-1', 'watched'), seen('gpu-2', 'unresolved', 'no such folder'),
   // Ten days of a hundred reports, and a day with a hundred times as much.
   ...Array.from({ length: 10 }, (_, day) =>
     Array.from({ length: 15 }, (__, i) => read(day * DAY_MS + 60_000 * i, 10))).flat(),

@@ -1,5 +1,6 @@
 /** What the log says of stores: where they are, and who read how much of them in a range. */
 import type { StorePolicy } from '../../policy/policy.ts'
+import { learningPolicy } from '../../policy/learning.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import type { EventJson } from '../../proto/event-json.ts'
 
@@ -45,6 +46,7 @@ type Counted = Reader & { days: Map<string, number> }
 const REPORT_MS = 5000
 const READERS_MAX = 100_000
 const SITES_MAX = 100_000
+const NODES_MAX = 65_536
 const CONNECTIONS_MAX = 65_536
 const LISTED_MAX = 8
 const NETWORK = 'network'
@@ -69,7 +71,8 @@ export class StoreReadings {
   /** Takes a `policy_applied` or `store_seen` event over, in the order of the log. */
   learn(event: EventJson): void {
     if (event['kind'] === 'policy_applied') {
-      const { policy } = parsePolicy(textOf(event, 'text'))
+      const text = textOf(event, 'text')
+      const { policy } = text === '' ? { policy: learningPolicy() } : parsePolicy(text)
       if (policy !== null) this.stores = policy.stores
     } else if (event['kind'] === 'store_seen') this.#learnSite(event)
   }
@@ -77,6 +80,10 @@ export class StoreReadings {
   #learnSite(event: EventJson): void {
     const node_id = textOf(event, 'node_id')
     const boot = textOf(event, 'boot_id')
+    if (!this.#boots.has(node_id) && this.#boots.size >= NODES_MAX) {
+      this.unlisted++
+      return
+    }
     if (this.#boots.get(node_id) !== boot) {
       // What it told before it was started again may be anywhere by now.
       for (const [key, site] of this.#sites) if (site.node_id === node_id) this.#sites.delete(key)
@@ -172,9 +179,10 @@ export class StoreReadings {
       .sort((a, b) => b.bytes - a.bytes || order(a.workload_class, b.workload_class))
   }
 
-  /** Stores of the policy in its order, then those that only the log knows. */
+  /** Stores of the policy in its order, then those that only the log knows and that are there. */
   names(): string[] {
-    const told = [...this.#readers.values(), ...this.#sites.values()].map(({ store }) => store)
+    const there = [...this.#sites.values()].filter(({ state }) => state === 'watched')
+    const told = [...this.#readers.values(), ...there].map(({ store }) => store)
     return [...new Set([...this.stores.map(({ name }) => name), ...told.sort()])]
   }
 }

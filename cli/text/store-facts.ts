@@ -16,8 +16,8 @@ function readFacts(event: EventJson): string {
   const owner = numberOf(event, 'owner_pid')
   return `${text(event, 'store')}: ${formatBytes(numberOf(event, 'bytes'))}, ` +
     `${formatCount(files)} ${files === 1 ? 'file' : 'files'} by ${text(event, 'mechanism')}` +
-    (owner > 0 ? ` of process ${owner}` : '') + span(event) + `: ${text(event, 'path')}` +
-    (files > 1 ? ' …' : '')
+    (owner > 0 ? ` of process ${owner}` : '') + span(event) + judged(event) +
+    `: ${text(event, 'path')}` + (files > 1 ? ' …' : '')
 }
 
 function writeFacts(event: EventJson): string {
@@ -25,7 +25,8 @@ function writeFacts(event: EventJson): string {
   const operations = numberOf(event, 'count')
   return `${text(event, 'store')}: ${text(event, 'operation')} ` +
     (old === '' ? text(event, 'path') : `${old} → ${text(event, 'path')}`) +
-    (operations > 1 ? ` and ${formatCount(operations - 1)} more${span(event)}` : '')
+    (operations > 1 ? ` and ${formatCount(operations - 1)} more${span(event)}` : '') +
+    judged(event)
 }
 
 function listingFacts(event: EventJson): string {
@@ -45,6 +46,11 @@ function digestFacts(event: EventJson): string {
   const reason = text(event, 'reason')
   return `${text(event, 'path')} ${text(event, 'verdict')} ` +
     `${text(event, 'sha256').slice(0, 12)}`.trimEnd() + (reason === '' ? '' : `: ${reason}`)
+}
+
+/** Whether the policy lets it. */
+function judged(event: EventJson): string {
+  return event['permitted'] === false ? ', not allowed' : ''
 }
 
 function span(event: EventJson): string {
