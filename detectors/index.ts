@@ -25,11 +25,16 @@ import rdmaPeer from './rdma-peer.ts'
 import remoteExecution from './remote-execution.ts'
 import reverseShell from './reverse-shell.ts'
 import serviceAccountToken from './service-account-token.ts'
+import storeDigest from './stores/artifacts/digest.ts'
+import storeMassChange from './stores/artifacts/mass-change.ts'
+import storePickleLoad from './stores/artifacts/pickle-load.ts'
+import storeTampering from './stores/artifacts/tampering.ts'
 import storeBulkRead from './stores/bulk-read.ts'
 import storeFirstReader from './stores/first-reader.ts'
 import storeReadThenSend from './stores/read-then-send.ts'
 import storeStaging from './stores/staging.ts'
 import storeSweep from './stores/sweep.ts'
+import storeTrickle from './stores/trickle.ts'
 import storeUnlistedReader from './stores/unlisted-reader.ts'
 import storeWeightsReader from './stores/weights-reader.ts'
 import tunnel from './tunnel.ts'
@@ -71,4 +76,9 @@ export const detectors: readonly Detector[] = [
   storeWeightsReader,
   storeStaging,
   storeReadThenSend,
+  storeTrickle,
+  storeTampering,
+  storeDigest,
+  storePickleLoad,
+  storeMassChange,
 ]

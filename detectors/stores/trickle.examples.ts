@@ -1,0 +1,89 @@
+/** Examples of STO-008: two lists, those that fire and those that stay quiet. */
+import type { Example, ExampleEvent } from '../../detect/detector.ts'
+import type { Process } from '../../proto/gen/events.ts'
+import { inJob, ofUnit } from '../gpu/example-actors.ts'
+import { openPolicy, read, storePolicy } from './example-stores.ts'
+
+const DAY_MS = 86_400_000
+const PARTS = 4
+const trainer = inJob(500, '/usr/bin/python3.11')
+const timer = ofUnit(501, '/usr/bin/node', 'report.service')
+const tool = { ...inJob(502, '/usr/bin/rclone', 'job:5'), uid: 2002 }
+
+/** The whole store, every day, at a rate that leaves other readers far behind. */
+function training(days: number, store = 'imagenet', files = 1000): ExampleEvent[] {
+  return Array.from({ length: days }, (_, day) =>
+    read(day * DAY_MS, trainer, store, 50_000, files, { inode: BigInt(day) }))
+}
+
+/** So many files each day, in a few reports by one process of the day; the next ones of the store. */
+function daily(
+  process: Partial<Process>, days: number, files: number, step = files, store = 'imagenet',
+): ExampleEvent[] {
+  return Array.from({ length: days * PARTS }, (_, i) => {
+    const [day, part] = [Math.floor(i / PARTS), i % PARTS]
+    const inode = BigInt(100 + day * step + part * Math.floor(files / PARTS))
+    const own = { ...process, pid: process.pid! + 10 * day, start_time: BigInt(day + 1) }
+    return read(day * DAY_MS + 3600_000 + 5000 * part, own, store, 100,
+      Math.ceil((part + 1) * files / PARTS), { inode })
+  })
+}
+
+function merged(...parts: ExampleEvent[][]): ExampleEvent[] {
+  return parts.flat().sort((a, b) => a.at_ms - b.at_ms)
+}
+
+const fires: Example[] = [
+  {
+    name: 'a timer that takes the next tenth of a data set every night, told once',
+    policy: openPolicy,
+    events: merged(training(12), daily(timer, 12, 100)),
+    fires: ['workload report.service on node-1) and others of its kind read 2.8 GiB of 725 files of '
+      + 'the data set imagenet on 8 days, never much on one: about 73% of its 1000 files. The '
+      + 'policy names no readers of it.'],
+  },
+  {
+    name: 'a tool in the jobs of a user whom the policy lets read',
+    policy: storePolicy,
+    events: merged(training(12), daily(tool, 12, 100)),
+    fires: ['/usr/bin/rclone'],
+  },
+  {
+    name: 'weights that are one file, taken in parts',
+    policy: openPolicy,
+    events: merged(training(12, 'weights', 1), daily(timer, 12, 1, 0, 'weights')
+      .map((event) => ({ ...event, values: { ...event.values, bytes: 2_500_000_000 } }) as
+        ExampleEvent)),
+    fires: ['as much as is read of it in its busiest day'],
+  },
+]
+
+const staysQuiet: Example[] = [
+  {
+    name: 'the same sample every day, and a training that reads everything',
+    policy: openPolicy,
+    events: merged(training(14), daily(timer, 14, 100, 0)),
+    fires: [],
+  },
+  {
+    name: 'a workload that the policy lets read, in parts as small',
+    policy: storePolicy,
+    events: merged(training(14), daily({ ...trainer, pid: 600, uid: 7, workload: 'job:9' }, 14, 90)),
+    fires: [],
+  },
+  {
+    name: 'a store that is read by one training alone, slowly, for weeks',
+    policy: openPolicy,
+    events: daily(trainer, 20, 60),
+    fires: [],
+  },
+  {
+    name: 'parts on four days, and little of the store in weeks',
+    policy: openPolicy,
+    events: merged(training(20), daily(timer, 4, 190), daily({ ...timer, workload: 'x.service' },
+      20, 8)),
+    fires: [],
+  },
+]
+
+export const trickleExamples = [fires, staysQuiet] as const
