@@ -209,7 +209,8 @@ describe('files of a store of artifacts', () => {
     renameSync(other, path)
     note('a.bin', ino)
     await settled()
-    expect(told).toMatchObject([{ path, verdict: 'unknown', reason: 'another file has its path now', sha256: undefined }])
+    expect(told).toMatchObject([
+      { path, verdict: 'unknown', reason: 'another file has its path now', sha256: undefined }])
   })
 
   it('of other stores, and what the agent reads itself, are left alone', async () => {

@@ -43,7 +43,7 @@ export function expectedOf(manifest: Statement, name: string): Expected | 'ignor
   return isIgnored ? 'ignored' : null
 }
 
-/** Reads a manifest of which nobody has to have signed anything: its keyId is ''. Throws as above. */
+/** Reads a manifest that nobody has to have signed: its keyId is empty. Throws as above. */
 export function readUnsigned(bytes: Uint8Array): Manifest {
   return { ...readStatement(readEnvelope(bytes).payload), keyId: '' }
 }
