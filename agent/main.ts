@@ -14,7 +14,7 @@ import { AgentError } from './errors.ts'
 import { GpuCalls } from './gpu/calls.ts'
 import { openGpus } from './gpu/open.ts'
 import { close } from './self/http.ts'
-import { readKernelFacts } from './kernel-facts.ts'
+import { readKernelFacts } from './probes/kernel-facts.ts'
 import { floodKind } from './self/quota-losses.ts'
 import { RunMarker } from './self/previous-run.ts'
 import { openProbes } from './probes.ts'
@@ -30,6 +30,8 @@ import type { SpoolOptions } from './spool.ts'
 import { serve } from './self/serve.ts'
 import { statsOf } from './self/status.ts'
 import type { AgentStats } from './self/status.ts'
+import { openStores } from './stores/open.ts'
+import type { Stores } from './stores/open.ts'
 import { Uplink } from './uplink.ts'
 import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
@@ -76,7 +78,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
       enricher.observe(record, at, kind)
       gpus.observe(record, at, kind)
       if (kind === floodKind) pulse.quotaLosses.take(record, at)
-      const texts = textsOf(record, at, kind)
+      const texts = textsOf(record, at, kind) ?? stores.complete(record, at, kind)
       if (!loaded.take(record, at, kind)) spool.takeRecord(record, at, kind, texts)
     },
   })
@@ -99,8 +101,9 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     config, complain, callFacts, clock, factsOf: enricher.factsOf, add: spool.add.bind(spool),
     xids: { processOf, noteLoss: (loss) => spool.noteLoss(loss) },
   })
-  opened.defer(() => gpus.stop())
-  const uplink = openUplink(config, spool, clock, complaints)
+  const stores = openStoresOf(config, probes, { clock, complain, spool, pulse: () => pulse })
+  opened.defer(() => [gpus, stores].forEach((part) => part.stop()))
+  const uplink = openUplink(config, spool, clock, complaints, stores)
   opened.defer(() => uplink.stop(drainMs))
 
   const pulse = new Pulse({
@@ -108,7 +111,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     heartbeatIntervalMs: config.heartbeat_interval_ms, probes: probes.states, lateStates: look,
     undeliverable: () => uplink.eventsLost, execsLost: () => processes.forgetAll(),
   })
-  const parts = { decoder, enricher, gpus, names, pulse, source, spool, uplink }
+  const parts = { decoder, enricher, gpus, names, pulse, source, spool, stores, uplink }
   const http = await serve({
     ...parts, version, address: config.listen_http, mapBytes: () => probes.object?.mapBytes() ?? 0,
   })
@@ -116,10 +119,9 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
 
   pulse.begin(marker.begin())
   opened.defer(() => pulse.end())
-  for (const part of [names, gpus, uplink]) part.start()
+  for (const part of [names, gpus, stores, uplink]) part.start()
   source?.start()
-  opened.defer(() => loaded.stop())
-  opened.defer(() => source?.stop())
+  opened.defer(() => [source, loaded].forEach((part) => part?.stop()))
   const running = opened.move()
   return {
     node_id: config.node_id, boot_id, metrics_port: http.port, stop: () => running.disposeAsync(),
@@ -159,12 +161,24 @@ function openCalls(
   return calls
 }
 
+function openStoresOf(
+  { data }: AgentConfig, { object: kernel, late }: OpenProbes,
+  parts: { clock: Clock, complain: Complaints['say'], spool: Spool, pulse(): Pulse },
+): Stores {
+  const { clock, complain, spool, pulse } = parts
+  return openStores({
+    data, clock, complain, kernel, add: spool.add.bind(spool),
+    looked: (found) => late?.setStores(found).forEach((state) => pulse().setProbe(state)),
+  })
+}
+
 function openUplink(
-  config: AgentConfig, spool: Spool, clock: Clock, complaints: Complaints,
+  config: AgentConfig, spool: Spool, clock: Clock, complaints: Complaints, stores: Stores,
 ): Uplink {
   const { correlator: address, tls } = config
   return new Uplink({
     spool, clock, address, tls, version, complain: complaints.say.bind(complaints),
+    stores: (message) => stores.take(message),
     recovered: () => complaints.over(uplinkCodes, `the correlator at ${address} answers`),
   })
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { NativeFailure } from '../native/index.ts'
-import type { KernelFacts } from './kernel-facts.ts'
+import type { KernelFacts } from './probes/kernel-facts.ts'
 import { explainRefusal, openProbes } from './probes.ts'
 import { probeTable } from './probes/table.ts'
 

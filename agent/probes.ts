@@ -5,8 +5,8 @@ import { KernelObject } from '../native/index.ts'
 import { AddonMissingError } from '../native/addon.ts'
 import type { NativeFailure } from '../native/index.ts'
 import type { ProbeState } from '../proto/gen/events.ts'
-import { moduleIdentity, readKernelFacts, readModule } from './kernel-facts.ts'
-import type { KernelFacts } from './kernel-facts.ts'
+import { moduleIdentity, readKernelFacts, readModule } from './probes/kernel-facts.ts'
+import type { KernelFacts } from './probes/kernel-facts.ts'
 import { chooseWays, isChosen, iteratorsOf, programsOf, waitingOf } from './probes/choice.ts'
 import type { Choice, IteratorRun } from './probes/choice.ts'
 import { LateProbes } from './probes/late.ts'
@@ -48,7 +48,7 @@ export interface OpenProbes {
   states: ProbeState[]
   /** Programs that source runs. */
   iterators: IteratorRun[]
-  /** Probes of kernel modules, some of which may come later; their states are among `states`. */
+  /** Probes of kernel modules and stores, which may come later; their states are in `states`. */
   late?: LateProbes
   /** How often the object was loaded until it stayed. */
   tries: number
@@ -73,17 +73,14 @@ export function openProbes(
   const ofStores = table.filter(({ needs }) => needs === 'stores')
   const own = table.filter((probe) =>
     !probe.module && !idle.includes(probe) && !ofStores.includes(probe))
-  const idleStates = [
-    ...idle.map((probe) => waitingFor(probe, reasonWithoutModules)),
-    ...ofStores.map((probe) => waitingFor(probe, reasonWithoutStores)),
-  ]
+  const idleStates = idle.map((probe) => waitingFor(probe, reasonWithoutModules))
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(own, refusals)
     const programs = programsOf(choices)
     const waiting = waitingOf(choices)
     const isWaiting = (name: string): boolean => waiting.some((probe) => probe.name === name)
     const states = probeStates(choices.filter(({ probe }) => !isWaiting(probe.name)), refusals)
-    const lateProbes = [...waiting, ...ofModules]
+    const lateProbes = [...waiting, ...ofModules, ...ofStores]
     if (programs.length === 0) {
       const none = probeStates(lateProbes.map((probe) => ({ probe, way: -1 })), refusals)
       return { states: [...states, ...idleStates, ...none], iterators: [], tries }
@@ -164,9 +161,6 @@ export const reasonWithoutBtf = 'the kernel has no BTF (/sys/kernel/btf/vmlinux 
 /** Why a probe of the loading of modules has nothing to do. */
 export const reasonWithoutModules = 'this kernel is built without modules (CONFIG_MODULES): ' +
   'none can be loaded'
-
-/** Why a probe of data stores is not attached. */
-export const reasonWithoutStores = 'there is no data store on this node'
 
 /** Why the whole object was refused, what is missing, and how to get it. Pure. */
 export function explainRefusal(failure: NativeFailure, facts: KernelFacts): string {

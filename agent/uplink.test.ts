@@ -11,6 +11,7 @@ import type { StubOptions } from './sample/ingest-stub.ts'
 import { sampleOpen } from './sample/records.ts'
 import { eventsOf, sampleBootId, sampleSpool, take, withFolder } from './sample/spool.ts'
 import type { Spool, SpoolOptions } from './spool.ts'
+import { messageOfRules, rulesOfMessage } from '../stores/rule-message.ts'
 import { Uplink } from './uplink.ts'
 import { backoffMs } from './uplink/backoff.ts'
 import type { Refusal } from './uplink/messages.ts'
@@ -33,6 +34,7 @@ async function withRig(
       spool, clock: openClock(), address: options.address ?? `127.0.0.1:${stub.port}`,
       version: '0', complain: (error) => said.push(`${error.code}: ${error.message}`),
       recovered: () => said.push('recovered'),
+      stores: (message) => said.push(rulesOfMessage(message) && `stores ${message.sha256}`),
     })
     try {
       await work({ spool, uplink, stub, said, dir })
@@ -59,6 +61,15 @@ const refusal = (code: string, values: Partial<Refusal> = {}): { refuse: Refusal
   ({ refuse: { code, message: `no: ${code}`, retry_after_ms: 0, first_seq: 0, ...values } })
 
 describe('Uplink', () => {
+  it('hands on what the correlator says the stores are, after every Welcome', () => {
+    const stores = messageOfRules([{ name: 'imagenet', kind: 'dataset', paths: ['/data'], mountSources: ['filer:/x'],
+      fileSystems: [], manifest: '', manifestKeys: [] }])
+    return withRig({ stub: { stores } }, async ({ uplink, said }) => {
+      uplink.start()
+      await expect.poll(() => said, { timeout: 10_000 }).toEqual([`stores ${stores.sha256}`])
+    })
+  })
+
   it('delivers what waits and what comes, in order, each once, and clears the spool', () =>
     withRig({}, async ({ spool, uplink, stub }) => {
       await addBatches(spool, 20)
@@ -210,7 +221,7 @@ describe('Uplink', () => {
       await addBatches(spool, 2)
       const uplink = new Uplink({
         spool, clock: openClock(), address: `127.0.0.1:${stub.port}`, version: '0',
-        complain: () => {}, recovered: () => {},
+        complain: () => {}, recovered: () => {}, stores: () => {},
       })
       uplink.start()
       await delivered(spool)
@@ -228,7 +239,7 @@ describe('Uplink', () => {
       const stub = await new IngestStub().start()
       const connect = (spool: Spool) => new Uplink({
         spool, clock: openClock(), address: `127.0.0.1:${stub.port}`, version: '0',
-        complain: () => {}, recovered: () => {},
+        complain: () => {}, recovered: () => {}, stores: () => {},
       })
       const first = sampleSpool(dir)
       const one = connect(first)
@@ -306,6 +317,7 @@ describe('TLS', () => {
       const connect = (spool: Spool, tls: typeof ours, said: string[]) => new Uplink({
         spool, tls, clock: openClock(), address: `127.0.0.1:${stub.port}`, version: '0',
         complain: ({ code, message }) => said.push(`${code}: ${message}`), recovered: () => {},
+        stores: () => {},
       })
       for (const [name, tls] of [
         ['no trust in the correlator', { ...ours, ca: theirs.ca }],

@@ -10,6 +10,8 @@ import { AgentError } from './errors.ts'
 import type { Spool } from './spool.ts'
 import { envelopeOf } from './spool/store.ts'
 import type { BatchEnvelope } from '../proto/batch.ts'
+import { STORES_BYTES_MAX } from '../stores/rule-message.ts'
+import type { StoresMessage } from '../stores/rule-message.ts'
 import { backoffMs } from './uplink/backoff.ts'
 import { Losses } from './uplink/losses.ts'
 import { openCall } from './uplink/messages.ts'
@@ -29,6 +31,8 @@ export interface UplinkOptions {
   complain(error: AgentError): void
   /** Told when the correlator answers again. */
   recovered(): void
+  /** What the correlator says the stores are; after every Welcome, and when they change. */
+  stores(message: StoresMessage): void
 }
 
 /** How often a correlator that refused us is asked again. */
@@ -43,7 +47,8 @@ const channelOptions = {
   'grpc.keepalive_timeout_ms': 10_000,
   // The variables of a workload's environment must not redirect the evidence.
   'grpc.enable_http_proxy': 0,
-  'grpc.max_receive_message_length': 1024 * 1024,
+  // The largest are the stores of the policy; with what is around them.
+  'grpc.max_receive_message_length': STORES_BYTES_MAX + 64 * 1024,
 }
 
 /** Delivers the spool. */
@@ -114,6 +119,7 @@ export class Uplink {
     const session = new Session({
       ...identityOfNext(spool), call: openCall(this.#client), spool, version,
       memory: this.#memory, losses: this.#losses, onWelcome: () => this.#welcomed(),
+      onStores: (message) => this.#options.stores(message),
     })
     this.#session = session
     if (this.#stopping.signal.aborted) session.stop()

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js'
 import { codec } from '../proto/messages.ts'
+import type { StoresMessage } from '../stores/rule-message.ts'
 import type { CorrelatorSettings, TlsFiles } from './config.ts'
 import { hostPort } from './config.ts'
 import { CorrelatorError, messageOf } from './errors.ts'
@@ -28,10 +29,11 @@ export interface Refusal {
 
 /** Correlator to agent. */
 export interface IngestMessage {
-  message?: 'welcome' | 'ack' | 'refusal'
+  message?: 'welcome' | 'ack' | 'refusal' | 'stores'
   welcome?: { acked_seq: number, batches_in_flight_max: number, batch_bytes_max: number }
   ack?: { acked_seq: number }
   refusal?: Refusal
+  stores?: StoresMessage
 }
 
 /** Requests of proto/query.proto; defaults are filled in. */

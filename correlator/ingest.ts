@@ -9,6 +9,7 @@ import { messageOf } from './errors.ts'
 import { RETRY_MS } from './event-log.ts'
 import type { EventLog } from './event-log.ts'
 import type { IngestMessage, Refusal, RefusalCode, UplinkMessage } from './grpc.ts'
+import type { StoresMessage } from '../stores/rule-message.ts'
 import type { Metrics } from './metrics.ts'
 import { lastSeq } from './ingest/sequences.ts'
 import type { Progress, SequenceTable } from './ingest/sequences.ts'
@@ -21,6 +22,8 @@ export interface IngestOptions {
   sequences: SequenceTable
   metrics: Metrics
   report(line: string): void
+  /** What agents must know of the stores of the policy in force; undefined: nothing is said. */
+  stores(): StoresMessage | undefined
 }
 
 /** How long a node waits after "busy". */
@@ -84,6 +87,11 @@ export class Ingest {
     }
   }
 
+  /** Tells every node the stores of the policy, which are others now. */
+  tellStores(): void {
+    for (const stream of this.#byNode.values()) this.#sendStores(stream)
+  }
+
   /** Ends all streams; nodes come back to whoever listens then. */
   stop(): void {
     this.#stopped = true
@@ -137,6 +145,14 @@ export class Ingest {
     const acked_seq = this.#progress(stream)?.stored_seq ?? 0
     stream.ackedSeq = acked_seq
     stream.send({ welcome: { acked_seq, batches_in_flight_max, batch_bytes_max } })
+    stream.welcomed = true
+    this.#sendStores(stream)
+  }
+
+  #sendStores(stream: UplinkStream): void {
+    const stores = this.#options.stores()
+    // Welcome is the first that a node hears; it is told them then.
+    if (stores !== undefined && stream.welcomed) stream.send({ stores })
   }
 
   #refuseHello(

@@ -15,7 +15,9 @@ import { Ingest } from './ingest.ts'
 import { createMetrics } from './metrics.ts'
 import { startClusterNames } from './names/start.ts'
 import { PolicyInForce } from './policy/in-force.ts'
+import type { PolicyInForceOptions } from './policy/in-force.ts'
 import { readPolicy, watchPolicy } from './policy/source.ts'
+import type { PolicyRead } from './policy/source.ts'
 import { Signal } from './query/follow.ts'
 import { IncidentFeed } from './query/incidents.ts'
 import { Query } from './query/query.ts'
@@ -109,17 +111,15 @@ async function start(
     await incidents.snapshotNow()
   })
 
-  const inForce = new PolicyInForce(read, {
-    settings, log, sequences, metrics, report, loggedSha256: incidents.policySha256,
-    loggedBaselines: incidents.engine.baselines, known: () => incidents.engine.known,
-  })
+  const parts = { settings, log, sequences, metrics, report }
+  const inForce = openPolicy(read, parts, incidents, () => ingest.tellStores())
   const watch = watchPolicy(settings.policy, () => inForce.files, inForce.reload)
   const names = startClusterNames(settings, { log, sequences, incidents }, report)
   const clock = new OwnClock({ incidents, log, sequences })
   opened.push(() => watch.close(), () => names?.stop(), () => clock.stop())
 
   // Stage 7: ingest; and, on the same port, what people read.
-  const ingest: Ingest = new Ingest({ settings, log, sequences, metrics, report })
+  const ingest: Ingest = new Ingest({ ...parts, stores: () => inForce.stores })
   const query = new Query({
     events: { log, stored, metrics, zoner: () => inForce.zoner }, clients: settings.query_clients,
     feed, status: { log, incidents, ingest, sequences, incidentLog, names },
@@ -136,6 +136,17 @@ async function start(
     grpc_port, http_port: http.port, reloadPolicy: inForce.reload,
     stop: () => stopping ??= closeAll(opened, report),
   }
+}
+
+function openPolicy(
+  read: PolicyRead,
+  parts: Pick<PolicyInForceOptions, 'settings' | 'log' | 'sequences' | 'metrics' | 'report'>,
+  incidents: Incidents, storesChanged: () => void,
+): PolicyInForce {
+  return new PolicyInForce(read, {
+    ...parts, storesChanged, loggedSha256: incidents.policySha256,
+    loggedBaselines: incidents.engine.baselines, known: () => incidents.engine.known,
+  })
 }
 
 /** How long calls may take to end in order. */

@@ -134,3 +134,41 @@ describe('the probes of kernel modules', () => {
     expect(modules.every(({ ways }) => ways.length === 2)).toBe(true)
   })
 })
+
+describe('the probes of data stores', () => {
+  const reads: Probe = {
+    name: 'store_read', needs: 'stores', lost: 'reads',
+    ways: [{ programs: ['read_fexit'], attach_type: 'fexit', lost: '' },
+      { programs: ['read_exit', 'read_ring'], attach_type: 'tp_btf', lost: 'much' },
+      { programs: ['read_exit'], attach_type: 'tp_btf', lost: 'more' }],
+  }
+  const open = (kernel: FakeKernel) => new LateProbes({
+    kernel, probes: [vsock, reads], refusals: [], privileged: false, readModule: () => 'absent',
+    moduleIdentity: () => 0,
+  })
+
+  it('are not even loaded without a store, attached with the first, and taken away with the last', () => {
+    const kernel = new FakeKernel()
+    const late = open(kernel)
+    expect(late.states[1]).toMatchObject({ state: 'waiting', reason: 'there is no data store on this node', lost: '' })
+    expect(late.setStores(false)).toEqual([])
+    expect(kernel.extended).toEqual([])
+    expect(late.setStores(true)).toMatchObject([{ probe: 'store_read', state: 'attached', attach_type: 'fexit' }])
+    expect([late.setStores(true), late.look()]).toEqual([[], []])
+    expect(late.setStores(false)).toMatchObject([{ probe: 'store_read', state: 'waiting' }])
+    expect([...kernel.attached]).toEqual([])
+    expect(late.look()).toEqual([])
+    expect(late.setStores(true)).toMatchObject([{ state: 'attached' }])
+    expect([...kernel.attached]).toEqual(['read_fexit'])
+    expect(kernel.extended).toHaveLength(1)
+  })
+
+  it('take the way that the kernel allows, and say why not the others, also without CAP_SYS_ADMIN', () => {
+    const kernel = new FakeKernel()
+    kernel.refused = { load: 'read_fexit', attach: 'read_ring' }
+    expect(open(kernel).setStores(true)).toMatchObject([{ state: 'degraded', program: 'read_exit', lost: 'more' }])
+    kernel.refused = { load: 'read_exit', attach: 'read_fexit' }
+    expect(open(kernel).setStores(true)).toMatchObject([{
+      state: 'missing', lost: 'reads', reason: expect.not.stringContaining('module') }])
+  })
+})

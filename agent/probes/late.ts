@@ -1,5 +1,5 @@
-// The probes of kernel modules. A module may come at any time: its probes are then loaded beside
-// those that run, which they cannot harm.
+// The probes that cannot be attached yet: those of kernel modules, and those of data stores. Both
+// may come at any time: the probes are then loaded beside those that run, which they cannot harm.
 
 import type { NativeFailure } from '../../native/index.ts'
 import type { ProbeState } from '../../proto/gen/events.ts'
@@ -17,7 +17,7 @@ export interface ExtensibleKernel {
 
 export interface LateOptions {
   kernel: ExtensibleKernel
-  /** Those of the table with a module. */
+  /** Those of the table with a module, and those that need stores. */
   probes: readonly Probe[]
   /** What the kernel refused of the other probes. */
   refusals: readonly Refusal[]
@@ -32,7 +32,10 @@ export interface LateOptions {
 /** So often a probe is tried whose module is there: what is refused again stays refused. */
 const triesMax = 3
 
-/** Attaches each probe once its module is there. */
+/** Why a probe of data stores is not attached. */
+const reasonWithoutStores = 'there is no data store on this node'
+
+/** Attaches each probe once its module is there, or a store. */
 export class LateProbes {
   readonly #options: LateOptions
   readonly #states = new Map<string, ProbeState>()
@@ -41,6 +44,7 @@ export class LateProbes {
   readonly #identities = new Map<string, number>()
   /** Programs that are loaded and were attached once. */
   readonly #loaded = new Set<string>()
+  #storesThere = false
 
   constructor(options: LateOptions) {
     this.#options = options
@@ -52,10 +56,22 @@ export class LateProbes {
     return this.#options.probes.map(({ name }) => this.#states.get(name)!)
   }
 
+  /** There is a data store on this node now, or none; the states that changed. */
+  setStores(there: boolean): ProbeState[] {
+    if (there === this.#storesThere) return []
+    this.#storesThere = there
+    const ofStores = this.#options.probes.filter(({ needs }) => needs === 'stores')
+    if (there) return this.look()
+    ofStores.forEach((probe) => this.#letGo(probe, reasonWithoutStores))
+    return ofStores.map(({ name }) => this.#states.get(name)!)
+  }
+
   /** Tries what is not attached and can be by now; the states that changed. */
   look(): ProbeState[] {
     return this.#options.probes.flatMap((probe) => {
-      if (this.#isReplaced(probe)) this.#letGo(probe)
+      if (this.#isReplaced(probe)) {
+        this.#letGo(probe, `the kernel module ${probe.module} was unloaded`)
+      }
       const before = this.#states.get(probe.name)
       if (before && before.state !== 'missing' && before.state !== 'waiting') return []
       const state = this.#stateOf(probe)
@@ -71,34 +87,40 @@ export class LateProbes {
     return identity !== undefined && this.#options.moduleIdentity(probe.module!) !== identity
   }
 
-  #letGo(probe: Probe): void {
+  #letGo(probe: Probe, reason: string): void {
     for (const way of probe.ways) way.programs.forEach((name) => this.#options.kernel.detach(name))
     this.#identities.delete(probe.name)
     this.#tries.delete(probe.name)
-    const gone = waitingFor(probe, `the kernel module ${probe.module} was unloaded`)
-    this.#states.set(probe.name, gone)
+    this.#states.set(probe.name, waitingFor(probe, reason))
   }
 
   #stateOf(probe: Probe): ProbeState {
-    const { readModule, refusals } = this.#options
+    const { refusals } = this.#options
     // What kind of program this kernel refuses is known from the others, module or not.
     if (probe.ways.every((way) => against(way, refusals))) return missing(probe, refusals)
-    const found = readModule(probe.module!)
-    if (found === 'absent') {
-      return waitingFor(probe, `the kernel module ${probe.module} is not loaded`)
-    }
-    if (found === 'foreign' && !probe.untyped) {
-      return allMissing([probe], 0, `the kernel module ${probe.module} was not built with this ` +
-        'kernel (such as that of DOCA-OFED), which therefore does not know its types')[0]
-    }
+    const notYet = this.#notYet(probe)
+    if (notYet) return notYet
     const tries = this.#tries.get(probe.name) ?? 0
     if (tries === triesMax) return this.#states.get(probe.name)!
     this.#tries.set(probe.name, tries + 1)
     // Asked before: when it is replaced meanwhile, the next look sees it.
-    const identity = this.#options.moduleIdentity(probe.module!)
+    const identity = probe.module ? this.#options.moduleIdentity(probe.module) : 0
     const state = this.#attach(probe)
     if (probe.untyped && state.state !== 'missing') this.#identities.set(probe.name, identity)
     return state
+  }
+
+  /** Of one whose module or store is not there, or is of no use. */
+  #notYet(probe: Probe): ProbeState | undefined {
+    const { module } = probe
+    if (!module) return this.#storesThere ? undefined : waitingFor(probe, reasonWithoutStores)
+    const found = this.#options.readModule(module)
+    if (found === 'absent') {
+      return waitingFor(probe, `the kernel module ${module} is not loaded`)
+    }
+    return found === 'loaded' || probe.untyped ? undefined
+      : allMissing([probe], 0, `the kernel module ${module} was not built with this ` +
+        'kernel (such as that of DOCA-OFED), which therefore does not know its types')[0]
   }
 
   /** In the best way that is left. */
@@ -111,7 +133,7 @@ export class LateProbes {
       refusals.push(refusalOf(failure, failure.program ?? way.programs[0], way.attach_type))
     }
     const state = missing(probe, refusals)
-    if (this.#options.privileged || probe.untyped) return state
+    if (this.#options.privileged || probe.untyped || !probe.module) return state
     // What the kernel says then, EPERM, sounds as if it refused all programs of the kind.
     return { ...state, reason: `the types of the kernel module ${probe.module} are given out ` +
       'with CAP_SYS_ADMIN only, which is not held' }

@@ -5,6 +5,7 @@ import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { ServerDuplexStream } from '@grpc/grpc-js'
 import { decodeBatch } from '../../proto/batch.ts'
 import { codec } from '../../proto/messages.ts'
+import type { StoresMessage } from '../../stores/rule-message.ts'
 import type { IngestMessage, Refusal, UplinkMessage } from '../uplink/messages.ts'
 
 type Call = ServerDuplexStream<UplinkMessage, IngestMessage>
@@ -23,6 +24,8 @@ export interface StubOptions {
   judgeHello?(nodeId: string, bootId: string): Refusal | undefined
   /** Stored batches of an earlier stub, to go on with. */
   stored?: Map<string, Buffer[]>
+  /** Told after every Welcome. */
+  stores?: StoresMessage
 }
 
 /** A running stub. */
@@ -96,6 +99,7 @@ export class IngestStub {
           batches_in_flight_max: this.#options.batchesInFlightMax ?? 16,
           batch_bytes_max: this.#options.batchBytesMax ?? 4 * 1024 * 1024,
         } })
+        if (this.#options.stores) call.write({ stores: this.#options.stores })
         return
       }
       const bytes = Buffer.from(message.batch!)

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { examineNode, judgeKernel, judgePrograms } from './doctor.ts'
 import type { ProgramTrial } from './doctor.ts'
-import type { KernelFacts } from '../kernel-facts.ts'
+import type { KernelFacts } from '../probes/kernel-facts.ts'
 
 const good: KernelFacts = {
   release: '6.12', btf: true, kprobes: true,

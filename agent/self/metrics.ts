@@ -7,6 +7,7 @@ import type { Gpus } from '../gpu/open.ts'
 import type { Names } from '../names/open.ts'
 import type { Spool } from '../spool.ts'
 import type { Source } from '../source.ts'
+import type { Stores } from '../stores/open.ts'
 import type { Uplink } from '../uplink.ts'
 import { kindInfos } from '../../proto/gen/events.ts'
 import type { ProbeState } from '../../proto/gen/events.ts'
@@ -20,6 +21,7 @@ export interface MetricSources {
   decoder: Decoder
   enricher: Pick<Enricher, 'misses'>
   gpus: Pick<Gpus, 'counts'>
+  stores: Pick<Stores, 'counts'>
   names: Pick<Names, 'counts'>
   spool: Spool
   uplink: Uplink
@@ -67,6 +69,7 @@ export function metricsRegistry(sources: MetricSources): Registry {
   spoolMetrics(sources, counter, gauge)
   nameMetrics(sources, counter, gauge)
   gpuMetrics(sources, counter, gauge)
+  storeMetrics(sources, gauge)
   uplinkMetrics(sources, counter, gauge)
   return registry
 }
@@ -114,7 +117,9 @@ function recordMetrics(sources: MetricSources, counter: Define, gauge: Define): 
   counter('vedette_records_malformed_total', 'Records that could not be decoded.', ['kind'],
     () => decoder.malformed().map(({ event_kind: kind, count }) => [count, { kind }]))
   counter('vedette_enrich_misses_total', 'Facts that could not be told in time.', ['fact'],
-    () => Object.entries({ ...enricher.misses, ...sources.names.counts.misses })
+    () => Object.entries({
+      ...enricher.misses, ...sources.names.counts.misses, store: sources.stores.counts.misses,
+    })
       .map(([fact, count]) => [count, { fact }]))
   counter('vedette_events_stored_total', 'Events written to the spool.', ['kind'],
     () => spool.accounts.all().map(({ event_kind: kind, stored }) => [stored, { kind }]))
@@ -148,6 +153,18 @@ function gpuMetrics({ gpus }: MetricSources, counter: Define, gauge: Define): vo
       [gpus.counts.xids[result], { result }]))
   counter('vedette_gpu_log_lost_total', 'Messages of the kernel overwritten before they were read.',
     [], () => [[gpus.counts.xids.messages_lost]])
+}
+
+function storeMetrics({ stores }: MetricSources, gauge: Define): void {
+  gauge('vedette_stores', 'Data stores of the policy, by how they are found on this node.',
+    ['state'], () => Object.entries(stores.counts.states)
+      .map(([state, count]) => [count, { state }]))
+  gauge('vedette_store_roots', 'Folders, files and file systems of stores that are watched.', [],
+    () => [[stores.counts.roots]])
+  gauge('vedette_store_labels', 'Entries about stores in the maps of the probes.', [],
+    () => [[stores.counts.labels]])
+  gauge('vedette_stores_left', 'What of stores did not fit or was not shown, in the last look.',
+    ['what'], () => Object.entries(stores.counts.left).map(([what, count]) => [count, { what }]))
 }
 
 function spoolMetrics({ spool }: MetricSources, counter: Define, gauge: Define): void {

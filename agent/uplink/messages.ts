@@ -2,6 +2,7 @@
 
 import type { Client, ClientDuplexStream } from '@grpc/grpc-js'
 import { codec } from '../../proto/messages.ts'
+import type { StoresMessage } from '../../stores/rule-message.ts'
 
 /** Agent to correlator; one of both. */
 export interface UplinkMessage {
@@ -17,11 +18,12 @@ export interface Refusal {
   first_seq: number
 }
 
-/** Correlator to agent; one of the three. */
+/** Correlator to agent; one of the four. */
 export interface IngestMessage {
   welcome?: { acked_seq: number, batches_in_flight_max: number, batch_bytes_max: number }
   ack?: { acked_seq: number }
   refusal?: Refusal
+  stores?: StoresMessage
 }
 
 export type UplinkCall = ClientDuplexStream<UplinkMessage, IngestMessage>

@@ -4,6 +4,7 @@ import type { StatusObject } from '@grpc/grpc-js'
 import { LogError } from '../../log/errors.ts'
 import type { LogProblem } from '../../log/errors.ts'
 import type { BatchEnvelope } from '../../proto/batch.ts'
+import type { StoresMessage } from '../../stores/rule-message.ts'
 import type { Spool } from '../spool.ts'
 import { envelopeOf } from '../spool/store.ts'
 import { Losses } from './losses.ts'
@@ -41,6 +42,7 @@ export interface SessionOptions {
   losses: Losses
   /** Told when the correlator has answered. */
   onWelcome(): void
+  onStores(message: StoresMessage): void
 }
 
 interface Sent {
@@ -185,6 +187,7 @@ export class Session {
     if (message.welcome) this.#begin(message.welcome)
     else if (message.ack) this.#acknowledge(message.ack.acked_seq)
     else if (message.refusal) this.#refuse(message.refusal)
+    else if (message.stores) this.#options.onStores(message.stores)
     this.pump()
   }
 

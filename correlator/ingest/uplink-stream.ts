@@ -17,6 +17,8 @@ export class UplinkStream {
   /** What was told last. */
   ackedSeq = 0
   ended = false
+  /** Its Hello was answered. */
+  welcomed = false
   // Last numbers of the batches that were taken and not acknowledged.
   #unacked: number[] = []
   #wantedSeq = 0

@@ -6,7 +6,11 @@ import { baselineIdentity } from '../../detect/gpu/baselines.ts'
 import type { Known } from '../../detect/names/known.ts'
 import { compilePolicy } from '../../policy/compile.ts'
 import type { CompiledPolicy } from '../../policy/compile.ts'
+import { storeRulesOf } from '../../policy/match/store-rules.ts'
 import type { Policy } from '../../policy/policy.ts'
+import { codec } from '../../proto/messages.ts'
+import { messageOfRules, STORES_BYTES_MAX } from '../../stores/rule-message.ts'
+import type { StoresMessage } from '../../stores/rule-message.ts'
 import type { CorrelatorSettings } from '../config.ts'
 import { messageOf } from '../errors.ts'
 import type { EventLog } from '../event-log.ts'
@@ -18,6 +22,8 @@ import type { LoadedBaseline } from './baselines.ts'
 import { appendOwn } from './own-batch.ts'
 import { readPolicy } from './source.ts'
 import type { PolicyRead } from './source.ts'
+
+const storesCodec = codec<StoresMessage>('Stores')
 
 export interface PolicyInForceOptions {
   settings: CorrelatorSettings
@@ -31,6 +37,8 @@ export interface PolicyInForceOptions {
   loggedSha256: string
   /** Digest and key of the baselines that the log puts in force, by path. */
   loggedBaselines: ReadonlyMap<string, string>
+  /** Told when the stores of the policy are others. */
+  storesChanged(): void
 }
 
 /** Holds it, and writes every change into the event log. */
@@ -38,6 +46,7 @@ export class PolicyInForce {
   readonly #options: PolicyInForceOptions
   #compiled: CompiledPolicy
   #zoner: EventZoner
+  #stores: StoresMessage | undefined
   #loggedSha256: string
   readonly #baselines: Map<string, string>
   #files: readonly string[] = []
@@ -49,8 +58,12 @@ export class PolicyInForce {
     this.#notePolicy(policy)
     this.#compiled = compilePolicy(policy)
     this.#zoner = new EventZoner(this.#compiled, () => this.#options.known())
+    this.#noteStores(policy)
     this.#log(policy, baselines)
   }
+
+  /** What agents must know of its stores; undefined when that is more than they take. */
+  get stores(): StoresMessage | undefined { return this.#stores }
 
   /** The baseline files that the policy names, also one that was refused. */
   get files(): readonly string[] { return this.#files }
@@ -73,8 +86,20 @@ export class PolicyInForce {
     if (policy.sha256 !== this.#compiled.sha256) {
       this.#compiled = compilePolicy(policy)
       this.#zoner = new EventZoner(this.#compiled, () => this.#options.known())
+      const before = this.#stores?.sha256
+      this.#noteStores(policy)
+      if (this.#stores?.sha256 !== before) this.#options.storesChanged()
     }
     this.#log(policy, baselines)
+  }
+
+  #noteStores(policy: Policy): void {
+    const stores = messageOfRules(storeRulesOf(policy))
+    const bytes = storesCodec.encode(stores).length
+    this.#stores = bytes <= STORES_BYTES_MAX ? stores : undefined
+    if (this.#stores) return
+    this.#options.report(`the stores of the policy are ${bytes} bytes, more than the ` +
+      `${STORES_BYTES_MAX} that an agent takes: agents keep those that they have; write fewer`)
   }
 
   readonly #notePolicy = (policy: Policy): void => {

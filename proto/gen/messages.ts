@@ -148,13 +148,63 @@ export const descriptor: INamespace = {
       }
      }
     },
+    "StoreRule": {
+     "fields": {
+      "name": {
+       "type": "string",
+       "id": 1
+      },
+      "kind": {
+       "type": "string",
+       "id": 2
+      },
+      "paths": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 3
+      },
+      "mount_sources": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 4
+      },
+      "file_systems": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 5
+      },
+      "manifest": {
+       "type": "string",
+       "id": 6
+      },
+      "manifest_keys": {
+       "rule": "repeated",
+       "type": "string",
+       "id": 7
+      }
+     }
+    },
+    "Stores": {
+     "fields": {
+      "sha256": {
+       "type": "string",
+       "id": 1
+      },
+      "rules": {
+       "rule": "repeated",
+       "type": "StoreRule",
+       "id": 2
+      }
+     }
+    },
     "IngestMessage": {
      "oneofs": {
       "message": {
        "oneof": [
         "welcome",
         "ack",
-        "refusal"
+        "refusal",
+        "stores"
        ]
       }
      },
@@ -170,6 +220,10 @@ export const descriptor: INamespace = {
       "refusal": {
        "type": "Refusal",
        "id": 3
+      },
+      "stores": {
+       "type": "Stores",
+       "id": 4
       }
      }
     },

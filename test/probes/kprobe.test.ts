@@ -1,7 +1,7 @@
 // The second best way to attach, on kernels that have the best one: kprobes instead of fexit.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readKernelFacts } from '../../agent/kernel-facts.ts'
+import { readKernelFacts } from '../../agent/probes/kernel-facts.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { datagramNames, everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'

@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readKernelFacts, readModule } from '../../agent/kernel-facts.ts'
+import { readKernelFacts, readModule } from '../../agent/probes/kernel-facts.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { everydayAnd } from './tables.ts'
 import { Watch, whyNot } from './watch.ts'

@@ -6,7 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFile
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readKernelFacts, readModule } from '../../agent/kernel-facts.ts'
+import { readKernelFacts, readModule } from '../../agent/probes/kernel-facts.ts'
 import { probeTable } from '../../agent/probes/table.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'

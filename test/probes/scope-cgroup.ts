@@ -6,7 +6,7 @@ import { mkdirSync, readFileSync, rmdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readKernelFacts } from '../../agent/kernel-facts.ts'
+import { readKernelFacts } from '../../agent/probes/kernel-facts.ts'
 import type { ActorAnswer, ActorCommand } from './actor.ts'
 
 const actorPath = join(import.meta.dirname, 'actor.ts')

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { KernelLog, openKmsg } from '../../agent/gpu/kmsg.ts'
 import { parseXidLine } from '../../agent/gpu/xid-line.ts'
-import { readKernelFacts } from '../../agent/kernel-facts.ts'
+import { readKernelFacts } from '../../agent/probes/kernel-facts.ts'
 import { whyNot } from './watch.ts'
 
 const reason = whyNot() || (readKernelFacts().kernel_log ? '' : '/dev/kmsg cannot be read')

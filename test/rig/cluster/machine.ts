@@ -8,7 +8,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { readKernelFacts } from '../../../agent/kernel-facts.ts'
+import { readKernelFacts } from '../../../agent/probes/kernel-facts.ts'
 
 const PREFIX = 'vedette-rig'
 const OWN = new RegExp(`^${PREFIX}-(\\d+)-(\\d+)-`)
