@@ -2,8 +2,8 @@
 
 import type { StoreRule } from '../../stores/rule.ts'
 import type { StoreSeen } from '../../proto/gen/events.ts'
-import type { StoreRoot } from './claims.ts'
-import type { Resolution, StoreProblem } from './roots.ts'
+import type { StoreRoot } from './roots/claims.ts'
+import type { Resolution, StoreProblem } from './roots/roots.ts'
 
 /** Of a store: found on this node, not there, or there is something that cannot be watched. */
 export type StoreState = 'watched' | 'absent' | 'unresolved'

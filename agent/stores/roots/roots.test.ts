@@ -2,7 +2,7 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeF
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { StoreRule } from '../../stores/rule.ts'
+import type { StoreRule } from '../../../stores/rule.ts'
 import { parseMounts } from './mounts.ts'
 import { findRoots } from './roots.ts'
 import type { Surroundings } from './roots.ts'

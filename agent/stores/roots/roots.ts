@@ -1,8 +1,8 @@
 // Where the stores of the policy are on this node: folders and files by device and inode, and whole
 // file systems. What is known by identity stays known however it is reached.
 
-import { compileGlob } from '../../policy/match/glob.ts'
-import type { StoreRule } from '../../stores/rule.ts'
+import { compileGlob } from '../../../policy/match/glob.ts'
+import type { StoreRule } from '../../../stores/rule.ts'
 import { Claims } from './claims.ts'
 import type { StoreRoot } from './claims.ts'
 import { isWithin, mountOf, pathInside } from './mounts.ts'

@@ -3,7 +3,7 @@
 
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { compileGlob } from '../../policy/match/glob.ts'
+import { compileGlob } from '../../../policy/match/glob.ts'
 import { mountOf } from './mounts.ts'
 import type { Mount } from './mounts.ts'
 

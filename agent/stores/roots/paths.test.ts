@@ -23,7 +23,7 @@ beforeAll(() => {
   linkSync(join(root, 'data/a/one'), join(root, 'data/a/two'))
   symlinkSync('/mnt/real', join(root, 'data/absolute'))
   symlinkSync('../mnt/real', join(root, 'data/relative'))
-  symlinkSync('../../../../mnt', join(root, 'data/above'))
+  symlinkSync('../../../../../mnt', join(root, 'data/above'))
   symlinkSync('round', join(root, 'data/round'))
   symlinkSync('/auto/x', join(root, 'data/to-auto'))
 })
