@@ -9,6 +9,7 @@ import { checkConfig } from './config.ts'
 import type { AgentConfig } from './config.ts'
 import { Decoder } from './decode.ts'
 import { scopeOf } from './enrich/cgroups.ts'
+import type { Enricher } from './enrich/enricher.ts'
 import { openEnricher } from './enrich/open.ts'
 import { AgentError } from './errors.ts'
 import { GpuCalls } from './gpu/calls.ts'
@@ -101,7 +102,7 @@ export async function startAgent(given: Partial<AgentConfig>): Promise<RunningAg
     config, complain, callFacts, clock, factsOf: enricher.factsOf, add: spool.add.bind(spool),
     xids: { processOf, noteLoss: (loss) => spool.noteLoss(loss) },
   })
-  const stores = openStoresOf(config, probes, { clock, complain, spool, pulse: () => pulse })
+  const stores = openStoresOf(config, probes, { clock, complain, enricher, spool }, () => pulse)
   opened.defer(() => [gpus, stores].forEach((part) => part.stop()))
   const uplink = openUplink(config, spool, clock, complaints, stores)
   opened.defer(() => uplink.stop(drainMs))
@@ -162,12 +163,16 @@ function openCalls(
 }
 
 function openStoresOf(
-  { data }: AgentConfig, { object: kernel, late }: OpenProbes,
-  parts: { clock: Clock, complain: Complaints['say'], spool: Spool, pulse(): Pulse },
+  config: AgentConfig, { object: kernel, late }: OpenProbes,
+  parts: { clock: Clock, complain: Complaints['say'], enricher: Enricher, spool: Spool },
+  pulse: () => Pulse,
 ): Stores {
-  const { clock, complain, spool, pulse } = parts
+  const { clock, complain, enricher: { factsOf }, spool } = parts
+  const { data, artifact_bytes_per_second: bytesPerSecond, artifact_bytes_per_day: bytesPerDay } =
+    config
   return openStores({
     data, clock, complain, kernel, add: spool.add.bind(spool),
+    artifacts: { bytesPerSecond, bytesPerDay, factsOf },
     looked: (found) => late?.setStores(found).forEach((state) => pulse().setProbe(state)),
   })
 }

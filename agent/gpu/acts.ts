@@ -7,6 +7,7 @@ import {
 } from '../../proto/gen/events.ts'
 import type { Process } from '../../proto/gen/events.ts'
 import type { ProcessFactsOf } from '../../proto/process-table.ts'
+import { longAt, processOf, textAt } from '../enrich/record-fields.ts'
 
 /** Something that a process did. */
 export interface Act {
@@ -152,30 +153,4 @@ function factsOfCall({ u8, u32 }: RecordBuffer, at: number): CallFacts {
     name: `0x${number.toString(16).padStart(8, '0')}`,
     sensitive: u8[at + value] !== 0 || u8[at + changed] !== 0,
   }
-}
-
-function processOf(
-  record: RecordBuffer, at: number, factsOf: ProcessFactsOf,
-): Partial<Process> {
-  const { u32 } = record
-  return {
-    pid: u32[(at + recordHeader.pid) >> 2],
-    start_time: longAt(record, at + recordHeader.start_time),
-    ppid: u32[(at + recordHeader.ppid) >> 2],
-    parent_start_time: longAt(record, at + recordHeader.parent_start_time),
-    uid: u32[(at + recordHeader.uid) >> 2],
-    comm: textAt(record, at + recordHeader.comm, recordHeader.bytes - recordHeader.comm),
-    cgroup_id: longAt(record, at + recordHeader.cgroup_id),
-    ...factsOf(record, at),
-  }
-}
-
-function longAt({ u32 }: RecordBuffer, at: number): bigint {
-  return (BigInt(u32[(at >> 2) + 1]) << 32n) | BigInt(u32[at >> 2])
-}
-
-function textAt({ u8 }: RecordBuffer, at: number, bytesMax: number): string {
-  let end = at
-  while (end < at + bytesMax && u8[end] !== 0) end++
-  return Buffer.from(u8.buffer, u8.byteOffset + at, end - at).toString('utf8')
 }

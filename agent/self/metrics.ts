@@ -69,7 +69,7 @@ export function metricsRegistry(sources: MetricSources): Registry {
   spoolMetrics(sources, counter, gauge)
   nameMetrics(sources, counter, gauge)
   gpuMetrics(sources, counter, gauge)
-  storeMetrics(sources, gauge)
+  storeMetrics(sources, counter, gauge)
   uplinkMetrics(sources, counter, gauge)
   return registry
 }
@@ -155,7 +155,14 @@ function gpuMetrics({ gpus }: MetricSources, counter: Define, gauge: Define): vo
     [], () => [[gpus.counts.xids.messages_lost]])
 }
 
-function storeMetrics({ stores }: MetricSources, gauge: Define): void {
+function storeMetrics({ stores }: MetricSources, counter: Define, gauge: Define): void {
+  counter('vedette_artifacts_total', 'Files of artifacts, by what their manifest says of them.',
+    ['verdict'], () => (['matches', 'differs', 'not_listed', 'unknown'] as const).map((verdict) =>
+      [stores.counts.artifacts[verdict], { verdict }]))
+  counter('vedette_artifacts_left_total', 'Times that such a file found no room.', [],
+    () => [[stores.counts.artifacts.refused]])
+  counter('vedette_artifact_bytes_total', 'Bytes of files of artifacts that were told.', [],
+    () => [[stores.counts.artifacts.bytes]])
   gauge('vedette_stores', 'Data stores of the policy, by how they are found on this node.',
     ['state'], () => Object.entries(stores.counts.states)
       .map(([state, count]) => [count, { state }]))

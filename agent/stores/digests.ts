@@ -13,8 +13,8 @@ import type {
 
 export interface DigestsOptions extends ArtifactBudget {
   clock: Clock
-  /** Root of the node: paths of the policy are below it. */
-  nodeRoot: string
+  /** By which the paths of the policy are reached. Default: of the agent, and of process 1. */
+  nodeRoots?: readonly string[]
   add(kind: 'artifact_digest', values: Partial<ArtifactDigest>, time: bigint,
     process: Partial<Process> | undefined): void
   complain(error: AgentError): void
@@ -64,6 +64,7 @@ export class Digests {
   readonly counts: DigestCounts =
     { matches: 0, differs: 0, not_listed: 0, unknown: 0, refused: 0, bytes: 0 }
   readonly #options: DigestsOptions
+  readonly #nodeRoots: readonly string[]
   #rules = new Map<string, StoreRule>()
   /** Files that wait, by store and inode; those that only a manifest names, by path. */
   readonly #waiting = new Map<string, Task>()
@@ -82,6 +83,12 @@ export class Digests {
 
   constructor(options: DigestsOptions) {
     this.#options = options
+    this.#nodeRoots = options.nodeRoots ?? ['/', '/proc/1/root']
+  }
+
+  /** False: files of this store are not looked at. */
+  wants(store: string): boolean {
+    return this.#options.bytesPerSecond > 0 && this.#rules.has(store)
   }
 
   /** Files that wait, the one that is read included. */
@@ -104,8 +111,8 @@ export class Digests {
   note({ store, path, inode, device, changed, process: reader }: SeenArtifact): void {
     const rule = this.#rules.get(store)
     const { pid = 0 } = reader
-    if (rule === undefined || pid === process.pid || !path.startsWith('/')) return
-    if (this.#options.bytesPerSecond === 0) return
+    if (rule === undefined || !this.wants(store)) return
+    if (pid === process.pid || !path.startsWith('/')) return
     this.#noteReader(store, pid)
     const key = `${store} ${device}:${inode}`
     const nowMs = performance.now()
@@ -195,13 +202,13 @@ export class Digests {
     if (job.roots.length > 0) return job
     const pids = new Set([reader?.pid ?? 0, ...this.#readers.get(job.store) ?? []])
     const roots = [...pids].filter((pid) => pid > 0).map((pid) => `/proc/${pid}/root`)
-    return { ...job, roots: [this.#options.nodeRoot, ...roots] }
+    return { ...job, roots: [...this.#nodeRoots, ...roots] }
   }
 
   #open(): Worker {
-    const { bytesPerSecond, bytesPerDay, nodeRoot } = this.#options
+    const { bytesPerSecond, bytesPerDay } = this.#options
     const thread = new Worker(new URL('./artifacts/thread.ts', import.meta.url), {
-      workerData: { bytesPerSecond, bytesPerDay, nodeRoot },
+      workerData: { bytesPerSecond, bytesPerDay, nodeRoots: this.#nodeRoots },
       // Enough for the largest manifest.
       resourceLimits: { maxOldGenerationSizeMb: 256 },
     })

@@ -1,6 +1,9 @@
 // The stores of this node, put together: what the correlator says they are, where they are, and
 // what records about them are completed with.
 
+import { artifactOf } from './artifacts/seen.ts'
+import { Digests } from './digests.ts'
+import type { DigestCounts, DigestsOptions } from './digests.ts'
 import type { LabelKernel } from './labels.ts'
 import { StoreLabels } from './labels.ts'
 import { StoreIds } from './ids.ts'
@@ -12,6 +15,7 @@ import type { StoreWatchCounts, StoreWatchOptions } from './watch.ts'
 import type { RecordBuffer } from '../../proto/columns.ts'
 import { rulesOfMessage } from '../../stores/rule-message.ts'
 import type { StoresMessage } from '../../stores/rule-message.ts'
+import type { ProcessFactsOf } from '../../proto/process-table.ts'
 import type { StoreRule } from '../../stores/rule.ts'
 import type { Clock } from '../clock.ts'
 import { AgentError } from '../errors.ts'
@@ -25,12 +29,15 @@ export interface StoresOptions
   /** Absent: no probe is loaded. */
   kernel: LabelKernel | undefined
   add: Spool['add']
+  /** How much of artifacts is read; absent: nothing is. */
+  artifacts?: Pick<DigestsOptions, 'bytesPerSecond' | 'bytesPerDay' | 'settleMs'>
+    & { factsOf: ProcessFactsOf }
 }
 
 /** What runs beside the path of the events. */
 export interface Stores {
   readonly watch: StoreWatch
-  readonly counts: StoreWatchCounts & { misses: number }
+  readonly counts: StoreWatchCounts & { misses: number, artifacts: DigestCounts }
   /** Completes the record at `at`; the texts that belong to it. */
   complete(record: RecordBuffer, at: number, kind: number): StoreTexts | undefined
   /** The correlator says what the stores are: kept, and watched from now on. */
@@ -48,6 +55,8 @@ export function openStores(options: StoresOptions): Stores {
     ...options, ids, labels: kernel && new StoreLabels(kernel), now: () => clock.now().bootNs,
     add: (seen, time) => add('store_seen', seen, time),
   })
+  const { artifacts } = options
+  const digests = new Digests({ bytesPerSecond: 0, bytesPerDay: 0, ...options, ...artifacts })
   let sha256 = ''
   const attempt = <T>(work: () => T): T | undefined => {
     try {
@@ -61,14 +70,19 @@ export function openStores(options: StoresOptions): Stores {
   const use = (rules: readonly StoreRule[], digest: string): void => {
     sha256 = digest
     watch.setRules(rules)
+    digests.setRules(rules)
   }
   return {
     watch,
-    get counts() { return { ...watch.counts, misses: records.misses } },
+    get counts() { return { ...watch.counts, misses: records.misses, artifacts: digests.counts } },
     complete(record, at, kind) {
       const texts = records.complete(record, at, kind)
       const renamed = texts && renameIn(record, at, kind)
       if (renamed) watch.noteRename(renamed.device, renamed.inode, renamed.path)
+      if (texts && artifacts && digests.wants(texts.store)) {
+        const seen = artifactOf(record, at, kind, texts.store, artifacts.factsOf)
+        if (seen) digests.note(seen)
+      }
       return texts
     },
     take(message) {
@@ -82,6 +96,9 @@ export function openStores(options: StoresOptions): Stores {
       const saved = attempt(() => readSaved(data))
       if (saved && saved.rules.length > 0) use(saved.rules, saved.sha256)
     },
-    stop: () => watch.stop(),
+    stop() {
+      watch.stop()
+      digests.stop()
+    },
   }
 }

@@ -14,8 +14,8 @@ import { Throttle } from './throttle.ts'
 import type { ThrottleOptions } from './throttle.ts'
 
 export interface HasherOptions extends ThrottleOptions {
-  /** Root of the node, by which the paths of the policy are reached. */
-  nodeRoot: string
+  /** By which the paths of the policy are reached: where the agent is, and process 1. */
+  nodeRoots: readonly string[]
   /** Called after every part, so that who waits sees that it goes on. */
   progress?(): void
 }
@@ -54,8 +54,8 @@ export class Hasher {
       const answer = found === '' ? null : answerOf(job, null, null, unknown(found))
       return { answer, others: nothing }
     }
-    const { nodeRoot } = this.#options
-    const manifest = job.manifest && this.#manifests.get(job.manifest, [nodeRoot, found.root])
+    const { nodeRoots } = this.#options
+    const manifest = job.manifest && this.#manifests.get(job.manifest, [...nodeRoots, found.root])
     if (manifest?.fileVersion === found.identity.version) return { answer: null, others: nothing }
     const outcome = await this.#outcomeOf(job, found, manifest)
     return {
@@ -67,7 +67,7 @@ export class Hasher {
   async #outcomeOf(
     job: ArtifactJob, found: Found, state: ManifestState | null,
   ): Promise<Outcome> {
-    const home = found.root === this.#options.nodeRoot
+    const home = this.#options.nodeRoots.includes(found.root)
     const { name, expected } = state?.manifest ? listed(state, job.path, home)
       : { name: '', expected: null }
     const key = [found.identity.version, state?.version, name].join(' ')
@@ -125,7 +125,7 @@ export class Hasher {
   #othersOf(
     { path, store }: ArtifactJob, { root }: Found, state: ManifestState,
   ): ArtifactReply['others'] {
-    const { name, expected } = listed(state, path, root === this.#options.nodeRoot)
+    const { name, expected } = listed(state, path, this.#options.nodeRoots.includes(root))
     const folder = path.endsWith(`/${name}`) ? path.slice(0, -name.length) : ''
     const list = [store, root, folder, state.version].join(' ')
     if (expected === null || folder === '' || this.#lists.has(list)) return { root, paths: [] }

@@ -10,7 +10,7 @@ import type { ArtifactBudget, ArtifactJob } from './jobs.ts'
 const niceness = 19
 const port = parentPort!
 const hasher = new Hasher({
-  ...workerData as ArtifactBudget & { nodeRoot: string },
+  ...workerData as ArtifactBudget & { nodeRoots: string[] },
   progress: () => port.postMessage(null),
 })
 
