@@ -45,7 +45,8 @@ export function read(
   values: Partial<StoreRead> = {},
 ): ExampleEvent {
   return { kind: 'store_read', at_ms, process, values: {
-    store, bytes: Math.round(mib * MIB), calls: Math.ceil(mib), opens: files, files_distinct: files, mechanism: 'read',
+    store, bytes: Math.round(mib * MIB), calls: Math.ceil(mib), opens: files,
+    files_distinct: files, mechanism: 'read',
     report: 'first', path: `/data/${store}/part-0001`, inode: 7n, device: 8 << 20 | 1, store_id: 1,
     duration_ns: 4_000_000_000, fs_magic: 0xef53, ...values,
   } }

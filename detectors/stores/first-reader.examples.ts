@@ -43,8 +43,8 @@ const fires: Example[] = [
     policy,
     events: [...usual('imagenet'),
       read(later, { ...loader, pid: 503, exe: '/usr/bin/tar' }, 'imagenet', 90, 2)],
-    fires: ['Its workload had read it (seen on 9 days in 10 reports), but never with a program that '
-      + 'packs files.'],
+    fires: ['Its workload had read it (seen on 9 days in 10 reports), but never with a program '
+      + 'that packs files.'],
   },
 ]
 

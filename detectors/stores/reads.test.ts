@@ -51,7 +51,9 @@ describe('a copy in another store', () => {
       write(90_000, sender, 'scratch', { operation: 'delete', inode: 99n, bytes: MIB }),
     ], only('STO-006'))
     const [finding] = findingsOf(engine)
-    expect(finding).toMatchObject({ detector: 'STO-006', totals: { bytes: 200 * MIB }, details: { copy_bytes: 199 * MIB } })
+    expect(finding).toMatchObject({
+      detector: 'STO-006', totals: { bytes: 200 * MIB }, details: { copy_bytes: 199 * MIB },
+    })
     expect(engine.incidents()[0].stores).toEqual(['weights', 'scratch'])
   })
 })

@@ -10,6 +10,7 @@ const shell = inJob(510, '/bin/bash')
 const packer = childOf(shell, 511, '/usr/bin/tar')
 const gzip = childOf(shell, 512, '/usr/bin/gzip')
 const trainer = inJob(520, '/usr/bin/python3.11')
+const backup = ofUnit(550, '/usr/bin/tar', 'backup.service')
 /** Who may write to the store for scratch. */
 const closed = storePolicy.replace('paths: [/data/scratch]',
   'paths: [/data/scratch]\n    writers: { workloads: ["job:*"] }')
@@ -89,8 +90,7 @@ const staysQuiet: Example[] = [
     name: 'a backup that the policy names, and a copy within a store',
     policy: storePolicy,
     events: [
-      exec(0, ofUnit(550, '/usr/bin/tar', 'backup.service'), 'tar czf /var/tmp/b.tgz /data/weights'),
-      ...on(ofUnit(550, '/usr/bin/tar', 'backup.service'), 1),
+      exec(0, backup, 'tar czf /var/tmp/b.tgz /data/weights'), ...on(backup, 1),
       write(20_000, inPod(551, '/usr/bin/cp', pod), 'imagenet'),
       ...on(inPod(551, '/usr/bin/cp', pod), 20_001, 'imagenet'),
     ],

@@ -36,8 +36,8 @@ const fires: Example[] = [
     events: [...usual(sampler, 30), ...growing(sampler, later, 1000)],
     fires: ['/opt/eval/bin/sample (pid 501, uid 0, workload evaluation.service on node-1) read '
       + '500 MiB of 500 files of the data set imagenet, 50% of the 1000 files that the policy '
-      + 'expects there. Its workload reads no more than 32 files with one process in nearly every day, '
-      + 'seen on 9 days in'],
+      + 'expects there. Its workload reads no more than 32 files with one process in nearly every '
+      + 'day, seen on 9 days in'],
   },
   {
     name: 'the same, where the most that a training ever read says how large the store is',

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { LineageProcess } from '../../detect/lineage.ts'
 import { temporaryPlace } from './temporary-place.ts'
 
-const process = (...args: string[]) => ({ exe: `/usr/bin/${args[0]}`, comm: args[0], args: args.join('\0') }) as LineageProcess
+const process = (...args: string[]) =>
+  ({ exe: `/usr/bin/${args[0]}`, comm: args[0], args: args.join('\0') }) as LineageProcess
 const place = (args: string[], parent: string[] | null = null, source = '/data/w/part-1') =>
   temporaryPlace(process(...args), parent === null ? null : process(...parent), source)
 

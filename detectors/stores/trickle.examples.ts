@@ -16,7 +16,7 @@ function training(days: number, store = 'imagenet', files = 1000): ExampleEvent[
     read(day * DAY_MS, trainer, store, 50_000, files, { inode: BigInt(day) }))
 }
 
-/** So many files each day, in a few reports by one process of the day; the next ones of the store. */
+/** So many files each day, the next ones of the store, in a few reports by a process of the day. */
 function daily(
   process: Partial<Process>, days: number, files: number, step = files, store = 'imagenet',
 ): ExampleEvent[] {
@@ -38,8 +38,8 @@ const fires: Example[] = [
     name: 'a timer that takes the next tenth of a data set every night, told once',
     policy: openPolicy,
     events: merged(training(12), daily(timer, 12, 100)),
-    fires: ['workload report.service on node-1) and others of its kind read 2.8 GiB of 725 files of '
-      + 'the data set imagenet on 8 days, never much on one: about 73% of its 1000 files. The '
+    fires: ['workload report.service on node-1) and others of its kind read 2.8 GiB of 725 files '
+      + 'of the data set imagenet on 8 days, never much on one: about 73% of its 1000 files. The '
       + 'policy names no readers of it.'],
   },
   {
@@ -68,7 +68,8 @@ const staysQuiet: Example[] = [
   {
     name: 'a workload that the policy lets read, in parts as small',
     policy: storePolicy,
-    events: merged(training(14), daily({ ...trainer, pid: 600, uid: 7, workload: 'job:9' }, 14, 90)),
+    events: merged(training(14),
+      daily({ ...trainer, pid: 600, uid: 7, workload: 'job:9' }, 14, 90)),
     fires: [],
   },
   {

@@ -68,6 +68,7 @@ export default defineDetector({
     + 'in small parts belongs into readers of the policy. If nobody knows it, look at what left on '
     + 'those days: small parts are sent unnoticed.',
   needs: ['store_read'],
+  readsOnly: true,
   settings: {
     learn_ms: 7 * 86_400_000, window_ms: 30 * 86_400_000, days_min: 5, day_percent: 20,
     total_percent: 60, files_min: 100,
@@ -146,7 +147,7 @@ function close(track: Track, day: number): void {
   track.day = day
 }
 
-/** What was read today is no small part of the store: by files, and by what others read in a day. */
+/** Today's part of the store is no small one: by files, or beside what others read in a day. */
 function isMuch(
   { today }: Track, { extent, dayBytes }: State, expected: number | null, nowMs: number,
   context: Context,

@@ -14,6 +14,6 @@ export function verdictInWords({ allowed, list, line }: StoreVerdict): string {
 export function readInWords(bytes: number, files: number, { name, kind }: StorePolicy): string {
   const what = { dataset: 'data set', weights: 'weights', checkpoints: 'checkpoints',
     registry: 'registry', database: 'database', objects: 'object store' }[kind]
-  return `${bytesInWords(bytes)}${files > 0 ? ` of ${amount(files, 'file')}` : ''} of the ${what} ` +
-    printable(name)
+  const many = files > 0 ? ` of ${amount(files, 'file')}` : ''
+  return `${bytesInWords(bytes)}${many} of the ${what} ${printable(name)}`
 }
