@@ -1,10 +1,14 @@
 import { examineNode } from '../agent/self/doctor.ts'
 import { examineNvml } from '../agent/gpu/examine.ts'
+import { examineStores } from '../agent/stores/examine.ts'
 import type { DoctorFact } from '../agent/self/doctor.ts'
 import type { CommandSpec } from './command.ts'
 import { printLines, screenWidth, tone, toneOf } from './output.ts'
 import { alignRows, wrap } from './text/table.ts'
 import { printable } from './text/printable.ts'
+
+/** Of `vedette up` and of `vedette agent`. */
+const DATA_DIRS = ['./data', '/var/lib/vedette/agent']
 
 export const spec: CommandSpec = {
   name: 'doctor',
@@ -13,10 +17,14 @@ export const spec: CommandSpec = {
     'vedette doctor                 a table; exit 1 when something is missing',
     'vedette doctor --output json   one JSON object per fact',
   ],
-  settings: ['gpu_root', 'gpu_library'],
-  async run({ output, gpu_root: root, gpu_library: library }) {
+  settings: ['gpu_root', 'gpu_library', 'data'],
+  changes: {
+    data: { help: 'folder of the agent', shown: DATA_DIRS.join(', else ') },
+  },
+  async run({ output, gpu_root: root, gpu_library: library, data }) {
     const nvml = await examineNvml({ root, library })
-    const facts = [...examineNode(), ...nvml ? [nvml] : []]
+    const stores = await examineStores({ dataDirs: data === undefined ? DATA_DIRS : [data] })
+    const facts = [...examineNode(), ...nvml ? [nvml] : [], ...stores]
     await printLines(output === 'json' ? facts.map((fact) => JSON.stringify(fact))
       : doctorLines(facts, screenWidth()))
     return isImpaired(facts) ? 1 : 0

@@ -8,11 +8,12 @@ import type { StoresMessage } from '../../stores/rule-message.ts'
 import type { StoreRule } from '../../stores/rule.ts'
 import { AgentError } from '../errors.ts'
 
-const fileName = 'stores.json'
+/** Of the file in the data folder. */
+export const savedName = 'stores.json'
 
 /** What was saved; none when nothing was. Throws AgentError STORES_SAVED when it is damaged. */
 export function readSaved(dataDir: string): { sha256: string, rules: StoreRule[] } {
-  const path = join(dataDir, fileName)
+  const path = join(dataDir, savedName)
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -31,7 +32,7 @@ export function readSaved(dataDir: string): { sha256: string, rules: StoreRule[]
 
 /** Throws AgentError STORES_SAVED. Not synced: after a power cut the correlator tells it again. */
 export function save(dataDir: string, message: StoresMessage): void {
-  const path = join(dataDir, fileName)
+  const path = join(dataDir, savedName)
   try {
     const { sha256, rules } = message
     writeFileSync(`${path}.new`, `${JSON.stringify({ sha256, rules })}\n`, { mode: 0o640 })
