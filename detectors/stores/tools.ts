@@ -5,7 +5,7 @@ import { interpretedOf } from '../interpreted.ts'
 import { isShell } from '../programs.ts'
 
 /** What a tool does with what it reads. */
-export type Use = 'packs' | 'copies' | 'sends' | 'shows' | 'runs_a_line'
+export type Use = 'packs' | 'copies' | 'sends' | 'shows' | 'runs_a_line' | 'takes_memory'
 
 const tools: ReadonlyMap<string, Use> = new Map([
   ...namesOf('packs', 'tar bsdtar gtar zip 7z 7za 7zr 7zz rar cpio pax ar gzip pigz zstd pzstd ' +
@@ -63,6 +63,7 @@ export function useInWords(use: Use): string {
     packs: 'a program that packs files', copies: 'a program that copies files',
     sends: 'a program that sends files', shows: 'a program that shows files',
     runs_a_line: 'a program that was typed in, not a file',
+    takes_memory: 'a program that takes it out of the memory of another workload',
   }[use]
 }
 

@@ -1,6 +1,6 @@
 /** Examples of STO-005: two lists, those that fire and those that stay quiet. */
 import type { Example, ExampleEvent } from '../../detect/detector.ts'
-import { inPod, ofUnit } from '../gpu/example-actors.ts'
+import { inJob, inPod, ofUnit } from '../gpu/example-actors.ts'
 import { exec, openPolicy, read, storePolicy } from './example-stores.ts'
 
 const pod = 'pod:serve/llm-0'
@@ -9,6 +9,9 @@ const python = inPod(501, '/usr/bin/python3.11', pod)
 const rsync = ofUnit(502, '/usr/bin/rsync', 'ssh.service')
 const workerLine = 'from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, ' +
   'pipe_handle=7)'
+const server = inPod(504, '/opt/vllm/bin/vllm', pod)
+const rank = inJob(520, '/usr/bin/python3.11')
+const otherRank = inJob(521, '/usr/bin/python3.11')
 const worker = inPod(503, '/usr/bin/python3', pod)
 
 /** Reports of a process that goes on reading. */
@@ -16,7 +19,27 @@ function on(process: typeof tar, at_ms = 0, store = 'weights'): ExampleEvent[] {
   return [1, 2, 3].map((i) => read(at_ms + 5000 * i, process, store, 200, i))
 }
 
+/** The second process reads them out of the memory of the first. */
+function fromMemory(process: typeof tar, owner: typeof tar): ExampleEvent[] {
+  return [1, 2].map((i) => read(20_000 + 5000 * i, process, 'weights', 200, 0, {
+    mechanism: 'process_memory', owner_pid: owner.pid!, owner_start_time: owner.start_time!,
+  }))
+}
+
 const fires: Example[] = [
+  {
+    name: 'weights in the memory of a server that another workload reads',
+    policy: openPolicy,
+    events: [...on(server), ...fromMemory(rank, server)],
+    fires: ['/usr/bin/python3.11 (pid 520, uid 1001, workload job:4711 on node-1) read 200 MiB of '
+      + 'the weights weights. It is a program that takes it out of the memory of another workload'],
+  },
+  {
+    name: 'checkpoints that are packed',
+    policy: openPolicy.replace('kind: weights', 'kind: checkpoints'),
+    events: on(tar),
+    fires: ['the checkpoints weights. It is a program that packs files'],
+  },
   {
     name: 'weights that are packed in an inference pod, told once',
     policy: storePolicy,
@@ -56,12 +79,25 @@ const fires: Example[] = [
 
 const staysQuiet: Example[] = [
   {
+    name: 'ranks of a job that read the memory of each other',
+    policy: openPolicy,
+    events: [...on(rank), ...fromMemory(otherRank, rank)],
+    fires: [],
+  },
+  {
+    name: 'checkpoints that are copied and looked at by who trains',
+    policy: openPolicy.replace('kind: weights', 'kind: checkpoints'),
+    events: [...on(inJob(522, '/usr/bin/cp')), ...on(inJob(523, '/usr/bin/rsync'), 1)]
+      .sort((a, b) => a.at_ms - b.at_ms),
+    fires: [],
+  },
+  {
     name: 'a server that loads its weights, with workers that Python starts',
     policy: openPolicy,
     events: [
       exec(0, python, 'python3 -u serve.py -c config.yaml'), ...on(python),
       exec(0, worker, ['python3', '-c', workerLine, '--multiprocessing-fork']), ...on(worker),
-      ...on(inPod(504, '/opt/vllm/bin/vllm', pod)),
+      ...on(server),
     ].sort((a, b) => a.at_ms - b.at_ms),
     fires: [],
   },

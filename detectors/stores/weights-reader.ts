@@ -1,6 +1,7 @@
 import type { Context } from '../../detect/context.ts'
 import { defineDetector } from '../../detect/detector.ts'
 import type { Severity, Story } from '../../detect/finding.ts'
+import type { EventViews } from '../../proto/gen/events.ts'
 import { isOfArtifacts } from '../../stores/rule.ts'
 import { actorInWords } from '../actor.ts'
 import { isContained } from '../programs.ts'
@@ -9,6 +10,7 @@ import type { Amounts } from './amounts.ts'
 import { isNamedReader, readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
+import type { Use } from './tools.ts'
 import { weightsReaderExamples } from './weights-reader.examples.ts'
 import { readInWords, verdictInWords } from './words.ts'
 
@@ -20,6 +22,10 @@ interface State {
   incident: string | null
 }
 
+type Event = EventViews[(typeof readKinds)[number]]
+
+/** Who trains does so with checkpoints. */
+const ordinary: ReadonlySet<Use> = new Set(['copies', 'shows', 'runs_a_line'])
 const [fires, quiet] = weightsReaderExamples
 
 export default defineDetector({
@@ -35,6 +41,9 @@ export default defineDetector({
     'Programs that were started before the agent and whose arguments are not known: a line that '
       + 'Python was given looks like a server.',
     'Less than the threshold: adapters may be smaller.',
+    'Checkpoints that are copied or looked at, as people do who train: packing and sending them '
+      + 'is told.',
+    'Memory of a server that is read by its own workload, as ranks of one job do.',
     'Tools that a server starts itself to load its weights are told as well: name them in readers '
       + 'by executables or systemd_units.',
     'What the kernel reads for others, such as a server of NFS.',
@@ -44,10 +53,11 @@ export default defineDetector({
     + 'leave the node: stop the process first, then ask. A backup or a mirror belongs into readers '
     + 'of the policy, by its executable or unit.',
   needs: readKinds,
+  readsOnly: true,
   settings: { bytes_min: 67_108_864 },
-  key: (_, context) => {
+  key: (event, context) => {
     const read = readOf(context)
-    if (read === null || !isJudged(read, context)) return null
+    if (read === null || !isJudged(event, read, context)) return null
     return `${context.subjectOf(read.process)} ${read.store.name}`
   },
   state: {
@@ -55,7 +65,7 @@ export default defineDetector({
     keysMax: 10_000,
     idleMs: 3_600_000,
   },
-  evaluate(_, state, context) {
+  evaluate(event, state, context) {
     const read = readOf(context)!
     const { store, reading: { bytes } } = read
     addRead(state.amounts, read)
@@ -70,21 +80,30 @@ export default defineDetector({
     state.incident = context.report({
       key: store.name, severity: severityOf(read), stores: [store.name],
       totals: { bytes: state.amounts.bytes },
-      tell: () => tell(read, state.amounts, context),
+      tell: () => tell(event, read, state.amounts, context),
     })
   },
   examples: [...fires, ...quiet],
 })
 
 /** Weights that are not public, read by a tool that the policy does not name. */
-function isJudged(read: Read, context: Context): boolean {
-  const { store, process } = read
-  const sensitive = isOfArtifacts(store) && store.sensitivity !== 'public'
-  if (!sensitive || useOf(process) === null) return false
+function isJudged(event: Event, read: Read, context: Context): boolean {
+  const { store } = read
+  if (!isOfArtifacts(store) || store.sensitivity === 'public') return false
+  const use = useHere(event, read, context)
+  if (use === null || (store.kind === 'checkpoints' && ordinary.has(use))) return false
   if (isNamedReader(read, context)) return false
   // Who may change the weights copies them as well.
   const { allowed, list } = verdictOf(read, context)
   return !(allowed === true && list === 'writers')
+}
+
+/** Of a program, or of what it does: reading the memory of another workload is no service. */
+function useHere(event: Event, { process }: Read, context: Context): Use | null {
+  if (event.kind !== 'store_read' || event.owner_pid === 0) return useOf(process)
+  const owner = context.processBeside(process, event.owner_pid, event.owner_start_time)
+  const own = owner !== null && context.subjectOf(owner) === context.subjectOf(process)
+  return own ? null : 'takes_memory'
 }
 
 /** On the node itself people and backups copy files, too. */
@@ -92,9 +111,9 @@ function severityOf({ process, store }: Read): Severity {
   return weighed(isContained(process) ? 'high' : 'medium', store)
 }
 
-function tell(read: Read, amounts: Amounts, context: Context): Story {
+function tell(event: Event, read: Read, amounts: Amounts, context: Context): Story {
   const { process, store, reading } = read
-  const use = useOf(process)!
+  const use = useHere(event, read, context)!
   const verdict = verdictOf(read, context)
   const files = filesOfAll(amounts)
   return {
