@@ -28,8 +28,9 @@ it.skipIf(!canProbe)('tells what a file of weights holds soon after it was read,
     writeFileSync(join(folder, 'b.bin'), 'another one')
     writeFileSync(join(folder, 'model.sig'),
       signedManifest({ 'a.safetensors': content, 'b.bin': 'b' }, privateKey, publicKey))
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }) as string
     const stores = messageOfRules([{ name: 'llama', kind: 'weights', paths: [folder], mountSources: [], fileSystems: [],
-      manifest: join(folder, 'model.sig'), manifestKeys: [publicKey.export({ type: 'spki', format: 'pem' }) as string] }])
+      manifest: join(folder, 'model.sig'), manifestKeys: [pem] }])
     const stub = await new IngestStub({ stores }).start()
     const agent = await startAgent({
       data: join(data, 'agent'), correlator: `127.0.0.1:${stub.port}`, listen_http: '127.0.0.1:0', node_id: 'n1',
