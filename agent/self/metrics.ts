@@ -168,6 +168,8 @@ function storeMetrics({ stores }: MetricSources, counter: Define, gauge: Define)
       .map(([state, count]) => [count, { state }]))
   gauge('vedette_store_roots', 'Folders, files and file systems of stores that are watched.', [],
     () => [[stores.counts.roots]])
+  gauge('vedette_store_links', 'Files of stores that have several names.', [],
+    () => [[stores.counts.links]])
   gauge('vedette_store_labels', 'Entries about stores in the maps of the probes.', [],
     () => [[stores.counts.labels]])
   gauge('vedette_stores_left', 'What of stores did not fit or was not shown, in the last look.',

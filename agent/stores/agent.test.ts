@@ -1,7 +1,7 @@
 // The whole agent with stores: from what the correlator says to what somebody reads.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { startAgent } from '../main.ts'
@@ -47,6 +47,7 @@ it.skipIf(!canProbe)('attaches the probes with the first store, and names it in 
     const folder = join(data, 'set')
     mkdirSync(folder)
     for (let i = 0; i < 20; i++) writeFileSync(join(folder, `f${i}`), 'x'.repeat(1000))
+    linkSync(join(folder, 'f0'), join(data, 'other-name'))
     writeFileSync(join(data, 'beside'), 'x'.repeat(1000))
     const rules = messageOfRules([{ name: 'imagenet', kind: 'dataset', paths: [folder], mountSources: [],
       fileSystems: [], manifest: '', manifestKeys: [] }])
@@ -65,6 +66,12 @@ it.skipIf(!canProbe)('attaches the probes with the first store, and names it in 
       await expect.poll(bytes, { timeout: 20_000 }).toBe(20_000)
       expect(reads().every(({ store }) => store === 'imagenet')).toBe(true)
       expect(Math.max(...reads().map((one) => Number(one['files_distinct'])))).toBe(20)
+      // Known by its inode, whether or not the kernel ever saw its name in the store.
+      const metrics = async () =>
+        (await fetch(`http://127.0.0.1:${agent.metrics_port}/metrics`)).text()
+      await expect.poll(metrics, { timeout: 20_000 }).toContain('vedette_store_links 1')
+      execFileSync('cat', [join(data, 'other-name')])
+      await expect.poll(bytes, { timeout: 20_000 }).toBe(21_000)
       expect(eventsOf(stub.frames(), ...fields).filter(({ kind, values }) =>
         kind === 'probe_state' && values['probe'] === 'store_read').map(({ values }) => values['state']))
         .toEqual(['waiting', stateOf().state])

@@ -10,6 +10,7 @@ import { StoreIds } from './ids.ts'
 import { renameIn, StoreRecords } from './records.ts'
 import type { StoreTexts } from './records.ts'
 import { readSaved, save } from './saved.ts'
+import { LinkScan } from './roots/links.ts'
 import { StoreWatch } from './watch.ts'
 import type { StoreWatchCounts, StoreWatchOptions } from './watch.ts'
 import type { RecordBuffer } from '../../proto/columns.ts'
@@ -37,7 +38,14 @@ export interface StoresOptions
 /** What runs beside the path of the events. */
 export interface Stores {
   readonly watch: StoreWatch
-  readonly counts: StoreWatchCounts & { misses: number, artifacts: DigestCounts }
+  readonly counts: StoreWatchCounts & {
+    /** Records of a store that nobody knows. */
+    misses: number
+    /** Files of stores with several names; what the scan for them left is in `left`. */
+    links: number
+    left: { files: number }
+    artifacts: DigestCounts
+  }
   /** Completes the record at `at`; the texts that belong to it. */
   complete(record: RecordBuffer, at: number, kind: number): StoreTexts | undefined
   /** The correlator says what the stores are: kept, and watched from now on. */
@@ -51,10 +59,15 @@ export function openStores(options: StoresOptions): Stores {
   const { data, clock, kernel, add, complain } = options
   const ids = new StoreIds()
   const records = new StoreRecords((id) => ids.nameOf(id))
-  const watch = new StoreWatch({
+  const watch: StoreWatch = new StoreWatch({
     ...options, ids, labels: kernel && new StoreLabels(kernel), now: () => clock.now().bootNs,
     add: (seen, time) => add('store_seen', seen, time),
+    looked(found) {
+      options.looked(found)
+      scan.setRoots(watch.roots)
+    },
   })
+  const scan = new LinkScan({ found: (links) => watch.setLinks(links) })
   const { artifacts } = options
   const digests = new Digests({ bytesPerSecond: 0, bytesPerDay: 0, ...options, ...artifacts })
   let sha256 = ''
@@ -74,7 +87,13 @@ export function openStores(options: StoresOptions): Stores {
   }
   return {
     watch,
-    get counts() { return { ...watch.counts, misses: records.misses, artifacts: digests.counts } },
+    get counts() {
+      const { left, ...counts } = watch.counts
+      return {
+        ...counts, left: { ...left, files: scan.counts.left }, links: scan.counts.links,
+        misses: records.misses, artifacts: digests.counts,
+      }
+    },
     complete(record, at, kind) {
       const texts = records.complete(record, at, kind)
       const renamed = texts && renameIn(record, at, kind)
@@ -98,6 +117,7 @@ export function openStores(options: StoresOptions): Stores {
     },
     stop() {
       watch.stop()
+      scan.stop()
       digests.stop()
     },
   }
