@@ -29,7 +29,8 @@ it('keeps the stores that it is told of, and says again what is there at the nex
       try {
         const seen = () => eventsOf(stub.frames(), ...fields).filter(({ kind }) => kind === 'store_seen')
           .map(({ values }) => values)
-        await expect.poll(seen, { timeout: 20_000 }).toMatchObject([{ store: 'imagenet', state: 'watched', path: folder }])
+        await expect.poll(seen, { timeout: 20_000 })
+          .toMatchObject([{ store: 'imagenet', state: 'watched', path: folder }])
         const metrics = await (await fetch(`http://127.0.0.1:${agent.metrics_port}/metrics`)).text()
         expect(metrics).toContain('vedette_stores{state="watched"} 1')
         expect(metrics).toContain('vedette_stores{state="absent"} 0')
