@@ -7,23 +7,31 @@ export interface Extent {
   /** The most distinct files that one process has read today, and on the days before. */
   filesToday: number
   files: number
+  /** The most bytes that one class of workloads has read, in the same way. */
+  bytesToday: number
+  bytes: number
 }
 
 const DAY_MS = 86_400_000
 
 export function newExtent(timeMs: number): Extent {
-  return { sinceMs: timeMs, day: dayOf(timeMs), filesToday: 0, files: 0 }
+  return { sinceMs: timeMs, day: dayOf(timeMs), filesToday: 0, files: 0, bytesToday: 0, bytes: 0 }
 }
 
-/** A process has read so many files by now. What is told late counts as if it were now. */
-export function widen(extent: Extent, files: number, timeMs: number): void {
+/**
+ * A process has read so many files by now, and its class so many bytes today. What is told late
+ * counts as if it were now.
+ */
+export function widen(extent: Extent, files: number, bytes: number, timeMs: number): void {
   const day = dayOf(timeMs)
   if (day > extent.day) {
     extent.files = Math.max(extent.files, extent.filesToday)
-    extent.filesToday = 0
+    extent.bytes = Math.max(extent.bytes, extent.bytesToday)
+    extent.filesToday = extent.bytesToday = 0
     extent.day = day
   }
   extent.filesToday = Math.max(extent.filesToday, files)
+  extent.bytesToday = Math.max(extent.bytesToday, bytes)
 }
 
 /**

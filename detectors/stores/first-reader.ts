@@ -33,6 +33,7 @@ export default defineDetector({
   atlas: ['AML.T0035', 'AML.T0036'],
   blindSpots: [
     'A store that is younger than the learning time: whoever reads it is new.',
+    'A pod of which Kubernetes says nothing: each of them would be new.',
     'Stores that are public or internal, and those whose readers the policy names (STO-004).',
     'A workload that shares its class with a reader: jobs of one user, pods of one owner, and '
       + 'programs outside of units, pods and jobs that are the same executable.',
@@ -44,6 +45,7 @@ export default defineDetector({
     + 'new team. If so, name it in readers of the store, so that nobody has to ask again. If not, '
     + 'look at who started it, and take the mount or the key from it.',
   needs: readKinds,
+  readsOnly: true,
   settings: {
     learn_ms: 7 * 86_400_000, learn_days: 7, learn_reports: 100, bytes_min: 65_536,
   },

@@ -60,6 +60,7 @@ export default defineDetector({
     + 'learned, or gets its unit or executable into readers. Someone who walks through a whole '
     + 'store by hand takes it with them: look at what the workload wrote and sent since.',
   needs: ['store_read'],
+  readsOnly: true,
   settings: {
     learn_ms: 7 * 86_400_000, learn_days: 7, learn_reports: 100, files_min: 100,
     share_percent: 50,
@@ -78,7 +79,7 @@ export default defineDetector({
     const sweeper = sweeperOf(read, state, event.time_ms, context)
     addRead(sweeper.amounts, read)
     const share = shareOf(read, sweeper.amounts, state.extent, event.time_ms, context)
-    widen(state.extent, read.reading.files, event.time_ms)
+    widen(state.extent, read.reading.files, 0, event.time_ms)
     if (share === null) return
     if (sweeper.told) {
       if (sweeper.incident !== null) {

@@ -34,16 +34,14 @@ interface Track {
 /** Of a store. */
 interface State {
   extent: Extent
-  /** The most that one class has read in a day that is over. */
-  dayBytes: number
-  /** By class; the one that read longest ago leaves. */
+  /** Of those who may not do so; by class, the one that read longest ago leaves. */
   tracks: Map<string, Track>
 }
 
 /** How much by now. Amounts in files, or in bytes where the store has few files. */
 interface Sum { measure: 'files' | 'bytes', total: number, of: number, days: number }
 
-const TRACKS_MAX = 256
+const TRACKS_MAX = 512
 const [fires, quiet] = trickleExamples
 
 export default defineDetector({
@@ -79,30 +77,32 @@ export default defineDetector({
   },
   state: {
     initial: (event): State => ({
-      extent: newExtent(event.time_ms), dayBytes: 0, tracks: new Map(),
+      extent: newExtent(event.time_ms), tracks: new Map(),
     }),
     keysMax: 1000,
     idleMs: 90 * 86_400_000,
   },
   evaluate(event, state, context) {
     const read = readOf(context)!
-    widen(state.extent, read.reading.files, event.time_ms)
+    const { reading, store } = read
+    const today = context.stores.usualOf(reading.workloadClass, store.name)?.bytesToday ?? 0
+    widen(state.extent, reading.files, today, event.time_ms)
+    const severity = severityOf(read, context)
+    if (severity === null) return
     const track = trackOf(read, state, event, context)
     addRead(track.today, read)
     tread(track.ground, event.device, event.inode)
     if (track.told) {
       if (track.incident !== null) {
-        context.amend(track.incident, read.store.name, { totals: { bytes: read.reading.bytes } })
+        context.amend(track.incident, store.name, { totals: { bytes: reading.bytes } })
       }
       return
     }
     const sum = sumOf(read, track, state, event.time_ms, context)
     if (sum === null) return
-    const severity = severityOf(read, context)
-    if (severity === null) return
     track.told = true
     track.incident = context.report({
-      key: read.store.name, severity, stores: [read.store.name],
+      key: store.name, severity, stores: [store.name],
       totals: { bytes: track.bytes + track.today.bytes },
       tell: () => tell(read, track, sum, context),
     })
@@ -126,7 +126,6 @@ function trackOf(
   if (day > track.day) {
     const ended = (day - track.firstDay) * 86_400_000 > context.setting('window_ms')
     const much = isMuch(track, state, store.expected.files, event.time_ms, context)
-    state.dayBytes = Math.max(state.dayBytes, track.today.bytes)
     if (ended || much) track = newTrack(day)
     else close(track, day)
   }
@@ -149,12 +148,12 @@ function close(track: Track, day: number): void {
 
 /** Today's part of the store is no small one: by files, or beside what others read in a day. */
 function isMuch(
-  { today }: Track, { extent, dayBytes }: State, expected: number | null, nowMs: number,
+  { today }: Track, { extent }: State, expected: number | null, nowMs: number,
   context: Context,
 ): boolean {
   const part = context.setting('day_percent') / 100
   const of = filesOfStore(extent, expected, nowMs, context.setting('learn_ms'))
-  const most = Math.max(dayBytes, today.bytes)
+  const most = Math.max(extent.bytes, extent.bytesToday)
   if (of >= context.setting('files_min') && filesOfAll(today) > part * of) return true
   return most > 0 && today.bytes > part * most
 }
@@ -175,8 +174,8 @@ function sumOf(
     return total < part * of ? null : { measure: 'files', total: Math.min(of, total), of, days }
   }
   const total = track.bytes + track.today.bytes
-  return state.dayBytes === 0 || total < state.dayBytes ? null
-    : { measure: 'bytes', total, of: state.dayBytes, days }
+  const { bytes: most } = state.extent
+  return most === 0 || total < most ? null : { measure: 'bytes', total, of: most, days }
 }
 
 /** Null for those who may. */
