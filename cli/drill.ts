@@ -71,7 +71,7 @@ async function waitFor(
   say(`  waiting up to ${waitS} s for an incident of ${drill.raises}`)
   const end = performance.now() + waitS * 1000
   do {
-    // The same drill again goes into the same incident, with a higher count.
+    // The same drill again goes into the same incident, with a higher count or more bytes.
     const raised = (await incidentsOf(server)).find((one) =>
       one.findings.some(({ detector }) => detector === drill.raises) &&
       zones.every((zone) => one.zones.includes(zone)) &&
@@ -83,8 +83,9 @@ async function waitFor(
 }
 
 function countOf(incident: Incident): number {
-  return incident.findings_unlisted +
-    incident.findings.reduce((sum, { count }) => sum + count, 0)
+  const amounts = incident.findings.map(({ count, totals }) =>
+    Object.values(totals).reduce((sum, one) => sum + one, count))
+  return amounts.reduce((sum, one) => sum + one, incident.findings_unlisted)
 }
 
 async function incidentsOf(server: QueryServer): Promise<Incident[]> {

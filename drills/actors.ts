@@ -41,7 +41,9 @@ export async function among<T>(
   const children: ChildProcess[] = []
   try {
     signal.throwIfAborted()
-    const start = (...words: string[]): Actor => actorOf(startIn(children, signal, words))
+    // `ip netns exec` becomes the program: the process that is started is the one that acts.
+    const start = (namespace: string, ...words: string[]): Actor => actorOf(startAs(
+      ['ip', 'netns', 'exec', namespace, process.execPath, PEER, ...words], children, signal))
     return await act({ start }, ...row.names)
   } finally {
     for (const child of children) child.kill('SIGKILL')
@@ -49,14 +51,30 @@ export async function among<T>(
   }
 }
 
-// `ip netns exec` becomes the program: the process that is started is the one that acts.
-function startIn(children: ChildProcess[], signal: AbortSignal, words: string[]): ChildProcess {
+/**
+ * Starts peer.ts with these words where the drill itself runs, and gives its pid and what it says
+ * when it has ended. Rejects with DrillError.
+ */
+export async function alone(
+  words: readonly string[], { signal }: DrillContext, otherwise: string,
+): Promise<{ pid: number, line: string }> {
+  const children: ChildProcess[] = []
+  try {
+    const actor = actorOf(startAs([process.execPath, PEER, ...words], children, signal))
+    const line = await actor.line(otherwise)
+    await actor.ended(otherwise)
+    return { pid: actor.pid, line }
+  } finally {
+    for (const child of children) child.kill('SIGKILL')
+  }
+}
+
+function startAs(
+  [program, ...words]: string[], children: ChildProcess[], signal: AbortSignal,
+): ChildProcess {
   signal.throwIfAborted()
-  const [namespace, ...rest] = words
   const env = { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` }
-  const child = spawn('ip', ['netns', 'exec', namespace, process.execPath, PEER, ...rest], {
-    env, stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(program, words, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   child.on('error', () => undefined)
   signal.addEventListener('abort', () => child.kill('SIGKILL'), { once: true })
   children.push(child)

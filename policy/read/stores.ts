@@ -4,6 +4,7 @@ import type { Cursor, Report } from './cursor.ts'
 import { checkStores } from './store-checks.ts'
 import { suggest } from './suggest.ts'
 import { readMatch } from './zones.ts'
+import { RESERVED_STORE_NAMES } from '../drill-stores.ts'
 import { UNZONED_ZONE } from '../zone-names.ts'
 
 const KINDS = ['dataset', 'weights', 'checkpoints', 'registry', 'database', 'objects'] as const
@@ -48,6 +49,9 @@ function checkName(entry: Cursor, names: Map<string, number>, report: Report): v
   const at = entryOf(entry, 'name')
   const name = textOf(entry, 'name')
   if (at === null || name === null) return
+  if (RESERVED_STORE_NAMES.includes(name)) {
+    report(problemAt(at, 'error', `the name ${name} is for drills`, 'write another name'))
+  }
   const first = names.get(name)
   if (first === undefined) {
     names.set(name, at.located.at.line)

@@ -1,12 +1,14 @@
 // Every drill, as a user does it: from its processes over the kernel to the incident.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Drill } from '../../drills/drill.ts'
 import { drills } from '../../drills/list.ts'
 import { hasGpu } from '../../drills/firmware-drift.ts'
 import { harmlessModule } from '../../drills/module-load.ts'
+import { POLICY_WITH_STORES } from '../../drills/store-folder.ts'
 import type { Incident } from '../../detect/incident.ts'
 import { jsonLines, run, Running } from '../command-line.ts'
 import { StandIn, whyNoStandIn } from '../gpu/stand-in.ts'
@@ -59,14 +61,25 @@ if (emulated) for (const { name } of drills) if (!ofTheRig.includes(name)) hindr
 for (const [name, why] of Object.entries(hindrances)) {
   if (why) process.stderr.write(`!! SKIPPED: the drill ${name}: ${why}\n`)
 }
+/** With a store that is nowhere: so those of drills are watched, too. */
+const policyWithStores = `version: 1
+stores: [{ name: elsewhere, kind: dataset, sensitivity: internal, paths: [/nowhere/at/all] }]
+`
+const watched = drills.filter(({ name }) => !hindrances[name])
+
 /** Node starts in ten seconds on an emulated machine. */
 const waitMs = 240_000
+
+function ofStores({ needs }: Drill): boolean {
+  return needs.includes(POLICY_WITH_STORES)
+}
 
 describe.skipIf(reason)(`drills ${reason}`, () => {
   let cgroup: ScopeCgroup
   let data: string
-  let up: Running
-  let server: string
+  const ups: Running[] = []
+  /** Where incidents are read: without a policy, and with one that has a store. */
+  const servers = { learning: '', stores: '' }
   let driver: StandIn | undefined
 
   beforeAll(async () => {
@@ -76,15 +89,14 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
     }
     cgroup = new ScopeCgroup()
     data = mkdtempSync(join(tmpdir(), 'vedette-drills-'))
-    up = new Running(['up', '--quiet', '--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`,
-      '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0', '--agent-listen-http', '127.0.0.1:0'],
-    { cwd: data, waitMs, nodeWords: emulated ? ['--single-threaded'] : [] })
-    server = await up.until('the address of the readers', ({ stderr }) =>
-      /Readers +gRPC (\S+)/.exec(stderr)?.[1])
+    const policy = join(data, 'policy.yaml')
+    writeFileSync(policy, policyWithStores)
+    if (watched.some((one) => !ofStores(one))) servers.learning = await start('learning')
+    if (watched.some(ofStores)) servers.stores = await start('stores', '--policy', policy)
   // Later than the wait for it, which tells what was printed.
   }, waitMs + 30_000)
   afterAll(async () => {
-    await up?.stop('SIGKILL')
+    for (const up of ups) await up.stop('SIGKILL')
     await cgroup?.remove()
     if (data) rmSync(data, { recursive: true, force: true })
     if (driver) {
@@ -96,8 +108,19 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
     execFileSync('ip', ['link', 'delete', netdev])
   })
 
-  for (const { name, raises } of drills) {
+  async function start(name: string, ...words: string[]): Promise<string> {
+    const up = new Running(['up', '--quiet', '--data', join(data, name), '--scope-cgroup',
+      `/${basename(cgroup.path)}`, '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0',
+      '--agent-listen-http', '127.0.0.1:0', ...words],
+    { cwd: data, waitMs, nodeWords: emulated ? ['--single-threaded'] : [] })
+    ups.push(up)
+    return up.until('the address of the readers', ({ stderr }) => /Readers +gRPC (\S+)/.exec(stderr)?.[1])
+  }
+
+  for (const drill of drills) {
+    const { name, raises } = drill
     it.skipIf(hindrances[name])(`${name} raises ${raises} while the policy only learns`, async () => {
+      const server = ofStores(drill) ? servers.stores : servers.learning
       const { code, stdout, stderr } = await run(
         ['drill', name, '-o', 'json', '--wait', '60', '--server', server],
         { cgroup: cgroup.path, nodeWords: emulated ? ['--single-threaded'] : [] })

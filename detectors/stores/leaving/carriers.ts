@@ -1,4 +1,4 @@
-/** Who has data of stores in hand: trees of processes that read it, or were sent what others read. */
+/** Who has data of stores in hand: trees of processes that read it, or were sent what others did. */
 import type { Context } from '../../../detect/context.ts'
 import type { Evidence, Hop } from '../../../detect/finding.ts'
 import { flag } from '../../../detect/graph/connection-columns.ts'

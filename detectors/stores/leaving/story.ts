@@ -22,7 +22,7 @@ export function tellLeft(
   const bytesOut = bytesOf(outlets)
   const percent = Math.round(100 * bytesOut / carrier.bytesIn)
   const places = outlets.map(placeOf)
-  const names = [...carrier.stores.keys()].filter((name) => name !== '').map((one) => printable(one))
+  const names = [...carrier.stores.keys()].flatMap((one) => one === '' ? [] : [printable(one)])
   const over = before.slice(1).map(({ who }) => who)
   const through = carrier === origin ? '' : `, over ${[...over, carrier.who].join(' and ')}`
   const process = context.processOf(origin.process)
