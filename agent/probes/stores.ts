@@ -1,10 +1,28 @@
 // The probes of data stores: who reads them. Attached only while the policy names a store.
 
-import type { Probe } from './table.ts'
+import type { Probe, ProbeWay } from './table.ts'
 
+/** Of the kernel's own functions, which see every read with what it gave. */
+const insideLost = 'reads by file systems that have functions of their own, such as FUSE with ' +
+  'direct_io and WekaFS; huge pages of mappings; what ptrace takes from memory word by word'
 const callsLost = 'what 32-bit programs read of stores, what is cloned (FICLONE) or read from ' +
   'the memory of other processes, and which pages of a mapping were there already; of AIO what ' +
   'was asked for is counted, not what came of it'
+
+const always = [
+  'store_read_fexit', 'store_read_shmem_fexit', 'store_direct_kprobe', 'store_direct_kretprobe',
+  'store_open_fentry', 'store_copy_fentry', 'store_copy_fexit', 'store_clone_fexit',
+  'store_move_fexit', 'store_exchange_fexit', 'store_memory_access_fexit', 'store_memory_fexit',
+  'store_memory_file_fexit',
+]
+const since66 = ['store_splice_fexit', 'store_splice_shmem_fexit', 'store_map_fentry']
+const before65 = ['store_map_page_fentry']
+
+/** They run for every system call of the node. */
+const calls = (...more: string[]): ProbeWay => ({
+  programs: ['store_read_sys_exit', ...more], attach_type: 'tp_btf',
+  lost: (more.length > 0 ? '' : 'what is read of stores by mappings and io_uring; ') + callsLost,
+})
 
 /** In the order in which they are attached. */
 export const storeProbes: readonly Probe[] = [
@@ -18,24 +36,11 @@ export const storeProbes: readonly Probe[] = [
     name: 'store_read',
     needs: 'stores',
     ways: [
-      {
-        // They run for every system call of the node.
-        programs: [
-          'store_read_sys_exit', 'store_read_ring', 'store_read_map_pages', 'store_read_fault',
-        ],
-        attach_type: 'tp_btf', lost: callsLost,
-      },
-      {
-        programs: [
-          'store_read_sys_exit', 'store_read_ring_result', 'store_read_map_pages',
-          'store_read_fault',
-        ],
-        attach_type: 'tp_btf', lost: callsLost,
-      },
-      {
-        programs: ['store_read_sys_exit'], attach_type: 'tp_btf',
-        lost: `what is read of stores by mappings and io_uring; ${callsLost}`,
-      },
+      { programs: [...always, ...since66], attach_type: 'fexit', lost: insideLost },
+      { programs: [...always, ...before65], attach_type: 'fexit', lost: insideLost },
+      calls('store_read_ring', 'store_read_map_pages', 'store_read_fault'),
+      calls('store_read_ring_result', 'store_read_map_pages', 'store_read_fault'),
+      calls(),
     ],
     lost: 'who reads data stores, and how much',
   },

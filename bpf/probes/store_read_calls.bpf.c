@@ -7,12 +7,12 @@
  * Not seen: what 32-bit programs read, and files of which the descriptor was closed while a call
  * read from it. Of AIO the requests are counted, not what came of them.
  */
+#include "store/file_types.bpf.h"
 #include "store/read.bpf.h"
 #include "store/system_call.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define PAGE_BYTES 4096
 /* Requests of one io_submit() that are looked at. */
 #define AIO_REQUESTS 64
 #define AIO_READ 0
@@ -23,21 +23,15 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define RING_SPLICE 30
 #define RING_READ_MULTISHOT 49
 
+/* struct xarray, of a page cache (linux/xarray.h). */
+#define CACHE_LEVELS 8
+#define CACHE_SLOTS 64
+#define CACHE_NODE 2
+#define CACHE_SIBLING_MAX 4096
+/* In the first word of a folio: PG_head. */
+#define FOLIO_IS_LARGE 0x40
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
-
-struct file___position {
-	unsigned int f_flags;
-	s64 f_pos;
-};
-
-struct address_space {
-	struct inode *host;
-};
-
-struct kiocb {
-	struct file *ki_filp;
-	s64 ki_pos;
-};
 
 struct io_kiocb {
 	struct file *file;
@@ -105,23 +99,18 @@ static __always_inline u64 position_of(struct file *file, enum position kind, u6
 	return at - bytes;
 }
 
-/* Counts what was read from a file, if it belongs to a store. The rest of `access` is filled. */
-__weak __noinline int store_note_file(struct store_access *access, u64 address)
+/* Counts what was read from a file, if it belongs to a store. */
+static __always_inline int note_file(struct store_access *access, struct file *file)
 {
-	struct file *file = (void *)address;
 	struct file___position *with_flags = (void *)file;
 
-	if (!access)
-		return 0;
-	access->store = store_of_file(file);
-	if (!access->store)
+	if (!store_may_have_read(file))
 		return 0;
 	access->file = file;
-	access->inode = BPF_CORE_READ(file, f_inode);
 	if (access->mechanism == STORE_MECHANISM_READ &&
 	    (BPF_CORE_READ(with_flags, f_flags) & FILE_FLAG_DIRECT))
 		access->mechanism = STORE_MECHANISM_DIRECT;
-	return store_read_note(access);
+	return store_read_file(access);
 }
 
 static __always_inline int note_read(u32 fd, u64 bytes, u8 mechanism, enum position kind,
@@ -134,10 +123,10 @@ static __always_inline int note_read(u32 fd, u64 bytes, u8 mechanism, enum posit
 	if ((s64)bytes <= 0)
 		return 0;
 	file = descriptor_file(fd);
-	if (!file)
+	if (!file || !store_may_have_read(file))
 		return 0;
 	access.offset = position_of(file, kind, argument, bytes);
-	return store_note_file(&access, (u64)file);
+	return note_file(&access, file);
 }
 
 static __always_inline int note_open(u32 fd)
@@ -147,7 +136,7 @@ static __always_inline int note_open(u32 fd)
 
 	if (!file || !(BPF_CORE_READ(file, f_mode) & FILE_MODE_READ))
 		return 0;
-	return store_note_file(&access, (u64)file);
+	return note_file(&access, file);
 }
 
 static __noinline int note_aio(u64 requests, u64 count)
@@ -168,7 +157,7 @@ static __noinline int note_aio(u64 requests, u64 count)
 		access.bytes = request.bytes;
 		access.offset = request.offset;
 		access.mechanism = STORE_MECHANISM_READ;
-		store_note_file(&access, (u64)file);
+		note_file(&access, file);
 	}
 	return 0;
 }
@@ -237,7 +226,7 @@ static __always_inline int on_ring(struct io_kiocb *request, s32 result)
 		return 0;
 	access.bytes = result;
 	access.offset = BPF_CORE_READ(read, ki_pos) - result;
-	return store_note_file(&access, (u64)file);
+	return note_file(&access, file);
 }
 
 SEC("tp_btf/io_uring_complete")
@@ -254,11 +243,37 @@ int BPF_PROG(store_read_ring_result, void *ring, struct io_kiocb *request, u64 u
 	return on_ring(request, result);
 }
 
-static __always_inline int on_pages(struct address_space *mapping, u64 page, u64 pages)
+/* What the page cache holds of a file at a page: a folio; NULL when there is none. */
+static __always_inline struct folio *folio_at(struct address_space *mapping, u64 page)
 {
-	struct store_access access = { .mechanism = STORE_MECHANISM_MMAP };
+	u64 entry = (u64)BPF_CORE_READ(mapping, i_pages.xa_head), slot;
+	struct xa_node *node;
+
+	for (int i = 0; i < CACHE_LEVELS; i++) {
+		if ((entry & 3) != CACHE_NODE || entry <= CACHE_SIBLING_MAX)
+			break;
+		node = (void *)(entry - CACHE_NODE);
+		slot = page >> BPF_CORE_READ(node, shift) & (CACHE_SLOTS - 1);
+		bpf_probe_read_kernel(&entry, sizeof(entry), &node->slots[slot]);
+		/* A folio that fills several slots is in the first. */
+		if ((entry & 3) == CACHE_NODE && entry <= CACHE_SIBLING_MAX)
+			bpf_probe_read_kernel(&entry, sizeof(entry),
+					      &node->slots[entry >> 2 & (CACHE_SLOTS - 1)]);
+	}
+	return entry & 3 ? NULL : (struct folio *)entry;
+}
+
+/*
+ * Pages of a file were mapped: those from `first` to `last` or, where these are part of a larger
+ * folio, all of it.
+ */
+static __always_inline int on_pages(struct address_space *mapping, u64 first, u64 last)
+{
+	struct store_access access = { .mechanism = STORE_MECHANISM_MMAP, .once = 1 };
 	struct store_device *device = store_device_of(mapping->host->i_sb->s_dev);
 	struct inode___store *inode;
+	struct folio *folio;
+	u64 flags = 0, end, size;
 
 	if (!device)
 		return 0;
@@ -266,9 +281,18 @@ static __always_inline int on_pages(struct address_space *mapping, u64 page, u64
 	access.store = store_on_device(device, inode, NULL);
 	if (!access.store)
 		return 0;
+	folio = folio_at(mapping, first);
+	bpf_probe_read_kernel(&flags, sizeof(flags), folio);
+	if (folio && flags & FOLIO_IS_LARGE && bpf_core_field_exists(folio->_nr_pages)) {
+		first = BPF_CORE_READ(folio, index);
+		end = first + BPF_CORE_READ(folio, _nr_pages) - 1;
+		last = last > end ? last : end;
+	}
+	size = (u64)BPF_CORE_READ(inode, i_size) + PAGE_BYTES - 1;
+	end = (last + 1) * PAGE_BYTES;
 	access.inode = (void *)inode;
-	access.offset = page * PAGE_BYTES;
-	access.bytes = pages * PAGE_BYTES;
+	access.offset = first * PAGE_BYTES;
+	access.bytes = (end < size ? end : size & ~(PAGE_BYTES - 1ull)) - access.offset;
 	return store_read_note(&access);
 }
 
@@ -276,11 +300,11 @@ SEC("tp_btf/mm_filemap_map_pages")
 int BPF_PROG(store_read_map_pages, struct address_space *mapping, unsigned long first,
 	     unsigned long last)
 {
-	return on_pages(mapping, first, last - first + 1);
+	return on_pages(mapping, first, last);
 }
 
 SEC("tp_btf/mm_filemap_fault")
 int BPF_PROG(store_read_fault, struct address_space *mapping, unsigned long page)
 {
-	return on_pages(mapping, page, 1);
+	return on_pages(mapping, page, page);
 }

@@ -42,6 +42,7 @@ struct inode___store {
 	u32 i_nlink;
 	u32 i_rdev;
 	u32 i_generation;
+	s64 i_size;
 	struct super_block *i_sb;
 	struct hlist_head i_dentry;
 };
@@ -121,6 +122,24 @@ struct {
 	__type(key, struct store_file_key);
 	__type(value, struct store_file);
 } store_files __weak SEC(".maps");
+
+/*
+ * Files of a store that were given a name outside of it, to the number of the store. The one that
+ * was not read for longest is forgotten, and then belongs to the store by its names in it only.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct store_file_key);
+	__type(value, u32);
+} store_links __weak SEC(".maps");
+
+static __always_inline u32 store_of_link(const struct store_file_key *key)
+{
+	u32 *store = bpf_map_lookup_elem(&store_links, key);
+
+	return store ? *store : 0;
+}
 
 static __always_inline struct store_device *store_device_of(u32 device)
 {
@@ -210,15 +229,17 @@ __weak __noinline u32 store_of_inode(u64 inode_address, u64 dentry_address)
 	key.generation = BPF_CORE_READ(inode, i_generation);
 	found.generation = store_labels_generation();
 	known = bpf_map_lookup_elem(&store_files, &key);
-	if (known && known->generation == found.generation)
+	/* With several names, one that came since may lead into a store. */
+	if (known && known->generation == found.generation &&
+	    (known->store || BPF_CORE_READ(inode, i_nlink) <= 1))
 		return known->store;
 	if (dentry && BPF_CORE_READ(dentry, d_inode) == inode)
 		found.store = store_walk(dentry_address);
 	if (!found.store)
 		found.store = store_walk_names(inode_address);
-	/* With several names, another one may lead into a store. */
-	if (found.store || BPF_CORE_READ(inode, i_nlink) <= 1)
-		bpf_map_update_elem(&store_files, &key, &found, BPF_ANY);
+	if (!found.store)
+		found.store = store_of_link(&key);
+	bpf_map_update_elem(&store_files, &key, &found, BPF_ANY);
 	return found.store;
 }
 
@@ -290,6 +311,25 @@ static __always_inline u32 store_of_file(struct file *file)
 	if (device)
 		store = store_on_device(device, inode, (void *)BPF_CORE_READ(file, f_path.dentry));
 	return store ? store : store_of_overlay((u64)file);
+}
+
+/* A file or folder has another place: it and what is below it may belong to another store. */
+static __always_inline int store_moved(struct dentry___store *dentry)
+{
+	struct inode___store *inode = BPF_CORE_READ(dentry, d_inode);
+	struct store_file_key key = {};
+
+	if (!inode)
+		return 0;
+	if ((BPF_CORE_READ(inode, i_mode) & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_FOLDER) {
+		store_labels_forget();
+		return 0;
+	}
+	key.inode = BPF_CORE_READ(inode, i_ino);
+	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	key.generation = BPF_CORE_READ(inode, i_generation);
+	bpf_map_delete_elem(&store_files, &key);
+	return 0;
 }
 
 #endif

@@ -10,7 +10,7 @@
 
 /* One read. */
 struct store_access {
-	/* NULL: only the inode is known. */
+	/* NULL: only the inode is known, and of memory not even that. */
 	struct file *file;
 	struct inode *inode;
 	u64 offset;
@@ -22,7 +22,9 @@ struct store_access {
 	u8 mechanism;
 	/* The file was opened, not read. */
 	u8 opened;
-	u8 _pad[6];
+	/* What the last read of the file by this process gave does not count again. */
+	u8 once;
+	u8 _pad[5];
 };
 
 /* Tells the first read. Apart from the rest for the sake of the stack, as what follows. */
@@ -50,7 +52,7 @@ static __noinline int store_read_show(struct store_read_entry *entry,
 	struct store_scratch *scratch = store_scratch();
 	struct hlist_node *node;
 
-	if (!scratch)
+	if (!scratch || !inode)
 		return 0;
 	entry->inode = BPF_CORE_READ(inode, i_ino);
 	entry->device = BPF_CORE_READ(inode, i_sb, s_dev);
@@ -123,24 +125,29 @@ static __noinline int store_read_sketch(struct store_read_entry *entry, u64 file
 static __always_inline void store_read_count(struct store_read_entry *entry,
 					     const struct store_access *access, u64 file)
 {
-	u64 now = bpf_jiffies64();
-	struct store_offset *offset;
+	struct store_offset *last = &entry->offsets[file & (STORE_OFFSETS - 1)];
+	u64 end = access->offset + access->bytes, now = bpf_jiffies64();
 
 	if (access->opened) {
 		__sync_fetch_and_add(&entry->opens, 1);
 		return;
 	}
+	if (access->once && last->file == file && access->offset >= last->start && end <= last->end)
+		return;
 	if (!entry->first && __sync_val_compare_and_swap(&entry->first, 0, now) == 0)
 		store_read_show(entry, access);
 	if (entry->latest != now)
 		entry->latest = now;
 	__sync_fetch_and_add(&entry->bytes, access->bytes);
 	__sync_fetch_and_add(&entry->calls, 1);
-	offset = &entry->offsets[file & (STORE_OFFSETS - 1)];
-	if (!access->offset || (offset->end == access->offset && offset->file == file))
+	/* Memory of a process, and no file. */
+	if (!access->inode)
+		return;
+	if (!access->offset || (last->end == access->offset && last->file == file))
 		__sync_fetch_and_add(&entry->sequential, access->bytes);
-	offset->file = file;
-	offset->end = access->offset + access->bytes;
+	last->file = file;
+	last->start = access->offset;
+	last->end = end;
 	if (entry->file != file) {
 		entry->file = file;
 		store_read_sketch(entry, file);
@@ -192,8 +199,11 @@ static __noinline int store_read_begin(const struct store_read_key *key,
 /* One file for the whole machine: inode numbers are unique in a device only. */
 static __always_inline u64 store_file_number(struct inode *inode)
 {
-	u64 device = BPF_CORE_READ(inode, i_sb, s_dev);
+	u64 device;
 
+	if (!inode)
+		return 0;
+	device = BPF_CORE_READ(inode, i_sb, s_dev);
 	return BPF_CORE_READ(inode, i_ino) ^ device << 32;
 }
 
@@ -228,6 +238,49 @@ __weak __noinline int store_read_note(const struct store_access *access)
 		    STORE_TOLD_NOTHING)
 		store_read_tell(&key, entry);
 	return 0;
+}
+
+/* As store_read_note, of a file that may belong to none: `access` is complete but for the store. */
+__weak __noinline int store_read_file(struct store_access *access)
+{
+	struct file *file;
+
+	if (!access)
+		return 0;
+	file = access->file;
+	access->store = store_of_file(file);
+	if (!access->store)
+		return 0;
+	access->inode = BPF_CORE_READ(file, f_inode);
+	return store_read_note(access);
+}
+
+/*
+ * May a file belong to a store? One look-up, of its device. Of a file that the verifier trusts.
+ */
+static __always_inline bool store_may_have(struct file *file)
+{
+	struct inode *inode = file->f_inode;
+	struct dentry___store *dentry;
+
+	if (store_device_of(inode->i_sb->s_dev))
+		return true;
+	if ((inode->i_mode & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_BLOCK)
+		return true;
+	if (bpf_core_type_exists(struct backing_file))
+		return file->f_mode & STORE_FILE_OF_LAYER;
+	dentry = (void *)file->f_path.dentry;
+	return dentry->d_inode != (void *)inode;
+}
+
+/* As store_may_have, of a file that the verifier does not trust. */
+static __always_inline bool store_may_have_read(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	if (store_device_of(store_device_number((void *)inode)))
+		return true;
+	return store_overlay_dentry(file) != NULL;
 }
 
 #endif

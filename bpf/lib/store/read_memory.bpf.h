@@ -28,9 +28,10 @@ struct store_read_key {
 	u8 _pad[3];
 };
 
-/* Where a read of a file ended. */
+/* The last read of a file. */
 struct store_offset {
 	u64 file;
+	u64 start;
 	u64 end;
 };
 

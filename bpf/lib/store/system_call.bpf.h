@@ -5,8 +5,6 @@
 
 #include "kernel.bpf.h"
 
-#define FILE_MODE_READ 1
-
 #if defined(__TARGET_ARCH_x86)
 #define FILE_FLAG_DIRECT 0x4000
 #define CODE_SEGMENT_32_BIT 0x23
