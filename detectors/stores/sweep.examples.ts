@@ -46,10 +46,10 @@ const fires: Example[] = [
     fires: ['68% of the most that one process had read before, 1000 files.'],
   },
   {
-    name: 'a tool that nobody knows packs the data set, one process for each file',
+    name: 'a tool that nobody knows packs the data set, a process for every few files',
     policy: storePolicy,
-    events: Array.from({ length: 300 }, (_, i) => read(100 * i,
-      { ...tar, pid: 1000 + i, start_time: BigInt(i + 1), exe: '/usr/bin/cp' }, 'imagenet', 1, 2)),
+    events: Array.from({ length: 60 }, (_, i) => read(100 * i,
+      { ...tar, pid: 1000 + i, start_time: BigInt(i + 1), exe: '/usr/bin/cp' }, 'imagenet', 5, 10)),
     fires: ['read 250 MiB of 500 files of the data set imagenet, 50% of the 1000'],
   },
 ]
