@@ -103,6 +103,19 @@ describe('the watch over stores', () => {
     watch.stop()
   })
 
+  it('forgets a folder that the policy no longer names, though it is still there', async () => {
+    mkdirSync(join(folder, 'a'))
+    mkdirSync(join(folder, 'b'))
+    const { watch, news } = open()
+    watch.setRules([rule('a', { paths: [join(folder, 'a'), join(folder, 'b')] })])
+    await watch.look()
+    news()
+    watch.setRules([rule('a', { paths: [join(folder, 'b')] })])
+    await watch.look()
+    expect(news()).toEqual([`a gone ${folder}/a`])
+    watch.stop()
+  })
+
   it('says why part of a store is not watched, and that it is again', async () => {
     const { watch, news, told } = open()
     symlinkSync('loop', join(folder, 'loop'))

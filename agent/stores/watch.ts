@@ -3,12 +3,13 @@
 // for ever, and must not hold more than that.
 
 import { AgentError } from '../errors.ts'
+import type { NativeFailure } from '../../native/index.ts'
 import type { StoreSeen } from '../../proto/gen/events.ts'
 import type { StoreRule } from '../../stores/rule.ts'
 import { keyOf } from './roots/claims.ts'
 import type { StoreRoot } from './roots/claims.ts'
 import type { StoreIds } from './ids.ts'
-import type { StoreLabels } from './labels.ts'
+import type { Label, StoreLabels } from './labels.ts'
 import { readLoops } from './roots/loops.ts'
 import { findMoved } from './roots/moved.ts'
 import { MountNamespaces } from './roots/namespaces.ts'
@@ -52,6 +53,11 @@ const renamesMax = 64
 const intervalDefaultMs = 5000
 const timeoutDefaultMs = 10_000
 
+/** The probes cannot be told of the stores. */
+export function labelsRefused({ operation, code, detail }: NativeFailure): AgentError {
+  return new AgentError('STORE_LABELS', `${operation} failed (${code}): ${detail}`)
+}
+
 /** The watch over all stores of the policy. Costs nothing while there are none in it. */
 export class StoreWatch {
   readonly #options: StoreWatchOptions
@@ -61,10 +67,14 @@ export class StoreWatch {
   #roots: readonly StoreRoot[] = []
   #places: readonly MountNamespace[] = []
   #links: readonly StoreLink[] = []
+  /** What the kernel was told last; undefined when it refused some of it. */
+  #labelled: readonly Label[] | undefined = []
   #interval: NodeJS.Timeout | undefined
   #busy: { sinceMs: number, asked?: { store: string, path: string }, told: boolean } | undefined
   #again = false
   #looking: Promise<void> | undefined
+  /** Rules of the last look, by name. */
+  #looked = new Map<string, string>()
   /** Where a root was moved to, by device and inode. */
   #told = new Map<string, string>()
   #stopped = false
@@ -153,9 +163,12 @@ export class StoreWatch {
       namespaces: seen.namespaces, loops,
       asking: (store, path) => { this.#busy!.asked = { store, path } },
     })
+    // What the policy no longer names is not followed.
+    const same = rules.filter((rule) => this.#looked.get(rule.name) === JSON.stringify(rule))
     const moved = await findMoved(this.#roots, resolution.roots,
-      new Set(rules.map(({ name }) => name)), seen.namespaces, this.#told)
+      new Set(same.map(({ name }) => name)), seen.namespaces, this.#told)
     if (this.#stopped) return
+    this.#looked = new Map(rules.map((rule) => [rule.name, JSON.stringify(rule)]))
     this.#told.clear()
     resolution.roots.push(...moved)
     this.#places = seen.namespaces
@@ -177,12 +190,16 @@ export class StoreWatch {
   #setLabels(): void {
     const { labels, ids, complain } = this.#options
     if (!labels || this.#stopped) return
-    const failure = labels.set([...this.#roots, ...this.#links]
-      .map(({ store, device, inode }) => ({ device, inode, id: ids.idOf(store) })))
+    const all = [...this.#roots, ...this.#links]
+      .map(({ store, device, inode }) => ({ device, inode, id: ids.idOf(store) }))
+    const before = this.#labelled
+    const isSame = all.length === before?.length && all.every(({ device, inode, id }, at) =>
+      device === before[at].device && inode === before[at].inode && id === before[at].id)
+    if (isSame) return
+    const failure = labels.set(all)
+    this.#labelled = failure ? undefined : all
     this.#left = { ...this.#left, labels: labels.left }
-    if (!failure) return
-    const { operation, code, detail } = failure
-    complain(new AgentError('STORE_LABELS', `${operation} failed (${code}): ${detail}`))
+    if (failure) complain(labelsRefused(failure))
   }
 
   /** A look that does not come back is told of once, with the path that it waits for. */
