@@ -6,6 +6,7 @@ import { driverProbes } from './drivers.ts'
 import { fileProbes } from './files.ts'
 import { gpuProbes } from './gpu.ts'
 import { moduleProbes, unixProbe } from './modules.ts'
+import { storeWriteProbes } from './store-writes.ts'
 import { storeProbes } from './stores.ts'
 
 /** One way to attach a probe: programs that are loaded and attached together. */
@@ -80,6 +81,7 @@ export const probeTable: readonly Probe[] = [
   ...gpuProbes,
   ...driverProbes,
   ...storeProbes,
+  ...storeWriteProbes,
   {
     name: 'socket_received',
     ways: [

@@ -11,12 +11,15 @@ import { renameIn, StoreRecords } from './records.ts'
 import type { StoreTexts } from './records.ts'
 import { readSaved, save } from './saved.ts'
 import { LinkScan } from './roots/links.ts'
-import { StoreWatch } from './watch.ts'
+import { labelsRefused, StoreWatch } from './watch.ts'
+import { WatchedStores } from './watched.ts'
 import type { StoreWatchCounts, StoreWatchOptions } from './watch.ts'
+import type { NativeFailure } from '../../native/index.ts'
 import type { RecordBuffer } from '../../proto/columns.ts'
 import { rulesOfMessage } from '../../stores/rule-message.ts'
 import type { StoresMessage } from '../../stores/rule-message.ts'
 import type { ProcessFactsOf } from '../../proto/process-table.ts'
+import { isOfArtifacts } from '../../stores/rule.ts'
 import type { StoreRule } from '../../stores/rule.ts'
 import type { Clock } from '../clock.ts'
 import { AgentError } from '../errors.ts'
@@ -63,11 +66,14 @@ export function openStores(options: StoresOptions): Stores {
     ...options, ids, labels: kernel && new StoreLabels(kernel), now: () => clock.now().bootNs,
     add: (seen, time) => add('store_seen', seen, time),
     looked(found) {
+      const failure = changes && tellChanges(changes, watch, ids)
+      if (failure) complain(labelsRefused(failure))
       options.looked(found)
       scan.setRoots(watch.roots)
     },
   })
   const scan = new LinkScan({ found: (links) => watch.setLinks(links) })
+  const changes = kernel && new WatchedStores(kernel)
   const { artifacts } = options
   const digests = new Digests({ bytesPerSecond: 0, bytesPerDay: 0, ...options, ...artifacts })
   let sha256 = ''
@@ -90,7 +96,8 @@ export function openStores(options: StoresOptions): Stores {
     get counts() {
       const { left, ...counts } = watch.counts
       return {
-        ...counts, left: { ...left, files: scan.counts.left }, links: scan.counts.links,
+        ...counts, links: scan.counts.links,
+        left: { ...left, labels: left.labels + (changes?.left ?? 0), files: scan.counts.left },
         misses: records.misses, artifacts: digests.counts,
       }
     },
@@ -121,4 +128,12 @@ export function openStores(options: StoresOptions): Stores {
       digests.stop()
     },
   }
+}
+
+/** Of which stores changes are watched, and by which paths. */
+function tellChanges(
+  changes: WatchedStores, watch: StoreWatch, ids: StoreIds,
+): NativeFailure | undefined {
+  return changes.set(watch.rules.filter(isOfArtifacts).map(({ name }) => ids.idOf(name)),
+    watch.roots.map(({ store, ...root }) => ({ ...root, id: ids.idOf(store) })))
 }

@@ -11,18 +11,16 @@
 #define PATH_SCRATCH_BYTES (2 * PATH_BYTES)
 
 /*
- * Walks from `file` up to the root of its mount namespace, across mounts, writing names backward
- * into `scratch` (PATH_SCRATCH_BYTES), and copies the result to `out` (PATH_BYTES, zeroed).
- * Returns true when the beginning is missing: too long or too deep.
+ * Walks from `dentry` up to the root of the mount namespace of `mount`, across mounts, writing
+ * names backward into `scratch` (PATH_SCRATCH_BYTES), and copies the result to `out` (PATH_BYTES,
+ * zeroed). Returns true when the beginning is missing: too long or too deep.
  *
  * By hand, because bpf_d_path may not be called from these hooks. The namespace's root and not the
  * process's: a chroot must not be able to dress up as /usr/bin.
  */
-static __always_inline bool path_read(struct file *file, char *scratch, char *out)
+static __always_inline bool path_read_at(struct dentry *dentry, struct mount *mount, char *scratch,
+					 char *out)
 {
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	bool complete = false;
 	u32 at = PATH_BYTES;
 
@@ -63,8 +61,18 @@ static __always_inline bool path_read(struct file *file, char *scratch, char *ou
 	return !complete;
 }
 
+/* As path_read_at, of an open file. */
+static __always_inline bool path_read(struct file *file, char *scratch, char *out)
+{
+	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
+
+	return path_read_at(BPF_CORE_READ(file, f_path.dentry),
+			    (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), scratch,
+			    out);
+}
+
 /*
- * As path_read, from the root of the dentry's own file system and not of a mount namespace: with
+ * As path_read_at, from the root of the dentry's own file system and not of a mount namespace: with
  * sysfs and procfs the same file then has the same path wherever they are mounted.
  */
 static __always_inline bool path_read_below(struct dentry *dentry, char *scratch, char *out)

@@ -4,6 +4,7 @@
 #define VEDETTE_GPU_FILE_BPF_H
 
 #include "call.bpf.h"
+#include "descriptor.bpf.h"
 
 #define INODE_TYPE_MASK 0170000
 #define INODE_TYPE_CHARACTER 0020000
@@ -24,23 +25,6 @@ static __always_inline u32 character_device_direct(struct inode *inode)
 	struct inode___device *with_device = (void *)inode;
 
 	return (inode->i_mode & INODE_TYPE_MASK) == INODE_TYPE_CHARACTER ? with_device->i_rdev : 0;
-}
-
-/* The file of a descriptor of the current process; NULL when there is none. */
-static __always_inline struct file *file_of_descriptor(u32 fd)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct files_struct *files = task->files;
-	struct fdtable *table;
-	struct file *file = NULL;
-
-	if (!files)
-		return NULL;
-	table = files->fdt;
-	if (fd >= table->max_fds)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	return file;
 }
 
 /* Unified memory: the file is the address space of the process that opened it. */

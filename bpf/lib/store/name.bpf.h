@@ -16,7 +16,7 @@ static __always_inline u64 store_number_of(const void *pointer)
 	return store_number_at((const u64 *)&pointer);
 }
 
-/* The store of what is, or will be, called so; 0: none. A name without a file: that of its folder. */
+/* The store of what is, or will be, called so; 0: none. */
 __weak __noinline u32 store_of_name(u64 dentry_address)
 {
 	struct dentry___store *dentry = (void *)dentry_address;
