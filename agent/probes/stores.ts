@@ -17,6 +17,15 @@ const always = [
 ]
 const since66 = ['store_splice_fexit', 'store_splice_shmem_fexit', 'store_map_fentry']
 const before65 = ['store_map_page_fentry']
+/** The same by kprobes, in pairs where the end of a function does not know its beginning. */
+const pair = (name: string): string[] => [`${name}_kprobe`, `${name}_kretprobe`]
+const kprobesAlways = [
+  ...['store_read', 'store_read_shmem', 'store_direct', 'store_copy', 'store_clone'].flatMap(pair),
+  'store_open_kprobe', 'store_move_kprobe', 'store_exchange_kprobe', 'store_memory_access_kprobe',
+  'store_memory_kretprobe',
+]
+const kprobesSince66 = [...['store_splice', 'store_splice_shmem'].flatMap(pair), 'store_map_kprobe']
+const kprobesLost = `${insideLost}; what is read from /proc/PID/mem`
 
 /** They run for every system call of the node. */
 const calls = (...more: string[]): ProbeWay => ({
@@ -38,6 +47,14 @@ export const storeProbes: readonly Probe[] = [
     ways: [
       { programs: [...always, ...since66], attach_type: 'fexit', lost: insideLost },
       { programs: [...always, ...before65], attach_type: 'fexit', lost: insideLost },
+      {
+        programs: [...kprobesAlways, ...kprobesSince66], attach_type: 'kretprobe',
+        lost: kprobesLost,
+      },
+      {
+        programs: [...kprobesAlways, 'store_map_page_kprobe'], attach_type: 'kretprobe',
+        lost: kprobesLost,
+      },
       calls('store_read_ring', 'store_read_map_pages', 'store_read_fault'),
       calls('store_read_ring_result', 'store_read_map_pages', 'store_read_fault'),
       calls(),

@@ -62,6 +62,14 @@ export class Ground {
     return place
   }
 
+  /** A new folder with a new ext4 on a loop device. */
+  mountImage(name: string, mebibytes: number): string {
+    const image = join(this.folder, `${name}.img`)
+    execFileSync('truncate', ['-s', `${mebibytes}M`, image])
+    execFileSync('mkfs.ext4', ['-q', '-F', image])
+    return this.mount(name, '-o', 'loop', image)
+  }
+
   remove(): void {
     for (const path of this.#mounted.reverse()) execFileSync('umount', ['-l', path])
     rmSync(this.folder, { recursive: true })
@@ -90,9 +98,13 @@ export function labelOfAll(path: string, id: number): Label {
   return { ...labelOf(path, id), inode: 0n }
 }
 
+const labelsOf = new WeakMap<Watch, StoreLabels>()
+
 /** These labels and no others, in the kernel of a watch. */
 export function setLabels(watch: Watch, labels: readonly Label[]): void {
-  const failure = new StoreLabels(watch.object).set(labels)
+  const own = labelsOf.get(watch) ?? new StoreLabels(watch.object)
+  labelsOf.set(watch, own)
+  const failure = own.set(labels)
   if (failure) throw new Error(`${failure.operation}: ${failure.code} ${failure.detail}`)
 }
 

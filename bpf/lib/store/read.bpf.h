@@ -121,33 +121,63 @@ static __noinline int store_read_sketch(struct store_read_entry *entry, u64 file
 	return 0;
 }
 
+/*
+ * What of a read `once` was not counted yet: it may overlap what was read before, which then
+ * becomes one with it.
+ */
+static __always_inline u64 store_read_new(struct store_offset *last, u64 file, u64 start, u64 end)
+{
+	if (last->file != file || start > last->end || end < last->start) {
+		last->file = file;
+		last->start = start;
+		last->end = end;
+		return end - start;
+	}
+	if (start < last->start) {
+		end = last->start;
+		last->start = start;
+		return end - start;
+	}
+	if (end <= last->end)
+		return 0;
+	start = last->end;
+	last->end = end;
+	return end - start;
+}
+
 /* One read more. Several CPUs do this at once. */
 static __always_inline void store_read_count(struct store_read_entry *entry,
 					     const struct store_access *access, u64 file)
 {
 	struct store_offset *last = &entry->offsets[file & (STORE_OFFSETS - 1)];
-	u64 end = access->offset + access->bytes, now = bpf_jiffies64();
+	u64 start = access->offset, bytes = access->bytes, now = bpf_jiffies64();
+	bool sequential;
 
 	if (access->opened) {
 		__sync_fetch_and_add(&entry->opens, 1);
 		return;
 	}
-	if (access->once && last->file == file && access->offset >= last->start && end <= last->end)
-		return;
+	sequential = !start || (last->end == start && last->file == file);
+	if (access->once) {
+		bytes = store_read_new(last, file, start, start + bytes);
+		if (!bytes)
+			return;
+	}
 	if (!entry->first && __sync_val_compare_and_swap(&entry->first, 0, now) == 0)
 		store_read_show(entry, access);
 	if (entry->latest != now)
 		entry->latest = now;
-	__sync_fetch_and_add(&entry->bytes, access->bytes);
+	__sync_fetch_and_add(&entry->bytes, bytes);
 	__sync_fetch_and_add(&entry->calls, 1);
 	/* Memory of a process, and no file. */
 	if (!access->inode)
 		return;
-	if (!access->offset || (last->end == access->offset && last->file == file))
-		__sync_fetch_and_add(&entry->sequential, access->bytes);
-	last->file = file;
-	last->start = access->offset;
-	last->end = end;
+	if (sequential)
+		__sync_fetch_and_add(&entry->sequential, bytes);
+	if (!access->once) {
+		last->file = file;
+		last->end = start + bytes;
+	}
 	if (entry->file != file) {
 		entry->file = file;
 		store_read_sketch(entry, file);
