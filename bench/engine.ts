@@ -8,6 +8,8 @@ import { BatchCursor } from '../proto/batch-cursor.ts'
 import { median } from './figure.ts'
 import type { Figure } from './figure.ts'
 import { openedBatches, sampleBatches, samplePolicy } from './sample-batches.ts'
+import { batchesOf, eventsOf } from '../detect/example.ts'
+import { policy as storePolicy, trainingDays } from '../test/stores/training-days.ts'
 
 const rounds = 5
 const batches = 128
@@ -43,6 +45,7 @@ export async function measure(): Promise<Figure[]> {
   const { findings } = engine.counters()
   const found = Object.values(findings).reduce((sum, one) => sum + one, 0)
   if (ports === 0 || found === 0) throw new Error('nothing was read or found: the bench is broken')
+  const reads = readsOfStores()
   let bytes = 0
   const snapshot = rate(1, () => { bytes = engine.snapshot().length })
   return [
@@ -52,7 +55,23 @@ export async function measure(): Promise<Figure[]> {
       note: 'one field of each event read' },
     { name: 'events to incidents', value: detect, unit: 'events/s', at_least: 1_000_000,
       note: `${detectors.length} detectors, ${found} findings in ${events} events` },
+    reads,
     { name: 'snapshot', value: 1000 / snapshot, unit: 'ms',
       note: `${Math.round(bytes / 1024)} KiB` },
   ]
+}
+
+/** Days of training that read their data sets: the state of stores, and who judges reads. */
+function readsOfStores(): Figure {
+  const days = [...trainingDays(10)].flat()
+  const opened = batchesOf([...eventsOf({ policy: storePolicy, events: [] }), ...days])
+  let pairs = 0
+  const value = rate(days.length, () => {
+    const engine = new Engine({ detectors })
+    opened.forEach((batch, i) => engine.ingest(batch, i + 1))
+    pairs = engine.counters().store_pairs
+  })
+  if (pairs === 0) throw new Error('nothing was read of a store: the bench is broken')
+  return { name: 'reads of stores to incidents', value, unit: 'events/s',
+    note: `${days.length} events, ${pairs} pairs of class and store` }
 }

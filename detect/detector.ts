@@ -48,6 +48,8 @@ export interface DetectorDefinition<K extends EventKind, S> {
   needs: readonly K[]
   /** Of one event it is asked after the others: it judges by what they found, too. */
   afterOthers?: boolean
+  /** It is asked only of events that read something of a store: few of all connections do. */
+  readsOnly?: boolean
   /** Thresholds with their defaults; the policy may change them. Units end the names. */
   settings: Readonly<Record<string, number>>
   state: {

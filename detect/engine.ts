@@ -57,6 +57,8 @@ const numberOfKind = Object.fromEntries(kindInfos.map(({ kind, number }) => [kin
 export class Engine {
   private readonly running: RunningDetector[]
   private readonly subscribers: RunningDetector[][] = Array.from({ length: 256 }, () => [])
+  /** Of these, who is asked when the event read nothing of a store. */
+  private readonly withoutReads: RunningDetector[][] = Array.from({ length: 256 }, () => [])
   private readonly views: (Event | undefined)[] = []
   private readonly rows = new Uint32Array(256)
   private readonly sources = new SourceTable()
@@ -97,6 +99,7 @@ export class Engine {
     for (const running of this.running.toSorted((a, b) => last(a) - last(b))) {
       for (const kind of running.detector.needs) {
         this.subscribers[numberOfKind[kind]].push(running)
+        if (!running.detector.readsOnly) this.withoutReads[numberOfKind[kind]].push(running)
       }
     }
     this.applySettings()
@@ -217,7 +220,8 @@ export class Engine {
     this.stores.current = null
     if (view.kind !== 'connection_open') this.learn(view, source, node, timeMs)
     this.graph.learn(view, source, process, context.watermarkMs)
-    for (const running of this.subscribers[batch.kinds[view.index]]) this.ask(running, view)
+    const asked = this.stores.current === null ? this.withoutReads : this.subscribers
+    for (const running of asked[batch.kinds[view.index]]) this.ask(running, view)
   }
 
   /** What the engine itself takes from an event. */

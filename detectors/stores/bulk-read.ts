@@ -52,6 +52,7 @@ export default defineDetector({
     + 'evaluation of everything. If so, it is learned within days, or is written into '
     + 'expected.bytes_per_day of the store. If not, look at which process reads, and what left.',
   needs: readKinds,
+  readsOnly: true,
   settings: {
     learn_days: 7, learn_reports: 100, bytes_min: 1_073_741_824, day_times: 4, hour_times: 8,
   },

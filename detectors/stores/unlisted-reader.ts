@@ -52,6 +52,7 @@ export default defineDetector({
     + 'of the store. If not, stop it, look at what it has sent since, and take the right to read '
     + 'from it where the store is: mounts, keys, passwords.',
   needs: readKinds,
+  readsOnly: true,
   settings: { bytes_min: 1, network_bytes_min: 65_536, hold_ms: 5000 },
   key: (_, context) => {
     const read = readOf(context)
