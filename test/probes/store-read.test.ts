@@ -2,10 +2,10 @@ import { existsSync, linkSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesOfSketch } from '../../agent/stores/sketch.ts'
-import type { EventJson } from '../../proto/event-json.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
+import { Ground, labelOf, labelOfAll, writeFile } from './store-ground.ts'
 import {
-  Ground, labelOf, labelOfAll, readBytes, readThrough, readWays, setLabels, watchReads, writeFile,
+  readBytes, readThrough, readWays, reportsOf, setLabels, watchReads,
 } from './store-watch.ts'
 import { whyNot } from './watch.ts'
 import type { Watch } from './watch.ts'
@@ -74,17 +74,11 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     ground.remove()
   })
 
-  /** The events of a process, with its last report. */
-  async function reportsOf(pid: number): Promise<EventJson[]> {
-    await watch.first('store_read', { pid, report: 'last' })
-    return watch.seen('store_read', { pid })
-  }
-
   /** Reads a file to its end, and waits for the last report of it. */
   async function told(door: string, path: string) {
     const { bytes, program } = await readThrough(cgroup, door, path)
     await program.ended()
-    const events = await reportsOf(program.pid)
+    const events = await reportsOf(watch, program.pid)
     return { bytes, events, sums: readBytes(events) }
   }
 
@@ -103,9 +97,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     const { bytes, program } = await readThrough(cgroup, 'read', path)
     expect(bytes).toBeGreaterThan(0)
     await program.ended()
-    // What comes after it was told: so would it have been.
-    await told('pread', store)
-    expect(watch.seen('store_read', { pid: program.pid })).toEqual([])
+    expect(await reportsOf(watch, program.pid)).toEqual([])
   }
 
   it.each(doors)('count what is read through %s', async (door, mechanism, byCalls = mechanism) => {
@@ -116,16 +108,12 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
   })
 
   it('do not count a file beside the store, through whatever door', async () => {
-    const programs: number[] = []
     for (const [door] of doors) {
       const { bytes, program } = await readThrough(cgroup, door, beside)
       expect(bytes).toBe(size)
       await program.ended()
-      programs.push(program.pid)
+      expect(await reportsOf(watch, program.pid), door).toEqual([])
     }
-    // What comes after them was told: so would they have been.
-    await told('pread', store)
-    expect(programs.flatMap((pid) => watch.seen('store_read', { pid }))).toEqual([])
   })
 
   it('count whatever path leads to the file', async () => {
@@ -185,7 +173,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     const bytesOf = async (...blocks: number[]) => {
       const program = cgroup.start('perl', '-e', script, store, ...blocks.map(String))
       await program.ended()
-      const events = await reportsOf(program.pid)
+      const events = await reportsOf(watch, program.pid)
       return events.reduce((sum, event) => sum + Number(event['bytes_sequential']), 0) / 4096
     }
     expect(await bytesOf(0, 1, 2, 3, 4, 5)).toBe(6)
@@ -200,7 +188,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
       for my $i (1 .. $n) { open(F, "<", "$d/$i"); sysread(F, $b, 200); close(F); }`
     const program = cgroup.start('perl', '-e', script, folder, String(filesMany))
     await program.ended()
-    const events = await reportsOf(program.pid)
+    const events = await reportsOf(watch, program.pid)
     const sum = (key: string) => events.reduce((total, event) => total + Number(event[key]), 0)
     expect(sum('bytes')).toBe(100 * filesMany)
     expect([sum('calls'), sum('opens')]).toEqual([filesMany, filesMany])

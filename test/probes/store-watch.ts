@@ -1,9 +1,6 @@
 // For the tests of the probes of stores: a folder of the test is a store, and a program reads it.
 
-import { execFileSync } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreLabels } from '../../agent/stores/labels.ts'
 import type { Label } from '../../agent/stores/labels.ts'
 import { probeTable } from '../../agent/probes/table.ts'
@@ -16,7 +13,7 @@ import { Watch } from './watch.ts'
 /** What the tests need beside the probes of stores: who runs, and who ended. */
 const others = ['store_process_end', 'process_exec', 'process_exit']
 /** The walks of the tests come sooner than those of an agent. */
-const walkMs = 500
+const walkMs = 200
 
 /** The kinds of programs that can see reads of stores, best first. */
 export const readWays = [...new Set(probeTable.find(({ name }) => name === 'store_read')!.ways
@@ -42,62 +39,6 @@ export function watchReads(cgroup: ScopeCgroup, attachType: string): Watch | str
   return state.reason
 }
 
-/** Folders and mounts of a test, gone with it. */
-export class Ground {
-  readonly folder = mkdtempSync(join(tmpdir(), 'vedette-store-'))
-  readonly #mounted: string[] = []
-
-  /** A new folder. */
-  make(name: string): string {
-    const path = join(this.folder, name)
-    mkdirSync(path, { recursive: true })
-    return path
-  }
-
-  /** A new folder with something mounted on it; the words of mount(8) but for the last. */
-  mount(name: string, ...words: string[]): string {
-    const place = this.make(name)
-    execFileSync('mount', [...words, place])
-    this.#mounted.push(place)
-    return place
-  }
-
-  /** A new folder with a new ext4 on a loop device. */
-  mountImage(name: string, mebibytes: number): string {
-    const image = join(this.folder, `${name}.img`)
-    execFileSync('truncate', ['-s', `${mebibytes}M`, image])
-    execFileSync('mkfs.ext4', ['-q', '-F', image])
-    return this.mount(name, '-o', 'loop', image)
-  }
-
-  remove(): void {
-    for (const path of this.#mounted.reverse()) execFileSync('umount', ['-l', path])
-    rmSync(this.folder, { recursive: true })
-  }
-}
-
-/** A file of random-looking bytes, in whole or part zeros would be a hole on some file systems. */
-export function writeFile(path: string, bytes: number): string {
-  const fd = openSync(path, 'w')
-  const block = Buffer.alloc(2 ** 20, 'vedette')
-  for (let at = 0; at < bytes; at += block.length) {
-    writeSync(fd, block, 0, Math.min(block.length, bytes - at))
-  }
-  closeSync(fd)
-  return path
-}
-
-/** The label of a folder or file; `id` is the number of its store. */
-export function labelOf(path: string, id: number): Label {
-  const { dev, ino } = statSync(path, { bigint: true })
-  return { device: kernelDevice(dev), inode: ino, id }
-}
-
-/** The label of a whole file system. */
-export function labelOfAll(path: string, id: number): Label {
-  return { ...labelOf(path, id), inode: 0n }
-}
-
 const labelsOf = new WeakMap<Watch, StoreLabels>()
 
 /** These labels and no others, in the kernel of a watch. */
@@ -121,6 +62,16 @@ export async function readThrough(
   return { bytes: Number(line), program }
 }
 
+/**
+ * Everything that was told of reads of a process that was asked to end: a walk tells the rest after
+ * its end, and the timers of walks run in their order.
+ */
+export async function reportsOf(watch: Watch, pid: number): Promise<EventJson[]> {
+  await watch.first('process_exit', { pid })
+  await sleep(3 * walkMs)
+  return watch.seen('store_read', { pid })
+}
+
 /** What was told of reads of a process, by mechanism. */
 export function readBytes(events: readonly EventJson[]): Record<string, number> {
   const sums: Record<string, number> = {}
@@ -128,11 +79,4 @@ export function readBytes(events: readonly EventJson[]): Record<string, number> 
     sums[String(mechanism)] = (sums[String(mechanism)] ?? 0) + Number(bytes)
   }
   return sums
-}
-
-/** As the kernel spells it (major << 20 | minor), of what stat() gives. */
-function kernelDevice(dev: bigint): number {
-  const major = dev >> 8n & 0xfffn | dev >> 32n & 0xfffff000n
-  const minor = dev & 0xffn | dev >> 12n & 0xffffff00n
-  return Number(major << 20n | minor)
 }
