@@ -6,7 +6,7 @@ import { WatchedStores } from '../../agent/stores/watched.ts'
 import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import type { ScopeCgroup } from './scope-cgroup.ts'
-import { labelOf } from './store-watch.ts'
+import { labelOf, labelOfAll } from './store-ground.ts'
 import { Watch } from './watch.ts'
 
 /** The walks of the tests come sooner than those of an agent. */
@@ -57,10 +57,13 @@ export class Stores {
     this.#watched = new WatchedStores(watch.object)
   }
 
-  /** These and no others, of which those in `artifacts` are of artifacts. */
-  set(stores: readonly { folder: string, id: number }[], artifacts: readonly number[]): void {
+  /** These and no others, of which those in `artifacts` are of artifacts; `all`: a file system. */
+  set(
+    stores: readonly { folder: string, id: number, all?: boolean }[], artifacts: readonly number[],
+  ): void {
     const namespace = Number(/\d+/.exec(readlinkSync('/proc/self/ns/mnt'))![0])
-    const failure = this.#labels.set(stores.map(({ folder, id }) => labelOf(folder, id))) ??
+    const failure = this.#labels.set(stores.map(({ folder, id, all }) =>
+      all ? labelOfAll(folder, id) : labelOf(folder, id))) ??
       this.#watched.set(artifacts, stores.map(({ folder, id }) =>
         ({ mount_namespace: namespace, path: folder, folder: true, id })))
     if (failure) throw new Error(`${failure.operation}: ${failure.code} ${failure.detail}`)

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Changer, Stores, watchDone, waysHere } from './store-changes.ts'
-import { Ground } from './store-watch.ts'
+import { Ground } from './store-ground.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()

@@ -1,11 +1,11 @@
-import { statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { EventJson } from '../../proto/event-json.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Changer, Stores, watchDone, waysHere } from './store-changes.ts'
-import { Ground } from './store-watch.ts'
+import { Ground } from './store-ground.ts'
 import { Watch, whyNot } from './watch.ts'
 
 const reason = whyNot()
@@ -216,6 +216,38 @@ describe.each(ways)('changes of stores, seen by %s programs', (way) => {
       `delete ${store}/deep/below.bin`, `create ${store}/there.bin`,
     ])
     expect(events.at(-1)!['path']).toBe(`${bound}/there.bin`)
+  })
+
+  it('a whole file system is a store', async () => {
+    const place = ground.mount('disk', '-t', 'tmpfs', 'tmpfs')
+    stores.set([{ folder: place, id: registry, all: true }], [registry])
+    await changer.run(`mkdir "${place}/v1" or die; write_file("${place}/v1/a", 7); ` +
+      `unlink("${place}/v1/a") or die; write_file("${beside}/b", 1)`)
+    const events = await told()
+    expect(events.map((event) => `${event['operation']} ${event['path']}`)).toEqual([
+      `create ${place}/v1`, `create ${place}/v1/a`, `delete ${place}/v1/a`,
+    ])
+    expect(events[1]).toMatchObject({ store_id: registry, fs_magic: 0x01021994 })
+  })
+
+  it('files of an overlay are told by their name in it, opened ones once', async () => {
+    // The layers of an overlay may not be one themselves.
+    const disk = ground.mount('layers', '-t', 'tmpfs', 'tmpfs')
+    const layers = ['lower', 'upper', 'work'].map((name) => join(disk, name))
+    layers.forEach((layer) => mkdirSync(layer))
+    writeFileSync(join(disk, 'lower/old.bin'), 'x'.repeat(50))
+    const place = ground.mount('seen', '-t', 'overlay', 'overlay', '-o',
+      `lowerdir=${layers[0]},upperdir=${layers[1]},workdir=${layers[2]}`)
+    stores.set([place, ...layers.slice(0, 2)].map((folder) => ({ folder, id: registry })),
+      [registry])
+    await changer.run(`write_file("${place}/new.bin", 5)`)
+    await changer.run(`open($f, ">>", "${place}/new.bin") or die; close $f`)
+    await changer.run(`unlink("${place}/old.bin") or die`)
+    const events = (await told()).filter(({ path }) => String(path).startsWith(place))
+    expect(events.map((event) => `${event['operation']} ${event['path']}`)).toEqual([
+      `create ${place}/new.bin`, `modify ${place}/new.bin`, `delete ${place}/old.bin`,
+    ])
+    for (const event of events) expect(event['store_id']).toBe(registry)
   })
 
   it('the path is that of the mount namespace of the process', async () => {
