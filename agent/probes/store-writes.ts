@@ -30,7 +30,7 @@ export const storeWriteProbes: readonly Probe[] = [
         // It runs for every system call of the node.
         programs: ['store_write_sys_exit'], attach_type: 'tp_btf',
         lost: 'changes of stores by 32-bit programs and io_uring; those by a path through links, ' +
-          'with "..", or in a mount namespace of its own, unless relative to a folder of the ' +
+          'with "..", or in a mount namespace that is new, unless relative to a folder of the ' +
           'store; which file a path named, and what it held before',
       },
     ],

@@ -11,6 +11,7 @@ import { renameIn, StoreRecords } from './records.ts'
 import type { StoreTexts } from './records.ts'
 import { readSaved, save } from './saved.ts'
 import { LinkScan } from './roots/links.ts'
+import { viewsOf } from './roots/views.ts'
 import { labelsRefused, StoreWatch } from './watch.ts'
 import { WatchedStores } from './watched.ts'
 import type { StoreWatchCounts, StoreWatchOptions } from './watch.ts'
@@ -135,5 +136,6 @@ function tellChanges(
   changes: WatchedStores, watch: StoreWatch, ids: StoreIds,
 ): NativeFailure | undefined {
   return changes.set(watch.rules.filter(isOfArtifacts).map(({ name }) => ids.idOf(name)),
-    watch.roots.map(({ store, ...root }) => ({ ...root, id: ids.idOf(store) })))
+    viewsOf(watch.namespaces, watch.roots)
+      .map(({ store, ...view }) => ({ ...view, id: ids.idOf(store) })))
 }

@@ -14,8 +14,8 @@ export interface StoreView {
   folder: boolean
 }
 
-/** More are left out. */
-const viewsMax = 8192
+/** The maps of the probes have room for this many; more are left out. */
+const viewsMax = 4096
 
 /** Of all stores, in the order of the namespaces. */
 export function viewsOf(
