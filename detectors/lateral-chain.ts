@@ -52,7 +52,8 @@ export default defineDetector({
     + 'credentials used on the way, and look at what was read at the end. If the path is part of '
     + 'the design, allow it from end to end in the flows of the policy.',
   needs: ['connection_open', 'connection_close', 'connection_totals', 'datagram_flow',
-    'rdma_connection', 'vsock_connection', 'socket_received', 'process_exec', 'process_exit', 'process_orphan'],
+    'rdma_connection', 'vsock_connection', 'socket_received', 'process_exec', 'process_exit',
+    'process_orphan'],
   afterOthers: true,
   settings: { hops_min: 2, score_min: 50, hold_ms: 1000 },
   key: (event, context) => concerns(event, context) ? 'chains' : null,

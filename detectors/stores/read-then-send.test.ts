@@ -91,6 +91,44 @@ describe('STO-007', () => {
     expect([...incident.nodes].sort()).toEqual(['inf-1', 'train-1'])
   })
 
+  it('counts what was read when that is told after all connections have ended', () => {
+    const late = onReader.filter((event) => event.kind !== 'store_read')
+    const reads = onReader.filter(({ kind }) => kind === 'store_read')
+    const events = [...late.slice(0, -1), reads[0], ...onRelay, ...late.slice(-1), { ...reads[1], at_ms: 4000 }]
+    expect(ofThis(run([...events, ...later], [readThenSend])).map(({ totals }) => totals)).toEqual([
+      { bytes_in: 64 * MIB, bytes_out: 64 * MIB }, { bytes_in: 64 * MIB, bytes_out: 64 * MIB }])
+  })
+
+  it('finds a relay that is a server which read weights itself before', () => {
+    const loaded = read(-300_000, 'inf-1', started(80, -10_000, '/bin/sh', null, 990), 'weights', 1024 * MIB)
+    const [, relay] = ofThis(run([loaded, ...onReader, ...onRelay], [readThenSend]))
+    expect(relay.summary).toContain('/usr/bin/tar (pid 53, uid 1000 on train-1) read 64.0 MiB of store corpus')
+    expect(relay.totals).toEqual({ bytes_in: 64 * MIB, bytes_out: 64 * MIB })
+  })
+
+  it('does not take for data of the store what peers send back and forth', () => {
+    const ranks = ['train-1', 'train-2', 'train-3'].map((node, i) => ({
+      node, address: `10.20.0.${5 + i}`, process: started(300 + i, -9000, '/usr/bin/python3', null, 1002),
+    }))
+    const between = ranks.flatMap((one) => ranks.filter((other) => other !== one).flatMap((other, i) => {
+      const link: Link = { from: one.address, port: 45_000 + i, to: other.address, service: 29_500 }
+      return [opened(200, one.node, one.process, link), accepted(201, other.node, other.process, link)]
+    }))
+    const rounds = Array.from({ length: 50 }, (_, i) => between.map((end) =>
+      closed(end, 300 + 10 * i, 512 * i * MIB, 0, 'connection_totals')).filter(({ values }) =>
+      (values as { direction: string }).direction === 'outgoing')).flat()
+    const [first] = ranks
+    const away = opened(1000, first.node, first.process,
+      { from: first.address, port: 46_000, to: '203.0.113.9', service: 443 })
+    const [{ totals, details }] = ofThis(run([
+      ...ranks.map(({ node, process }) => read(100, node, process, 'corpus', 64 * MIB)), ...between, ...rounds,
+      ...ranks.map(({ node, process }) => read(900, node, process, 'corpus', 64 * MIB)),
+      away, closed(away, 2000, 128 * MIB, 0),
+    ], [readThenSend]))
+    expect(totals).toEqual({ bytes_in: 128 * MIB, bytes_out: 128 * MIB })
+    expect(details['stores']).toEqual({ corpus: 128 * MIB })
+  })
+
   it('adds up what goes on to leave', () => {
     const link: Link = { from: '10.20.0.5', port: 41_000, to: '203.0.113.9', service: 443 }
     const out = opened(200, 'train-1', tar, link)

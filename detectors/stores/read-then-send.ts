@@ -1,8 +1,11 @@
 import { defineDetector } from '../../detect/detector.ts'
 import type { Context } from '../../detect/context.ts'
+import type { Story } from '../../detect/finding.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
-import { Carriers, isOfChain, newCarriers } from './leaving/carriers.ts'
-import type { Carrier, CarrierState, Outlet } from './leaving/carriers.ts'
+import { isOfChain, mainParcel } from './leaving/carrier.ts'
+import type { Carrier, Outlet } from './leaving/carrier.ts'
+import { Carriers, newCarriers } from './leaving/carriers.ts'
+import type { CarrierState } from './leaving/carriers.ts'
 import { leavingExamples } from './leaving/examples.ts'
 import { legsOf, targetOfEvent } from './leaving/legs.ts'
 import type { Carrying } from './leaving/legs.ts'
@@ -49,8 +52,10 @@ export default defineDetector({
   settings: {
     bytes_min: 8 << 20, ratio_percent_min: 10, bytes_large: 1 << 30, window_ms: 3_600_000,
   },
-  key: (event) => event.kind === 'store_read' ? 'carriers'
-    : event.bytes_sent >= LEG_BYTES_MIN || event.bytes_received >= LEG_BYTES_MIN ? 'carriers'
+  key: (event, { policy }) => event.kind === 'store_read' ? 'carriers'
+    // Where there are no stores, connections cost nothing.
+    : policy.stores.all.length > 0 &&
+      (event.bytes_sent >= LEG_BYTES_MIN || event.bytes_received >= LEG_BYTES_MIN) ? 'carriers'
     : null,
   state: { initial: newCarriers, keysMax: 1, idleMs: 365 * 24 * 3_600_000 },
   evaluate(event, state, context) {
@@ -97,7 +102,8 @@ function onSentBeside(event: Carrying, known: Carriers, context: Context): void 
 function judge(carrier: Carrier, ends: boolean, state: CarrierState, context: Context): void {
   const outlets = outletsOf(carrier, context)
   const bytesOut = bytesOf(outlets)
-  const { told, bytesIn } = carrier
+  const { told } = carrier
+  const { bytes: bytesIn } = mainParcel(carrier)
   const least = context.setting('bytes_min')
   if (carrier.outlets.size > outlets.length) lookAgain(carrier, state, context)
   if (bytesIn < least || bytesOut < least) return
@@ -113,13 +119,18 @@ function raise(
   carrier: Carrier, outlets: readonly Outlet[], open: Carrier['told'], state: CarrierState,
   context: Context,
 ): void {
-  const before = carrier.from.flatMap((key) => state.carriers.get(key) ?? [])
-  const tell = () => tellLeft(carrier, before[0] ?? carrier, before, outlets, context)
+  const before = mainParcel(carrier).from.flatMap((key) => state.carriers.get(key) ?? [])
+  const tell = (): Story => {
+    const story = tellLeft(carrier, before[0] ?? carrier, before, outlets, context)
+    // More may have had it in hand than is known.
+    if (state.forgotten > 0) story.details['trees_forgotten'] = state.forgotten
+    return story
+  }
   const [subject, ...joins] = subjectsOf(carrier, before, outlets, context)
   const severity = severityOf(carrier, outlets, context)
   const evidence = evidenceOf(carrier, outlets)
   const places = placesOf(carrier, before, outlets)
-  const [bytesIn, bytesOut] = [Math.round(carrier.bytesIn), bytesOf(outlets)]
+  const [bytesIn, bytesOut] = [Math.round(mainParcel(carrier).bytes), bytesOf(outlets)]
   const totals = {
     bytes_in: bytesIn - (open?.bytesIn ?? 0), bytes_out: bytesOut - (open?.bytesOut ?? 0),
   }
@@ -167,13 +178,13 @@ function evidenceOf(carrier: Carrier, outlets: readonly Outlet[]) {
 
 function placesOf(carrier: Carrier, before: readonly Carrier[], outlets: readonly Outlet[]) {
   const all = [...before, carrier]
-  const ends = [...carrier.hops, ...outlets.flatMap(({ hop }) => hop ?? [])]
+  const ends = [...mainParcel(carrier).hops, ...outlets.flatMap(({ hop }) => hop ?? [])]
     .flatMap(({ from, to }) => [from, to])
   return {
     nodes: [...new Set([...all.map(({ node_id: node }) => node),
       ...ends.flatMap(({ node_id: node }) => node ?? [])])],
     workloads: [...new Set(all.map(({ workload }) => workload))],
     zones: [...new Set([...ends, ...outlets.map(({ target }) => target)].map(({ zone }) => zone))],
-    stores: [...carrier.stores.keys()].filter((name) => name !== ''),
+    stores: [...mainParcel(carrier).stores.keys()].filter((name) => name !== ''),
   }
 }

@@ -1,58 +1,21 @@
-/** Who has data of stores in hand: trees of processes that read it, or were sent what others did. */
+/** Who has data of stores in hand: trees of processes that read it, or were sent what was read. */
 import type { Context } from '../../../detect/context.ts'
-import type { Evidence, Hop } from '../../../detect/finding.ts'
-import { flag } from '../../../detect/graph/connection-columns.ts'
+import type { Hop } from '../../../detect/finding.ts'
 import type { LineageProcess } from '../../../detect/lineage.ts'
 import { evidenceOf, tellHop } from '../../lateral-story.ts'
 import { actorInWords } from '../../actor.ts'
+import { addBytes, parcelOf } from './carrier.ts'
+import type { Carrier } from './carrier.ts'
 import { receivedSinceMs, receiverOf, sendersOf, targetOf, treeOf } from './legs.ts'
 import type { Leg, Target } from './legs.ts'
-
-/** What went to one place. */
-export interface Outlet {
-  target: Target
-  bytes: number
-  /** When the last of it went, wall clock of its node, milliseconds. */
-  lastMs: number
-  /** Connection that it went over last, and which use of the slot; -1 when it is in no graph. */
-  slot: number
-  serial: number
-  hop: Hop | null
-}
-
-/** A tree of processes that has data of stores. Plain data. Times: wall clock of its node. */
-export interface Carrier {
-  key: string
-  /** Bytes that it read, or was sent of what others read, by store. */
-  stores: Map<string, number>
-  bytesIn: number
-  sinceMs: number
-  lastMs: number
-  /** Watermark. */
-  touchedMs: number
-  /** Who read or was sent it first: number of the process, and in words. */
-  process: number
-  who: string
-  subject: string
-  workload: string
-  node_id: string
-  evidence: Evidence[]
-  /** Connections that led to its readers: which use of each slot. */
-  ways: Map<number, number>
-  outlets: Map<string, Outlet>
-  /** The trees before it, the one that read first; and how it came from there. */
-  from: string[]
-  hops: Hop[]
-  told: { incident: string | null; bytesIn: number; bytesOut: number } | null
-}
 
 interface Counted {
   serial: number
   /** Counted so far; and those that were sent before anything was read. */
   bytes: number
   base: number
-  /** Handed on to the tree at the other end. */
-  passed: number
+  /** Handed on to the tree at the other end, by the tree that read it. */
+  passed: Record<string, number>
 }
 
 export interface CarrierState {
@@ -73,9 +36,12 @@ const COUNTED_MAX = 65_536
 const EARLY_MAX = 2048
 const WAYS_MAX = 8
 const OUTLETS_MAX = 16
-const STORES_MAX = 8
 const EVIDENCE_MAX = 4
 const FROM_MAX = 8
+const PARCELS_MAX = 8
+const WAITING_MAX = 32
+/** Connections that one event can make looked at again. */
+const STEPS_MAX = 256
 /** Less says nothing. */
 const EARLY_BYTES_MIN = 1 << 20
 /** The first read of a process and what it sends are told by several programs of one kernel. */
@@ -95,6 +61,7 @@ export class Carriers {
   private readonly state: CarrierState
   private readonly context: Context
   private readonly news: (carrier: Carrier) => void
+  private steps = 0
 
   constructor(state: CarrierState, context: Context, news: (carrier: Carrier) => void) {
     this.state = state
@@ -108,10 +75,20 @@ export class Carriers {
     const carrier = this.of(process, fromMs)
     carrier.sinceMs = Math.min(carrier.sinceMs, fromMs)
     carrier.lastMs = Math.max(carrier.lastMs, toMs)
-    add(carrier, store, bytes)
+    const parcel = parcelOf(carrier, carrier.key, [], [])
+    parcel.lastMs = Math.max(parcel.lastMs, toMs)
+    addBytes(carrier, parcel, store, bytes)
     if (carrier.evidence.length < EVIDENCE_MAX) carrier.evidence.push(this.context.evidence)
     if (this.findWays(carrier, process) || isNew) this.takeEarly(carrier)
+    this.goOn(carrier)
     this.news(carrier)
+  }
+
+  /** It has more in hand than before: so had those that it sent to. */
+  private goOn(carrier: Carrier): void {
+    for (const leg of [...carrier.waiting.values()]) {
+      if (this.steps++ < STEPS_MAX) this.count(carrier, leg)
+    }
   }
 
   /** So much went over a direction of a connection. */
@@ -157,29 +134,29 @@ export class Carriers {
   private count(carrier: Carrier, leg: Leg): boolean {
     const { state, context } = this
     const { columns } = context.graph.connections
+    carrier.waiting.delete(leg.id)
     if (columns.serial.get(leg.slot) !== leg.serial) return false
     const related = leg.endMs >= carrier.sinceMs - SLACK_MS &&
       leg.startMs <= carrier.lastMs + context.setting('window_ms')
     const known = state.counted.get(leg.id)
     const counted: Counted = known?.serial === leg.serial ? known
-      : { serial: leg.serial, bytes: 0, base: 0, passed: 0 }
+      : { serial: leg.serial, bytes: 0, base: 0, passed: {} }
     const more = leg.bytes - counted.bytes
     counted.bytes = Math.max(counted.bytes, leg.bytes)
     keepLatest(state.counted, leg.id, counted, COUNTED_MAX)
     if (!related) counted.base += Math.max(0, more)
     carrier.touchedMs = context.watermarkMs
-    const passing = Math.min(counted.bytes - counted.base, carrier.bytesIn) - counted.passed
-    const receiver = passing > 0 ? receiverOf(leg, context) : null
-    const out = related && more > 0
-    if (!out && receiver === null) return false
-    const hop = this.hopOf(leg)
-    if (receiver !== null && this.pass(carrier, receiver, leg, passing, hop)) {
-      counted.passed += passing
+    const receiver = receiverOf(leg, context)
+    const sent = counted.bytes - counted.base
+    if (sent > 0 && (sent > carrier.bytesIn || receiver === null)) {
+      keepLatest(carrier.waiting, leg.id, leg, WAITING_MAX)
     }
-    if (!out) return false
+    if (sent > 0 && receiver !== null) this.pass(carrier, receiver, leg, counted)
+    if (!related || more <= 0) return false
     const target = targetOf(leg, context)
-    if (target.crosses) this.put(carrier, target, more, leg.endMs, { leg, hop })
-    return target.crosses
+    if (!target.crosses) return false
+    this.put(carrier, target, more, leg.endMs, { leg, hop: this.hopOf(leg) })
+    return true
   }
 
   private put(
@@ -199,32 +176,39 @@ export class Carriers {
     keepLatest(carrier.outlets, place, outlet, OUTLETS_MAX)
   }
 
-  /** The other end has it now. False when it had it before. */
-  private pass(
-    carrier: Carrier, receiver: LineageProcess, leg: Leg, bytes: number, hop: Hop,
-  ): boolean {
-    const { context } = this
+  /** The other end has it now: of each parcel its part. No parcel comes back to where it was. */
+  private pass(carrier: Carrier, receiver: LineageProcess, leg: Leg, counted: Counted): void {
+    const { state, context } = this
     const key = treeOf(receiver, context)
-    if (key === carrier.key || carrier.from.includes(key)) return false
-    if (carrier.from.length >= FROM_MAX) return false
-    const isNew = !this.state.carriers.has(key)
     const sinceMs = receivedSinceMs(leg, context)
-    if (Number.isNaN(sinceMs)) return false
-    const next = this.of(receiver, sinceMs)
-    if (isNew) {
-      next.from = [...carrier.from, carrier.key]
-      next.hops = [...carrier.hops, hop]
-      next.evidence = [...hop.evidence ?? []].slice(0, EVIDENCE_MAX)
+    if (key === carrier.key || Number.isNaN(sinceMs)) return
+    const isNew = !state.carriers.has(key)
+    const part = Math.min(counted.bytes - counted.base, carrier.bytesIn) / carrier.bytesIn
+    let next: Carrier | null = null
+    for (const [reader, { bytes, stores, from, hops }] of carrier.parcels) {
+      const more = bytes * part - (counted.passed[reader] ?? 0)
+      if (more < 1 || key === reader || from.length >= FROM_MAX) continue
+      const known = state.carriers.get(key)?.parcels
+      const depth = known?.get(reader)?.from.length
+      // It has it by a way that is no longer, or has no room for more.
+      if (depth === undefined ? (known?.size ?? 0) >= PARCELS_MAX : depth <= from.length) continue
+      const hop = this.hopOf(leg)
+      next ??= this.of(receiver, sinceMs)
+      const parcel = parcelOf(next, reader, [...from, carrier.key], [...hops, hop])
+      if (parcel.from.at(-1) === carrier.key) parcel.hops = [...hops, hop]
+      parcel.lastMs = Math.max(parcel.lastMs, sinceMs + (leg.endMs - leg.startMs))
+      counted.passed[reader] = (counted.passed[reader] ?? 0) + more
+      for (const [store, one] of stores) addBytes(next, parcel, store, more * one / bytes)
+      if (isNew) next.evidence = (hop.evidence ?? []).slice(0, EVIDENCE_MAX)
     }
+    if (next === null) return
     next.lastMs = Math.max(next.lastMs, sinceMs + (leg.endMs - leg.startMs))
-    const total = carrier.bytesIn
-    for (const [store, part] of carrier.stores) add(next, store, bytes * part / total)
     if (isNew) {
       this.findWays(next, receiver)
       this.takeEarly(next)
     }
+    this.goOn(next)
     this.news(next)
-    return true
   }
 
   /** The tree of a process, made when it had nothing in hand before. */
@@ -235,11 +219,11 @@ export class Carriers {
     if (carrier === undefined) {
       if (state.carriers.size >= CARRIERS_MAX) this.forgetOne()
       carrier = {
-        key, stores: new Map(), bytesIn: 0, sinceMs, lastMs: sinceMs, touchedMs: 0,
+        key, parcels: new Map(), bytesIn: 0, sinceMs, lastMs: sinceMs, touchedMs: 0,
         process: process.number, who: actorInWords(process, context),
         subject: context.subjectOf(process), workload: context.workloadOf(process),
-        node_id: process.node_id, evidence: [], ways: new Map(), outlets: new Map(), from: [],
-        hops: [], told: null,
+        node_id: process.node_id, evidence: [], ways: new Map(), outlets: new Map(),
+        waiting: new Map(), told: null,
       }
       state.carriers.set(key, carrier)
     }
@@ -298,24 +282,6 @@ export class Carriers {
     carriers.delete(oldest.key)
     this.state.forgotten++
   }
-}
-
-/** Somebody was led to it, or it goes out, over a chain that was raised. */
-export function isOfChain(carrier: Carrier, outlet: Outlet, context: Context): boolean {
-  const ways = [...carrier.ways, [outlet.slot, outlet.serial] as const]
-  return ways.some(([slot, serial]) => isInChain(slot, serial, context))
-}
-
-export function isInChain(slot: number, serial: number, { graph }: Context): boolean {
-  const { columns } = graph.connections
-  return slot >= 0 && columns.serial.get(slot) === serial &&
-    (columns.flags.get(slot) & flag.inChain) !== 0
-}
-
-function add(carrier: Carrier, store: string, bytes: number): void {
-  carrier.bytesIn += bytes
-  const name = carrier.stores.has(store) || carrier.stores.size < STORES_MAX ? store : ''
-  carrier.stores.set(name, (carrier.stores.get(name) ?? 0) + bytes)
 }
 
 /** Puts it last; the ones that were put longest ago leave. */

@@ -5,8 +5,8 @@ import { flag } from '../../../detect/graph/connection-columns.ts'
 import { bytesInWords, endpoint, printable } from '../../../detect/words.ts'
 import { DRILL_ZONES } from '../../../policy/zone-names.ts'
 import { tellHop } from '../../lateral-story.ts'
-import { isInChain } from './carriers.ts'
-import type { Carrier, Outlet } from './carriers.ts'
+import { isInChain, mainParcel } from './carrier.ts'
+import type { Carrier, Outlet } from './carrier.ts'
 
 const TARGETS_TOLD_MAX = 3
 
@@ -19,22 +19,24 @@ export function tellLeft(
   carrier: Carrier, origin: Carrier, before: readonly Carrier[], outlets: readonly Outlet[],
   context: Context,
 ): Story {
+  const { stores, bytes: bytesIn } = mainParcel(carrier)
+  const bytesRead = origin.parcels.get(origin.key)?.bytes ?? bytesIn
   const bytesOut = bytesOf(outlets)
-  const percent = Math.round(100 * bytesOut / carrier.bytesIn)
+  const percent = Math.round(100 * bytesOut / bytesIn)
   const places = outlets.map(placeOf)
-  const names = [...carrier.stores.keys()].flatMap((one) => one === '' ? [] : [printable(one)])
+  const names = [...stores.keys()].flatMap((one) => one === '' ? [] : [printable(one)])
   const over = before.slice(1).map(({ who }) => who)
   const through = carrier === origin ? '' : `, over ${[...over, carrier.who].join(' and ')}`
   const process = context.processOf(origin.process)
   return {
-    summary: `${origin.who} read ${bytesInWords(origin.bytesIn)} of ${storesInWords(names)}; ` +
+    summary: `${origin.who} read ${bytesInWords(bytesRead)} of ${storesInWords(names)}; ` +
       `then ${bytesInWords(bytesOut)}, ${percent}% of what it had in hand, went to ` +
       `${places.slice(0, TARGETS_TOLD_MAX).join(', ')}` +
       `${places.length > TARGETS_TOLD_MAX ? ' and others' : ''}${through}. ${whyNot(outlets)}`,
     details: {
-      stores: Object.fromEntries([...carrier.stores].map(([name, bytes]) =>
+      stores: Object.fromEntries([...stores].map(([name, bytes]) =>
         [name || 'others', Math.round(bytes)])),
-      bytes_read: Math.round(origin.bytesIn), bytes_in: Math.round(carrier.bytesIn),
+      bytes_read: Math.round(bytesRead), bytes_in: Math.round(bytesIn),
       bytes_out: bytesOut, ratio_percent: percent,
       path: [names.map((name) => `store ${name}`).join(', '),
         ...before.map(({ who }) => who), carrier.who, places[0]],
@@ -57,7 +59,7 @@ export function bytesOf(outlets: readonly Outlet[]): number {
 export function severityOf(
   carrier: Carrier, outlets: readonly Outlet[], context: Context,
 ): Severity {
-  const sensitive = [...carrier.stores.keys()].some((name) => {
+  const sensitive = [...mainParcel(carrier).stores.keys()].some((name) => {
     const sensitivity = context.policy.stores.get(name)?.sensitivity
     return sensitivity === 'confidential' || sensitivity === 'restricted'
   })
@@ -71,7 +73,7 @@ function hopsOf(
 ): Hop[] {
   const out = outlets.flatMap(({ hop }) => hop ?? [])
   const hops = new Map<string, Hop>()
-  for (const hop of [...wayIn(origin, context), ...carrier.hops, ...out]) {
+  for (const hop of [...wayIn(origin, context), ...mainParcel(carrier).hops, ...out]) {
     const ends = [hop.from, hop.to].map(({ address, port }) => `${address} ${port}`)
     hops.set(ends.join(' '), hop)
   }
