@@ -26,11 +26,11 @@ beforeEach(() => {
 afterEach(() => rmSync(procDir, { recursive: true, force: true }))
 
 describe('mount namespaces', () => {
-  it('are looked at once each: first that of the agent, then that of process 1', async () => {
+  it('are looked at once each: first that of process 1, then that of the agent', async () => {
     const seen = await new MountNamespaces({ procDir }).look()
-    expect(idsOf(seen)).toEqual([20, 10, 30])
+    expect(idsOf(seen)).toEqual([10, 20, 30])
     expect(seen.namespaces.map(({ home, root }) => [home, root])).toEqual([
-      [true, '/'], [true, join(procDir, '1/root')], [false, join(procDir, '300/root')]])
+      [true, join(procDir, '1/root')], [true, '/'], [false, join(procDir, '300/root')]])
     expect(seen.namespaces[2].mounts.map(({ point }) => point)).toEqual(['/', '/data'])
     expect(seen).toMatchObject({ changed: true, refused: 0, left: 0 })
   })

@@ -54,7 +54,7 @@ export class MountNamespaces {
     this.#max = namespacesMax
   }
 
-  /** Reads them. That of the agent comes first, then that of process 1. */
+  /** Reads them. That of process 1 comes first, then that of the agent. */
   async look(): Promise<NamespacesSeen> {
     if (this.#looks++ % looksUntilAfresh === 0) this.#byPid.clear()
     const { processes, refused } = await this.#findProcesses()
@@ -65,7 +65,8 @@ export class MountNamespaces {
         left++
         continue
       }
-      const known = await this.#read(id, pids)
+      const home = id === this.#byPid.get('self') || id === this.#byPid.get('1')
+      const known = await this.#read(id, pids, home)
       if (!known) continue
       if (known !== this.#known.get(id)) changed = true
       next.set(id, known)
@@ -94,7 +95,11 @@ export class MountNamespaces {
       if (found.length < processesMax) processes.set(id, [...found, pid])
     }
     this.#byPid = byPid
-    return { processes, refused }
+    // What the policy says is said of the node.
+    const first = byPid.get('1')
+    const ordered = [...processes].sort(([one], [other]) =>
+      Number(other === first) - Number(one === first))
+    return { processes: new Map(ordered), refused }
   }
 
   async #namespaceOf(pid: string): Promise<number | undefined> {
@@ -108,17 +113,20 @@ export class MountNamespaces {
   }
 
   /** Through the first process that lets us; the same as before when nothing changed. */
-  async #read(id: number, pids: readonly string[]): Promise<Known | undefined> {
+  async #read(
+    id: number, pids: readonly string[], home: boolean,
+  ): Promise<Known | undefined> {
     for (const pid of pids) {
       const root = pid === 'self' ? '/' : join(this.#procDir, pid, 'root')
       try {
         const text = await readFile(join(this.#procDir, pid, 'mountinfo'), 'utf8')
         const before = this.#known.get(id)
-        if (before?.text === text && before.namespace.root === root) return before
+        if (before?.text === text && before.namespace.root === root &&
+          before.namespace.home === home) return before
         // It may be read without the right to go there.
         await stat(root)
         const mounts = parseMounts(text).slice(0, mountsMax)
-        return { text, namespace: { id, root, mounts, home: pid === 'self' || pid === '1' } }
+        return { text, namespace: { id, root, mounts, home } }
       } catch {
         this.#byPid.delete(pid)
       }

@@ -100,6 +100,21 @@ describe('the roots of a store', () => {
       roots: [], problems: ['a /data/round its links go round (ELOOP)'] })
   })
 
+  it('are no problem where the agent itself sees less than process 1, which is asked first', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'vedette-own-'))
+    mkdirSync(join(own, 'data'))
+    symlinkSync('imagenet', join(own, 'data/imagenet'))
+    try {
+      const { namespaces: [node] } = around([])
+      const rules = [rule('a', { paths: ['/data/imagenet'] })]
+      const both = { namespaces: [node, { ...node, id: 8, root: own }], loops: [] }
+      expect(await shown(rules, both)).toEqual({ roots: ['a 8:1 part /data/imagenet'], problems: [] })
+      expect((await shown(rules, { ...both, namespaces: [both.namespaces[1]] })).problems).toHaveLength(1)
+    } finally {
+      rmSync(own, { recursive: true })
+    }
+  })
+
   it('are at most 4,096, and the store says that it has more', async () => {
     const lines = Array.from({ length: 4100 }, (_, i) => `${i + 2} 1 0:${i + 100} / /m${i} rw - wekafs w${i} rw`)
     const { roots, problems, left } = await findRoots([rule('weka', { fileSystems: ['wekafs'] })], around(lines))

@@ -9,7 +9,7 @@ import { isWithin, mountOf, pathInside } from './mounts.ts'
 import type { Mount } from './mounts.ts'
 import type { MountNamespace } from './namespaces.ts'
 import { findPath, findPaths, reach } from './paths.ts'
-import type { Found } from './paths.ts'
+import type { Found, Walk } from './paths.ts'
 import type { LoopDevice } from './loops.ts'
 
 /** A store, or part of it, that cannot be watched. */
@@ -99,11 +99,17 @@ class Search {
 
   async findPaths(rule: StoreRule): Promise<void> {
     for (const path of rule.paths) {
+      const walks: Walk[] = []
       for (const { place } of this.#homes) {
         this.#around.asking?.(rule.name, path)
-        const { found, failures, left } = await findPaths(place, path, rootsMax)
-        this.#claims.noteLeft(rule.name, left)
-        for (const one of found) await this.#claim(rule, place, one)
+        const walk = await findPaths(place, path, rootsMax)
+        this.#claims.noteLeft(rule.name, walk.left)
+        for (const one of walk.found) await this.#claim(rule, place, one)
+        walks.push(walk)
+      }
+      // A service may not see all that process 1 sees: who found it counts.
+      const finders = walks.filter(({ found }) => found.length > 0)
+      for (const { failures } of finders.length > 0 ? finders : walks) {
         for (const { path: at, code } of failures) this.#problem(rule, at, explain(code))
       }
     }
