@@ -142,6 +142,9 @@ static __always_inline u32 store_of_path(struct call_path *path)
 	struct task_struct *task = bpf_get_current_task_btf();
 	u32 *store;
 
+	/* In a chroot the same path is another. */
+	if (root_of(task) != root_of(first_process(task)))
+		return 0;
 	path->key.prefix_bits = 8 * (sizeof(u32) + STORE_PATH_BYTES);
 	path->key.mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	bpf_probe_read_kernel_str(path->key.path, STORE_PATH_BYTES, path->text);
@@ -186,10 +189,13 @@ static __always_inline void note_path(struct call_paths *paths, u32 operation, u
 	store_write_note(&change);
 }
 
+/* NULL: what the process does is not ours to report. */
 static __always_inline struct call_paths *call_paths(void)
 {
 	u32 zero = 0;
 
+	if (!scope_has_current())
+		return NULL;
 	return bpf_map_lookup_elem(&store_call_paths, &zero);
 }
 
@@ -288,6 +294,7 @@ static __always_inline bool on_file_call(struct pt_regs *registers, u64 number, 
 		on_opened(result, second);
 		return true;
 	case CALL_OPENAT:
+	case CALL_OPEN_BY_HANDLE:
 		on_opened(result, third);
 		return true;
 	case CALL_OPENAT2:
@@ -295,9 +302,6 @@ static __always_inline bool on_file_call(struct pt_regs *registers, u64 number, 
 		return true;
 	case CALL_CREAT:
 		on_opened(result, OPEN_FLAG_TRUNCATE);
-		return true;
-	case CALL_OPEN_BY_HANDLE:
-		on_opened(result, third);
 		return true;
 	case CALL_FTRUNCATE:
 		store_call_file(STORE_OPERATION_TRUNCATE, first);
@@ -386,11 +390,10 @@ static __always_inline void on_paths_call(struct pt_regs *registers, u64 number)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(store_write_sys_exit, struct pt_regs *registers, long result)
 {
-	u64 number;
+	u64 number = CALL_NUMBER(registers);
 
 	if (result < 0 || CALL_IS_32_BIT(registers))
 		return 0;
-	number = CALL_NUMBER(registers);
 	if (!on_file_call(registers, number, result) && !on_path_call(registers, number))
 		on_paths_call(registers, number);
 	return 0;

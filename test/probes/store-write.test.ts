@@ -266,6 +266,14 @@ describe.each(ways)('changes of stores, seen by %s programs', (way) => {
     await inside.ended()
   })
 
+  it('the same path in another root is another file', async () => {
+    const jail = ground.make('jail')
+    mkdirSync(join(jail, store), { recursive: true })
+    await changer.run(`chroot("${jail}") or die; chdir "/"; write_file("${store}/a", 1); ` +
+      `rename("${store}/a", "${store}/b") or die; unlink("${store}/b") or die`)
+    expect(await told()).toEqual([])
+  })
+
   it('a program that changes many files is told of 16 times, and the rest is counted', async () => {
     const count = 300
     await changer.run(`for (1 .. ${count}) { write_file("${store}/f$_", 10); } 1`)
