@@ -9,7 +9,7 @@ export interface WarmUp {
 }
 
 /** A week holds the rhythm of most sites; the reports of one short job are not enough. */
-export const usualWarmUp: WarmUp = { days: 7, reports: 100 }
+const usualWarmUp: WarmUp = { days: 7, reports: 100 }
 
 /** Too little was seen to say what is usual. */
 export function isThin(usual: Usual | null, need: WarmUp = usualWarmUp): boolean {

@@ -25,12 +25,13 @@ export type ProcessReadsSnapshot = {
 }
 
 export interface ProcessReadsOptions {
-  processesMax?: number
+  /** Processes that have read, and those that they descend from. */
+  readersMax?: number
 }
 
 /** Of one process; the one that was read longest ago leaves. */
 const STORES_MAX = 8
-export const READ_SLOT_MS = 300_000
+const READ_SLOT_MS = 300_000
 const SLOTS = 12
 const IDLE_MS = 24 * 3_600_000
 const SWEEP_MS = 3_600_000
@@ -43,7 +44,7 @@ export class ProcessReads {
   #nextSweepMs = 0
 
   constructor(options: ProcessReadsOptions = {}) {
-    this.#max = options.processesMax ?? 20_000
+    this.#max = options.readersMax ?? 20_000
   }
 
   get size(): number { return this.#byProcess.size }

@@ -9,7 +9,7 @@ export type AmountEvent =
   EventViews['connection_close' | 'connection_repeat' | 'connection_totals']
 
 /** What came over connections since they were told last. */
-export interface Brought { bytes: number; durationMs: number }
+interface Brought { bytes: number; durationMs: number }
 
 export type StoreConnectionsSnapshot = {
   entries: [key: string, bytes: number, atMs: number][]

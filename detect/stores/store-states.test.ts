@@ -34,7 +34,7 @@ function asking(seen: Seen[]) {
       seen.push({
         kind: event.kind, reading: current && { ...current },
         usual: current && stores.usualOf(current.workloadClass, current.store),
-        own: process === null ? [] : structuredClone(stores.readsOf(process)),
+        own: process === null ? [] : structuredClone(stores.readsAround(process, 0)),
         around: process === null ? [] : structuredClone(stores.readsAround(process)),
       })
     },
@@ -193,5 +193,23 @@ describe('bounds', () => {
     expect(pairs).toBeLessThanOrEqual(64)
     expect(pairs).toBeGreaterThan(50)
     expect(evictions).toBe(640 - pairs)
+  })
+
+  it('hold for processes that read, and for the stores of one', () => {
+    const engine = new Engine({ detectors: [], stores: { readersMax: 64 } })
+    const events = Array.from({ length: 640 }, (_, i) => read(i * 1000, 1, { pid: 1000 + i }))
+    batchesOf(events).forEach((batch, i) => engine.ingest(batch, i))
+    const { store_evictions: evictions, store_pairs: pairs } = engine.counters()
+    expect(pairs).toBe(1)
+    expect(evictions).toBe(640 - 64)
+
+    const stores = (count: number) => Array.from({ length: count }, (_, i) => read(i * 1000, i + 1, {}, `s${i}`))
+    const own = run(stores(12)).at(-1)!.own
+    expect(own.map(({ store }) => store)).toEqual(['s4', 's5', 's6', 's7', 's8', 's9', 's10', 's11'])
+  })
+
+  it('let go what was read a day ago', () => {
+    const seen = run([read(0, MIB), open(25 * 3_600_000, {})])
+    expect([seen[0].own.length, seen[1].own.length]).toEqual([1, 0])
   })
 })

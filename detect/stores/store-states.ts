@@ -9,7 +9,7 @@ import { ACCEPTED } from '../graph/sides.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
 import { className, classOf } from '../names/workload-class.ts'
 import { ProcessReads } from './process-reads.ts'
-import type { ProcessReadsSnapshot, ReadTotals } from './process-reads.ts'
+import type { ProcessReadsOptions, ProcessReadsSnapshot, ReadTotals } from './process-reads.ts'
 import { StoreConnections } from './store-connections.ts'
 import type { AmountEvent, StoreConnectionsSnapshot } from './store-connections.ts'
 
@@ -35,7 +35,7 @@ export type StoreStatesSnapshot = {
   connections: StoreConnectionsSnapshot
 }
 
-export type StoreStatesOptions = UsualOptions
+export type StoreStatesOptions = UsualOptions & ProcessReadsOptions
 
 /** The store at an address, '' for none; of the zones. */
 interface StorePlaces {
@@ -49,13 +49,14 @@ export class StoreStates {
   /** What the event read; null when it read nothing of a store. */
   current: StoreReading | null = null
   readonly #usual: UsualTable
-  readonly #reads = new ProcessReads()
+  readonly #reads: ProcessReads
   readonly #connections = new StoreConnections()
   readonly #lineage: Lineage
 
   constructor(lineage: Lineage, options: StoreStatesOptions = {}) {
     this.#lineage = lineage
     this.#usual = new UsualTable(options)
+    this.#reads = new ProcessReads(options)
   }
 
   /** Pairs of a class and a store that are known. */
@@ -88,11 +89,6 @@ export class StoreStates {
   /** Since when a store is known, and how many classes have read it; null when nobody has. */
   store(name: string): { firstMs: number; classes: number } | null {
     return this.#usual.store(name)
-  }
-
-  /** What a process and its descendants have read; nothing when that is not known. */
-  readsOf(process: LineageProcess): readonly ReadTotals[] {
-    return this.#reads.of(process)
   }
 
   /**
