@@ -16,6 +16,7 @@ const benches: Record<string, Bench> = {
   'hooks': () => import('./hooks.ts'),
   'packets': () => import('./packets.ts'),
   'gpu-calls': () => import('./gpu-calls.ts'),
+  'store-reads': () => import('./store-reads.ts'),
   'engine': () => import('./engine.ts'),
   'chain': () => import('./chain.ts'),
   'log': () => import('./log.ts'),

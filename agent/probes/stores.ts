@@ -27,10 +27,13 @@ const kprobesAlways = [
 const kprobesSince66 = [...['store_splice', 'store_splice_shmem'].flatMap(pair), 'store_map_kprobe']
 const kprobesLost = `${insideLost}; what is read from /proc/PID/mem`
 
+const pages = ['store_read_map_pages', 'store_read_fault']
+
 /** They run for every system call of the node. */
-const calls = (...more: string[]): ProbeWay => ({
-  programs: ['store_read_sys_exit', ...more], attach_type: 'tp_btf',
-  lost: (more.length > 0 ? '' : 'what is read of stores by mappings and io_uring; ') + callsLost,
+const calls = (...programs: string[]): ProbeWay => ({
+  programs, attach_type: 'tp_btf',
+  lost: (programs.length > 1 ? '' : 'what is read of stores by mappings and io_uring; ') +
+    callsLost,
 })
 
 /** In the order in which they are attached. */
@@ -55,9 +58,10 @@ export const storeProbes: readonly Probe[] = [
         programs: [...kprobesAlways, 'store_map_page_kprobe'], attach_type: 'kretprobe',
         lost: kprobesLost,
       },
-      calls('store_read_ring', 'store_read_map_pages', 'store_read_fault'),
-      calls('store_read_ring_result', 'store_read_map_pages', 'store_read_fault'),
-      calls(),
+      calls('store_read_sys_exit', 'store_read_ring', ...pages),
+      calls('store_read_sys_exit', 'store_read_ring_result', ...pages),
+      calls('store_read_sys_exit'),
+      calls('store_read_sys_exit_slow'),
     ],
     lost: 'who reads data stores, and how much',
   },

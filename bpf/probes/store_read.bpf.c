@@ -17,10 +17,10 @@ int BPF_PROG(store_read_fexit, struct kiocb *request, struct iov_iter *iter, lon
 {
 	struct file *file = request->ki_filp;
 
-	if (result <= before || !store_may_have(file))
+	if (result <= before)
 		return 0;
-	return store_read_ended(file, request->ki_pos, result - before,
-				is_into_pipe(iter) ? STORE_MECHANISM_SPLICE : STORE_MECHANISM_READ);
+	return store_read_ended_of(file, request->ki_pos, result - before,
+				   is_into_pipe(iter) ? STORE_MECHANISM_SPLICE : STORE_MECHANISM_READ);
 }
 
 SEC("fexit/shmem_file_read_iter")
@@ -28,10 +28,10 @@ int BPF_PROG(store_read_shmem_fexit, struct kiocb *request, struct iov_iter *ite
 {
 	struct file *file = request->ki_filp;
 
-	if (result <= 0 || !store_may_have(file))
+	if (result <= 0)
 		return 0;
-	return store_read_ended(file, request->ki_pos, result,
-				is_into_pipe(iter) ? STORE_MECHANISM_SPLICE : STORE_MECHANISM_READ);
+	return store_read_ended_of(file, request->ki_pos, result,
+				   is_into_pipe(iter) ? STORE_MECHANISM_SPLICE : STORE_MECHANISM_READ);
 }
 
 static __always_inline int on_splice(struct file *file, const s64 *position, long result)

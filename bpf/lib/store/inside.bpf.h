@@ -91,6 +91,15 @@ static __always_inline int store_read_ended(struct file *file, u64 end, s64 byte
 	return 0;
 }
 
+/* As store_read_ended, of a file that the verifier trusts. */
+static __always_inline int store_read_ended_of(struct file *file, u64 end, s64 bytes, u8 mechanism)
+{
+	if (mechanism != STORE_MECHANISM_SPLICE &&
+	    store_read_fast(file, end - bytes, bytes, mechanism))
+		return 0;
+	return store_read_ended(file, end, bytes, mechanism);
+}
+
 /* A direct read begins. Its end may come in an interrupt: then what was asked for counts. */
 static __always_inline void store_direct_begin(struct kiocb *request, struct iov_iter *iter)
 {

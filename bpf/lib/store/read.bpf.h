@@ -145,36 +145,29 @@ static __always_inline u64 store_read_new(struct store_offset *last, u64 file, u
 	return end - start;
 }
 
-/* One read more. Several CPUs do this at once. */
-static __always_inline void store_read_count(struct store_read_entry *entry,
-					     const struct store_access *access, u64 file)
+/* One read more. Several CPUs do this at once. `file` 0: memory of a process. */
+static __always_inline void store_read_add(struct store_read_entry *entry, u64 file, u64 start,
+					   u64 bytes, bool once)
 {
 	struct store_offset *last = &entry->offsets[file & (STORE_OFFSETS - 1)];
-	u64 start = access->offset, bytes = access->bytes, now = bpf_jiffies64();
-	bool sequential;
+	bool sequential = !start || (last->end == start && last->file == file);
+	u64 now = bpf_jiffies64();
 
-	if (access->opened) {
-		__sync_fetch_and_add(&entry->opens, 1);
-		return;
-	}
-	sequential = !start || (last->end == start && last->file == file);
-	if (access->once) {
+	if (once) {
 		bytes = store_read_new(last, file, start, start + bytes);
 		if (!bytes)
 			return;
 	}
-	if (!entry->first && __sync_val_compare_and_swap(&entry->first, 0, now) == 0)
-		store_read_show(entry, access);
+	/* Written only when it changes: others count on this cache line, too. */
 	if (entry->latest != now)
 		entry->latest = now;
 	__sync_fetch_and_add(&entry->bytes, bytes);
 	__sync_fetch_and_add(&entry->calls, 1);
-	/* Memory of a process, and no file. */
-	if (!access->inode)
+	if (!file)
 		return;
 	if (sequential)
 		__sync_fetch_and_add(&entry->sequential, bytes);
-	if (!access->once) {
+	if (!once) {
 		last->file = file;
 		last->end = start + bytes;
 	}
@@ -262,8 +255,16 @@ __weak __noinline int store_read_note(const struct store_access *access)
 		fault_count(FAULT_STORE_READS_FULL);
 		return 0;
 	}
-	store_read_count(entry, access, store_file_number(access->inode));
-	if (entry->told == STORE_TOLD_NOTHING && !access->opened &&
+	if (access->opened) {
+		__sync_fetch_and_add(&entry->opens, 1);
+		return 0;
+	}
+	if (!entry->first &&
+	    __sync_val_compare_and_swap(&entry->first, 0, bpf_jiffies64()) == 0)
+		store_read_show(entry, access);
+	store_read_add(entry, store_file_number(access->inode), access->offset, access->bytes,
+		       access->once);
+	if (entry->told == STORE_TOLD_NOTHING &&
 	    __sync_val_compare_and_swap(&entry->told, STORE_TOLD_NOTHING, STORE_TOLD_NOW) ==
 		    STORE_TOLD_NOTHING)
 		store_read_tell(&key, entry);
@@ -285,22 +286,28 @@ __weak __noinline int store_read_file(struct store_access *access)
 	return store_read_note(access);
 }
 
+/* Is it a file in a layer of an overlay, which may know it as one of a store? */
+static __always_inline bool store_is_of_layer(struct file *file)
+{
+	struct dentry___store *dentry;
+
+	if (bpf_core_type_exists(struct backing_file))
+		return file->f_mode & STORE_FILE_OF_LAYER;
+	dentry = (void *)file->f_path.dentry;
+	return dentry->d_inode != (void *)file->f_inode;
+}
+
 /*
  * May a file belong to a store? One look-up, of its device. Of a file that the verifier trusts.
  */
 static __always_inline bool store_may_have(struct file *file)
 {
 	struct inode *inode = file->f_inode;
-	struct dentry___store *dentry;
 
 	if (store_device_of(inode->i_sb->s_dev))
 		return true;
-	if ((inode->i_mode & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_BLOCK)
-		return true;
-	if (bpf_core_type_exists(struct backing_file))
-		return file->f_mode & STORE_FILE_OF_LAYER;
-	dentry = (void *)file->f_path.dentry;
-	return dentry->d_inode != (void *)inode;
+	return (inode->i_mode & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_BLOCK ||
+	       store_is_of_layer(file);
 }
 
 /* As store_may_have, of a file that the verifier does not trust. */
@@ -311,6 +318,63 @@ static __always_inline bool store_may_have_read(struct file *file)
 	if (store_device_of(store_device_number((void *)inode)))
 		return true;
 	return store_overlay_dentry(file) != NULL;
+}
+
+/*
+ * The store of a file that the verifier trusts, and of which the label is remembered; false when it
+ * has to be looked for. No helper but for the look-ups.
+ */
+static __always_inline bool store_known(struct file *file, u32 *store)
+{
+	struct inode___store *inode = (void *)file->f_inode;
+	struct store_device *device = store_device_of(inode->i_sb->s_dev);
+	struct store_file_key key = {};
+	struct store_file *known;
+
+	*store = 0;
+	if (!device)
+		return (inode->i_mode & STORE_INODE_TYPE_MASK) != STORE_INODE_TYPE_BLOCK &&
+		       !store_is_of_layer(file);
+	*store = device->store;
+	if (!device->has_roots)
+		return *store;
+	key.inode = inode->i_ino;
+	key.device = inode->i_sb->s_dev;
+	key.generation = inode->i_generation;
+	known = bpf_map_lookup_elem(&store_files, &key);
+	if (!known || known->generation != store_labels_generation())
+		return false;
+	if (known->store)
+		*store = known->store;
+	/* In no store, it may be in one by the overlay that it is a layer of. */
+	return *store || (inode->i_nlink <= 1 && !store_is_of_layer(file));
+}
+
+/*
+ * A read of a file that the verifier trusts: counted at once when file and reader are known and
+ * something was told of them since the last report, as nearly always. Otherwise false.
+ */
+static __always_inline bool store_read_fast(struct file *file, u64 offset, u64 bytes, u8 mechanism)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct inode___store *inode = (void *)file->f_inode;
+	struct store_read_entry *entry;
+	struct store_read_key key = {};
+	u64 device;
+
+	if (!store_known(file, &key.store))
+		return false;
+	if (!key.store || (task->flags & TASK_FLAG_KERNEL_THREAD) || !scope_has_current())
+		return true;
+	key.start_time = task->group_leader->start_boottime;
+	key.pid = task->tgid;
+	key.mechanism = mechanism;
+	entry = bpf_map_lookup_elem(&store_reads, &key);
+	if (!entry || !entry->first || entry->told != STORE_TOLD)
+		return false;
+	device = inode->i_sb->s_dev;
+	store_read_add(entry, inode->i_ino ^ device << 32, offset, bytes, false);
+	return true;
 }
 
 #endif
