@@ -1,5 +1,5 @@
-// What it costs a process that its reads of stores are counted: reads of 4 KiB out of the page cache
-// as fast as they go, with the probe attached and without, in turn. Where the kernel refuses
+// What it costs a process that its reads of stores are counted: reads of 4 KiB out of the page
+// cache as fast as they go, with the probe attached and without, in turn. Where the kernel refuses
 // trampolines and kprobes, reads are seen at the end of system calls, which costs all of them.
 
 import { spawn } from 'node:child_process'

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path'
 /** The programs, and what each is compiled with. */
 const programs = new Map([
   ['datagram.c', ['clang', '-O2', '-Wall', '-Werror']],
-  ['store-read.c', ['cc', '-O1']],
+  ['store_read.c', ['cc', '-O1']],
   ['uring.c', ['cc', '-O1']],
 ])
 const folder = join(import.meta.dirname, '../../build/test-programs')

@@ -49,11 +49,11 @@ export function setLabels(watch: Watch, labels: readonly Label[]): void {
   if (failure) throw new Error(`${failure.operation}: ${failure.code} ${failure.detail}`)
 }
 
-/** Reads a file through a door of store-read.c; what it got, and its process. */
+/** Reads a file through a door of store_read.c; what it got, and its process. */
 export async function readThrough(
   cgroup: ScopeCgroup, door: string, path: string, chunk = 65_536,
 ): Promise<{ bytes: number, program: Program }> {
-  const words = [compiled('store-read.c'), door, path, String(chunk)]
+  const words = [compiled('store_read.c'), door, path, String(chunk)]
   const program = door === 'inherited'
     ? cgroup.start('/bin/sh', '-c', 'exec 3< "$0" && exec "$@"', path, ...words)
     : cgroup.start(words[0], ...words.slice(1))

@@ -1,7 +1,7 @@
 /*
  * Reads a file to its end through one door: for the probe tests.
  *
- *   store-read DOOR FILE [BYTES]     BYTES at a time, 64 KiB when not said
+ *   store_read DOOR FILE [BYTES]     BYTES at a time, 64 KiB when not said
  *
  * Prints how many bytes it got, and waits for the end of its input. `stdin` reads what it was given
  * as descriptor 3. System calls of which the C library knows nothing are made by number.
