@@ -37,6 +37,15 @@ describe('the judge of the rig', () => {
     expect(judge([whole], wanted)).toEqual([])
   })
 
+  it('asks for stores, and for totals of one finding', () => {
+    const [totals, more] = [{ bytes_in: 10, bytes_out: 9 }, { bytes_in: 10, bytes_out: 10 }]
+    const findings = [{ detector: 'STO-007', totals }, { detector: 'NET-001', totals: { bytes_out: 99 } }]
+    const told = { ...whole, stores: ['corpus'], findings: findings as unknown as Incident['findings'] }
+    expect(judge([told], { incidents: 1, stores: ['corpus'], totals })).toEqual([])
+    expect(judge([told], { incidents: 1, stores: ['weights'] })).toEqual(['store weights is not named'])
+    expect(judge([told], { incidents: 1, totals: more })[0]).toContain('no finding has {"bytes_in":10,"bytes_out":10}')
+  })
+
   it('lets other hops stand between those that are wanted', () => {
     const more = incident([hop(outside, model), hop(model, outside), ...whole.hops.slice(1)], ['NET-002'])
     expect(judge([more], wanted)).toEqual([])

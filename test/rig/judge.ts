@@ -25,7 +25,20 @@ export function judgeStory(incidents: readonly Incident[], wanted: Expectation):
   for (const id of wanted.detectors ?? []) {
     if (!has.has(id)) problems.push(`${id} found nothing in the first incident`)
   }
-  return [...problems, ...inOrder(first?.hops ?? [], wanted.hops ?? [], fits)]
+  for (const name of wanted.stores ?? []) {
+    if (!first?.stores.includes(name)) problems.push(`store ${name} is not named`)
+  }
+  return [...problems, ...judgeTotals(first, wanted),
+    ...inOrder(first?.hops ?? [], wanted.hops ?? [], fits)]
+}
+
+/** One finding must have all of them. */
+function judgeTotals(first: Incident | undefined, { totals = {} }: Expectation): string[] {
+  const wanted = Object.entries(totals)
+  const all = first?.findings.map((one) => one.totals) ?? []
+  if (all.some((one) => wanted.every(([name, least]) => (one[name] ?? 0) >= least))) return []
+  return wanted.length === 0 ? []
+    : [`no finding has ${JSON.stringify(totals)}; they have ${JSON.stringify(all)}`]
 }
 
 function judgeAmounts(incidents: readonly Incident[], { hops = [] }: Expectation): string[] {

@@ -36,6 +36,10 @@ export interface Expectation {
   quiet?: readonly string[]
   /** Hops of the first incident, in order; others may stand between them. */
   hops?: readonly HopWanted[]
+  /** Names of the stores that the first incident must name. */
+  stores?: readonly string[]
+  /** At least so much in the totals of one finding of the first incident. */
+  totals?: Readonly<Record<string, number>>
   /** From the last step of the attack until all that is told. */
   within_s?: number
 }

@@ -8,6 +8,7 @@ import { LogReader } from '../../../log/cursor.ts'
 import { parsePolicy } from '../../../policy/parse.ts'
 import { decodeBatch } from '../../../proto/batch.ts'
 import { BatchCursor } from '../../../proto/batch-cursor.ts'
+import type { Event } from '../../../proto/batch-cursor.ts'
 import { addressOf, PORTS, uplinkPort, WATCHED } from './layout.ts'
 import type { WatchedName } from './layout.ts'
 import type { RigNode } from './node.ts'
@@ -102,14 +103,20 @@ export class Halves {
     writeFileSync(this.policyFile, text)
     const { sha256 } = parsePolicy(text).policy ?? { sha256: '' }
     if (sha256 === '') throw new Error(`this is no policy:\n${text}`)
+    await this.sees('the policy to be in force', (event) =>
+      event.kind === 'policy_applied' && event.sha256 === sha256)
+  }
+
+  /** Waits until the log has an event, which may be there already. */
+  async sees(what: string, matches: (event: Event) => boolean): Promise<void> {
     const cursor = new BatchCursor()
     let from = 0
-    await until('the policy to be in force', () => {
+    await until(what, () => {
       let found: true | undefined
       for (const { position, payload } of new LogReader(join(this.data, 'log')).read({ from })) {
         from = position + 1
         cursor.forEach(decodeBatch(payload), (event) => {
-          if (event.kind === 'policy_applied' && event.sha256 === sha256) found = true
+          if (matches(event)) found = true
         })
       }
       return found

@@ -3,6 +3,7 @@
 import type { Scenario } from '../scenario.ts'
 import { benign, benignByHand, benignShort, learnedIntrusion } from './benign.ts'
 import { doubleFork, passedConnection, proxy, scan } from './evasion.ts'
+import { exfiltration } from './exfiltration.ts'
 import { flood } from './flood.ts'
 import {
   correlatorKilled, cutOff, duplicates, intrusion, reverseOrder, skewedClocks,
@@ -11,7 +12,7 @@ import {
 export const scenarios: readonly Scenario[] = [
   benignByHand, benignShort, benign,
   intrusion, reverseOrder, skewedClocks, cutOff, duplicates, correlatorKilled,
-  learnedIntrusion, doubleFork, proxy, passedConnection, flood, scan,
+  learnedIntrusion, doubleFork, proxy, passedConnection, flood, scan, exfiltration,
 ]
 
 /** What CI leaves out: it takes minutes and shows more of what another one shows. */
