@@ -32,8 +32,7 @@ const pages = ['store_read_map_pages', 'store_read_fault']
 /** They run for every system call of the node. */
 const calls = (...programs: string[]): ProbeWay => ({
   programs, attach_type: 'tp_btf',
-  lost: (programs.length > 1 ? '' : 'what is read of stores by mappings and io_uring; ') +
-    callsLost,
+  lost: (programs.length > 2 ? '' : 'what is read of stores by mappings; ') + callsLost,
 })
 
 /** In the order in which they are attached. */
@@ -60,8 +59,8 @@ export const storeProbes: readonly Probe[] = [
       },
       calls('store_read_sys_exit', 'store_read_ring', ...pages),
       calls('store_read_sys_exit', 'store_read_ring_result', ...pages),
-      calls('store_read_sys_exit'),
-      calls('store_read_sys_exit_slow'),
+      calls('store_read_sys_exit', 'store_read_ring_result'),
+      calls('store_read_sys_exit_slow', 'store_read_ring_result'),
     ],
     lost: 'who reads data stores, and how much',
   },

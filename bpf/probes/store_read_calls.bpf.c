@@ -54,7 +54,7 @@ struct aio_request {
 	u32 fd;
 	u64 buffer;
 	u64 bytes;
-	s64 offset;
+	u64 offset;
 };
 
 /* Where a read began. */
@@ -164,8 +164,9 @@ static __noinline int note_aio(u64 requests, u64 count)
 {
 	struct store_access access;
 	struct aio_request request;
+	struct inode___store *inode;
 	struct file *file;
-	u64 at;
+	u64 at, size;
 
 	for (u32 i = 0; i < AIO_REQUESTS && i < count; i++) {
 		if (bpf_probe_read_user(&at, sizeof(at), (void *)(requests + i * sizeof(at))) ||
@@ -174,8 +175,13 @@ static __noinline int note_aio(u64 requests, u64 count)
 		file = request.opcode == AIO_READ ? descriptor_file(request.fd) : NULL;
 		if (!file)
 			continue;
+		inode = (void *)BPF_CORE_READ(file, f_inode);
+		size = BPF_CORE_READ(inode, i_size);
+		if (size <= request.offset)
+			continue;
+		size -= request.offset;
 		__builtin_memset(&access, 0, sizeof(access));
-		access.bytes = request.bytes;
+		access.bytes = request.bytes < size ? request.bytes : size;
 		access.offset = request.offset;
 		access.mechanism = STORE_MECHANISM_READ;
 		note_file(&access, file);

@@ -1,6 +1,6 @@
 // For the tests of the probes of stores: places with files, and what labels them.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,6 +28,8 @@ export class Ground {
 
   /** A new folder with a new ext4 on a loop device. */
   mountImage(name: string, mebibytes: number): string {
+    // Where they are no modules this fails, and mount() says whether they are there.
+    spawnSync('modprobe', ['-a', 'loop', 'ext4'])
     const image = join(this.folder, `${name}.img`)
     execFileSync('truncate', ['-s', `${mebibytes}M`, image])
     execFileSync('mkfs.ext4', ['-q', '-F', image])

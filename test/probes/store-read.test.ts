@@ -100,7 +100,15 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     expect(await reportsOf(watch, program.pid)).toEqual([])
   }
 
+  /** Mappings are not seen here, as the probe says. */
+  const isLost = (mechanism: string): boolean => mechanism === 'mmap' &&
+    / by mappings;/.test(watch.states.find(({ probe }) => probe === 'store_read')!.lost)
+
   it.each(doors)('count what is read through %s', async (door, mechanism, byCalls = mechanism) => {
+    if (isLost(mechanism)) {
+      expect((await told(door, store)).sums['mmap']).toBeUndefined()
+      return
+    }
     const expected = way === 'tp_btf' ? byCalls : mechanism
     const [first] = await expectCounted(door, store, expected)
     expect(first).toMatchObject({ report: 'first' })
@@ -163,6 +171,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     setLabels(watch, [labelOf(join(ground.folder, 'disk/data/set'), dataset),
       labelOfAll(disk, models)])
     for (const [door, mechanism] of [['read', 'read'], ['mmap', 'mmap'], ['sendfile', 'splice']]) {
+      if (isLost(mechanism)) continue
       await expectCounted(door, file, mechanism, models)
     }
   })

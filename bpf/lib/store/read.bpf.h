@@ -256,6 +256,8 @@ __weak __noinline int store_read_note(const struct store_access *access)
 		return 0;
 	}
 	if (access->opened) {
+		if (!entry->inode)
+			store_read_show(entry, access);
 		__sync_fetch_and_add(&entry->opens, 1);
 		return 0;
 	}
