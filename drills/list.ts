@@ -4,6 +4,7 @@ import { firmwareDrift } from './firmware-drift.ts'
 import { gpuProbe } from './gpu-probe.ts'
 import { lateralChain } from './lateral-chain.ts'
 import { metadataAccess } from './metadata-access.ts'
+import { modelTamper } from './model-tamper.ts'
 import { moduleLoad } from './module-load.ts'
 import { rdmaPeer } from './rdma-peer.ts'
 import { readThenSend } from './read-then-send.ts'
@@ -24,4 +25,5 @@ export const drills: readonly Drill[] = [
   gpuProbe,
   bulkRead,
   readThenSend,
+  modelTamper,
 ]

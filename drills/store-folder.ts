@@ -1,6 +1,6 @@
 /** The folder of a store of drills, with files that mean nothing. Needs root. */
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { drillFolder } from '../policy/drill-stores.ts'
 import { DrillError } from './drill.ts'
@@ -22,17 +22,18 @@ export interface StoreFiles {
 /**
  * Makes the folder, gives agents the time to find it, and calls `act` with it; removes it in every
  * case. Rejects with DrillError.
+ *
+ * @param folder another one for tests
  */
 export async function withStore<T>(
   { store, files, fileBytes }: StoreFiles, { say, signal }: DrillContext,
-  act: (folder: string) => Promise<T>, foundMs = FOUND_MS,
+  act: (folder: string) => Promise<T>, foundMs = FOUND_MS, folder = drillFolder(store),
 ): Promise<T> {
-  const folder = drillFolder(store)
   if (existsSync(folder)) {
     throw new DrillError(`there is a folder ${folder} already: a drill is under way, or one was ` +
       'killed; then remove it')
   }
-  const made = makeFolder(folder)
+  makeFolder(folder)
   try {
     for (let i = 0; i < files; i++) {
       writeFileSync(join(folder, `drill-${i}.safetensors`), Buffer.alloc(fileBytes, 'drill '))
@@ -41,14 +42,24 @@ export async function withStore<T>(
     await sleep(foundMs, undefined, { signal })
     return await act(folder)
   } finally {
-    rmSync(made, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
+    removeIfEmpty(dirname(folder))
   }
 }
 
-/** The first folder that had to be made. */
-function makeFolder(folder: string): string {
+/** Another drill may have its store there. */
+function removeIfEmpty(folder: string): void {
   try {
-    return mkdirSync(folder, { recursive: true, mode: 0o755 }) ?? folder
+    rmdirSync(folder)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT') throw error
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o755 })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new DrillError(`${folder} cannot be made (${code}): run it as root, with sudo, on a ` +
