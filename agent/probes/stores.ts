@@ -4,10 +4,12 @@ import type { Probe, ProbeWay } from './table.ts'
 
 /** Of the kernel's own functions, which see every read with what it gave. */
 const insideLost = 'reads by file systems that have functions of their own, such as FUSE with ' +
-  'direct_io and WekaFS; huge pages of mappings; what ptrace takes from memory word by word'
-const callsLost = 'what 32-bit programs read of stores, what is cloned (FICLONE) or read from ' +
-  'the memory of other processes, and which pages of a mapping were there already; of AIO what ' +
-  'was asked for is counted, not what came of it'
+  'direct_io, WekaFS, and NFS with O_DIRECT; huge pages of mappings; what ptrace takes from ' +
+  'memory word by word'
+const callsLost = 'what 32-bit programs read of stores, what is cloned (FICLONE), what is read ' +
+  'of the memory of other processes from /proc/PID/mem or inside a container; of AIO what was ' +
+  'asked for is counted, not what came of it, and of mappings a page of a file that was mapped ' +
+  'before counts once'
 
 const always = [
   'store_read_fexit', 'store_read_shmem_fexit', 'store_direct_kprobe', 'store_direct_kretprobe',

@@ -4,8 +4,8 @@
  * ring or descriptor asked for them: out of the page cache, past it, into a mapping, into a pipe.
  * Each with what it really gave.
  *
- * Not seen: file systems that read by functions of their own, such as FUSE with direct_io and
- * WekaFS; huge pages of mappings; memory that ptrace() takes word by word.
+ * Not seen: file systems that read by functions of their own, such as FUSE with direct_io, WekaFS,
+ * and NFS with O_DIRECT; huge pages of mappings; memory that ptrace() takes word by word.
  */
 #include "store/inside.bpf.h"
 

@@ -7,8 +7,7 @@
  * Not seen: what 32-bit programs read, and files of which the descriptor was closed while a call
  * read from it. Of AIO the requests are counted, not what came of them.
  */
-#include "store/file_types.bpf.h"
-#include "store/read.bpf.h"
+#include "store/inside.bpf.h"
 #include "store/system_call.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -189,6 +188,20 @@ static __noinline int note_aio(u64 requests, u64 count)
 	return 0;
 }
 
+/*
+ * process_vm_readv(). The number that it was given means the same process to us only where numbers
+ * are those of the node.
+ */
+static __always_inline int note_memory(u32 pid, long result)
+{
+	struct task_struct___place *place = (void *)bpf_get_current_task_btf();
+	u64 *start_time = bpf_map_lookup_elem(&store_process_starts, &pid);
+
+	if (!start_time || BPF_CORE_READ(place, thread_pid, level) > 0)
+		return 0;
+	return store_memory_read(pid, *start_time, result);
+}
+
 /* All but reads, which are the many. */
 static __always_inline int note_call(u64 number, struct pt_regs *registers, long result)
 {
@@ -209,6 +222,8 @@ static __always_inline int note_call(u64 number, struct pt_regs *registers, long
 	case CALL_OPENAT2:
 	case CALL_OPEN_BY_HANDLE:
 		return note_open(result);
+	case CALL_PROCESS_VM_READV:
+		return note_memory(first, result);
 	case CALL_IO_SUBMIT:
 		return note_aio(CALL_ARGUMENT_3(registers), result);
 	case CALL_RENAME:

@@ -115,13 +115,29 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     expect(String(first['path'])).toMatch(/data\/set\/part-0$/)
   })
 
+  it('count what a process takes from the memory of one that read a store, and name that one',
+    async () => {
+      // Of /proc/PID/mem only the kernel's own functions tell.
+      for (const door of way === 'fexit' ? ['memory', 'memory-file'] : ['memory']) {
+        const [first] = await expectCounted(door, store, 'process_memory')
+        const owner = Number(first['owner_pid'])
+        const read = readBytes(await reportsOf(watch, owner))['read']
+        expect(Math.abs(read / size - 1)).toBeLessThan(0.01)
+        expect(String(first['owner_start_time'])).toBe(
+          String(watch.seen('store_read', { pid: owner })[0]['process_id']).split(':')[1])
+      }
+    })
+
   it('do not count a file beside the store, through whatever door', async () => {
+    const pids: number[] = []
     for (const [door] of doors) {
       const { bytes, program } = await readThrough(cgroup, door, beside)
       expect(bytes).toBe(size)
       await program.ended()
-      expect(await reportsOf(watch, program.pid), door).toEqual([])
+      pids.push(program.pid)
     }
+    await reportsOf(watch, pids.at(-1)!)
+    expect(pids.flatMap((pid) => watch.seen('store_read', { pid }))).toEqual([])
   })
 
   it('count whatever path leads to the file', async () => {

@@ -13,7 +13,7 @@ import { Watch } from './watch.ts'
 /** What the tests need beside the probes of stores: who runs, and who ended. */
 const others = ['store_process_end', 'process_exec', 'process_exit']
 /** The walks of the tests come sooner than those of an agent. */
-const walkMs = 200
+const walkMs = 100
 
 /** The kinds of programs that can see reads of stores, best first. */
 export const readWays = [...new Set(probeTable.find(({ name }) => name === 'store_read')!.ways

@@ -188,6 +188,7 @@ static __always_inline void store_process_note(struct task_struct *task, u32 sto
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;
 	bpf_map_update_elem(&store_processes, &key, &process, BPF_ANY);
+	bpf_map_update_elem(&store_process_starts, &key.pid, &key.start_time, BPF_ANY);
 }
 
 /* A reader that was not known: remembered. */

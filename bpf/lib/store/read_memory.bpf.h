@@ -137,6 +137,14 @@ struct {
 	__type(value, struct store_process);
 } store_processes __weak SEC(".maps");
 
+/* When the process of a number began, of those that read stores. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u32);
+	__type(value, u64);
+} store_process_starts __weak SEC(".maps");
+
 /* For paths, and for records. A program does not interrupt itself on its CPU: one is enough. */
 struct store_scratch {
 	char path[PATH_SCRATCH_BYTES];
