@@ -82,7 +82,8 @@ describe('policy explain of a store', () => {
       const { code, stderr } = await asked(...words)
       return `${code} ${stderr}`
     }
-    expect(await told('--from', '/bin/tar', '--read', 'imagene')).toMatch(/^2 .*no store "imagene"; did you mean imagenet/)
+    expect(await told('--from', '/bin/tar', '--read', 'imagene'))
+      .toMatch(/^2 .*no store "imagene"; did you mean imagenet/)
     expect(await told('--from', '10.0.0.1', '--read', 'imagenet')).toMatch(/^2 .*--from is an address; a process reads/)
     expect(await told('--read', 'imagenet')).toMatch(/^2 .*needs both --from and --to, or --from and --read/)
     expect(await told('--from', '/a', '--read', 'imagenet', '--write', 'imagenet')).toMatch(/^2 .*needs both/)

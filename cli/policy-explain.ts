@@ -38,7 +38,8 @@ export const explain: CommandSpec = {
     'vedette policy explain 3f2a                   the connections of an incident',
     'vedette policy explain gpu-07:1203 --policy new.yaml   an event, under another policy',
   ],
-  settings: ['from', 'to', 'read', 'write', 'policy', 'server', 'data', 'tls_ca', 'tls_cert', 'tls_key'],
+  settings: ['from', 'to', 'read', 'write', 'policy', 'server', 'data', 'tls_ca', 'tls_cert',
+    'tls_key'],
   changes: {
     from: { value: 'end', help: `who opens the connection, or reads: ${END_FORMS}` },
     to: { value: 'end:port', help: 'who accepts it, with port and, if not TCP, /protocol' },
@@ -108,7 +109,9 @@ async function explainLogged(values: Values, what: string): Promise<ExitCode> {
   await printLines(values.output === 'json' ? explained.map(eventJson)
     : explained.flatMap((one, i) => [...(i > 0 ? [''] : []), ...eventLines(one, file)]))
   const unexplained = wanted.length - explained.length
-  if (unexplained > 0) say(`${unexplained} more events are no connections or reads, or left the log`)
+  if (unexplained > 0) {
+    say(`${unexplained} more events are no connections or reads, or left the log`)
+  }
   if (left > 0) say(`${left} more events of the incident were not looked at; name one to see it`)
   return explained.every(isAllowed) ? 0 : 1
 }

@@ -31,16 +31,19 @@ const tar = { workload: '', pid: 8, start_time: 6n, exe: '/bin/tar', comm: 'tar'
 
 const read = (at_ms: number, mib: number, process = train, node_id = 'gpu-1'): ExampleEvent => ({
   kind: 'store_read', at_ms, node_id, process,
-  values: { store: 'imagenet', bytes: mib * MIB, calls: 9, files_distinct: 1500, mechanism: 'read', duration_ns: 2e9 } })
+  values: { store: 'imagenet', bytes: mib * MIB, calls: 9, files_distinct: 1500, mechanism: 'read',
+    duration_ns: 2e9 } })
 const seen = (node_id: string, state: string, reason = '', store = 'imagenet'): ExampleEvent => ({
   kind: 'store_seen', at_ms: 0, node_id,
   values: { store, state, path: '/data/imagenet', fs_type: 'nfs4', mount_source: 'filer:/e', reason } })
 const connection = (kind: 'connection_totals' | 'connection_close', at_ms: number, mib: number): ExampleEvent => ({
   kind, at_ms, node_id: 'gpu-1', process: train,
-  values: { connection_id: 77n, bytes_received: mib * MIB, direction: 'outgoing', protocol: 'tcp', duration_ns: (at_ms - 9 * DAY_MS) * 1e6,
+  values: { connection_id: 77n, bytes_received: mib * MIB, direction: 'outgoing', protocol: 'tcp',
+    duration_ns: (at_ms - 9 * DAY_MS) * 1e6,
     local_addr: '10.0.0.1', local_port: 4000, remote_addr: '10.0.0.9', remote_port: 6333 } })
 const EVENTS: ExampleEvent[] = [
-  seen('gpu-1', 'absent', 'not there yet', 'llm'), seen('gpu-1', 'watched'), seen('gpu-2', 'unresolved', 'no such folder'),
+  seen('gpu-1', 'absent', 'not there yet', 'llm'), seen('gpu-1', 'watched'),
+  seen('gpu-2', 'unresolved', 'no such folder'),
   // Ten days of a hundred reports, and a day with a hundred times as much.
   ...Array.from({ length: 10 }, (_, day) =>
     Array.from({ length: 15 }, (__, i) => read(day * DAY_MS + 60_000 * i, 10))).flat(),
@@ -69,10 +72,12 @@ describe('stores', () => {
     expect(code).toBe(1)
     const lines = stdout.trimEnd().split('\n')
     for (const line of lines) expect(line.length, line).toBeLessThanOrEqual(100)
-    expect(lines[1]).toMatch(/^imagenet +dataset +confidential +training +watched on gpu-1; unresolved on gpu-2 \(no suc/)
+    expect(lines[1])
+      .toMatch(/^imagenet +dataset +confidential +training +watched on gpu-1; unresolved on gpu-2 \(no suc/)
     expect(lines[2]).toMatch(/^vectors +database +internal +- +at 10\.0\.0\.9:6333$/)
     expect(lines[4]).toMatch(/^STORE +READER +READ +A DAY +USUAL +FILES +RATE +NORMAL/)
-    expect(lines[5]).toMatch(/^imagenet +train\.service +19\.5 GiB +19\.5 GiB +256 MiB +1\.50k +3\.9 GiB\/s +78 × usual$/)
+    expect(lines[5])
+      .toMatch(/^imagenet +train\.service +19\.5 GiB +19\.5 GiB +256 MiB +1\.50k +3\.9 GiB\/s +78 × usual$/)
     expect(lines[6]).toMatch(/^imagenet +\/bin\/tar +3\.0 MiB +3\.0 MiB +- +1\.50k +614 KiB\/s +not allowed$/)
     expect(lines[7]).toMatch(/^vectors +train\.service +24\.0 MiB +24\.0 MiB +8\.0 MiB +- +3\.4 MiB\/s +thin$/)
     expect(lines).toHaveLength(8)

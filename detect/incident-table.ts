@@ -2,7 +2,9 @@
 import type { CoverageTable } from './coverage.ts'
 import type { Detector } from './detector.ts'
 import type { Evidence, Finding, Severity, Story } from './finding.ts'
-import { addFacts, addNames, incidentId, keptOf, NAMES_MAX, tellIncident } from './incident-story.ts'
+import {
+  addFacts, addNames, incidentId, keptOf, NAMES_MAX, tellIncident,
+} from './incident-story.ts'
 import type { KeptIncident } from './incident-story.ts'
 import type { Incident, IncidentUpdate } from './incident.ts'
 

@@ -128,8 +128,7 @@ describe('a watch of the API', () => {
     expect(complaints[0]).toMatchObject({ code: 'KUBERNETES_REFUSED', status: 401 })
     expect(complaints[0].message).toMatch(/answered 401\. Give the service account get, list/)
     writeFileSync(tokenFile, 'new\n')
-    await until(() => changes.length === 1)
-    expect(recovered()).toBe(1)
+    await until(() => changes.length === 1 && recovered() === 1)
     expect(complaints).toHaveLength(1)
   })
 

@@ -28,7 +28,6 @@ struct task_struct___current {
 struct mnt_namespace {
 	struct ns_common ns;
 };
-
 #pragma clang attribute pop
 
 #define STORE_PATH_BYTES 248

@@ -63,7 +63,8 @@ const WAIT_MS = 15_000
 
 /**
  * Reads the log from its beginning, as detectors do, until all are found and their other ends had
- * time to come. Events that nothing is to be explained of, or not in the log, are not in the result.
+ * time to come. Events that nothing is to be explained of, or that are not in the log, are not in
+ * the result.
  *
  * @param policy in force whatever the log says; null: that of the log at that time
  */

@@ -15,8 +15,8 @@ export interface PolicyChange {
 }
 
 /**
- * All differences: zones, stores and detectors by their names, flows by all that they say but their reason.
- * The order of zones and flows, comments and reasons decide nothing and are none.
+ * All differences: zones, stores and detectors by their names, flows by all that they say but their
+ * reason. The order of zones and flows, comments and reasons decide nothing and are none.
  */
 export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
   const resolvers = listChange(textsOf(before.resolvers), textsOf(after.resolvers))
@@ -32,8 +32,8 @@ export function policyChanges(before: Policy, after: Policy): PolicyChange[] {
 }
 
 function byName<T>(
-  part: 'zone' | 'store' | 'detector', before: readonly T[], after: readonly T[], nameOf: (one: T) => string,
-  tell: (one: T) => string, compare: (old: T, now: T) => string,
+  part: 'zone' | 'store' | 'detector', before: readonly T[], after: readonly T[],
+  nameOf: (one: T) => string, tell: (one: T) => string, compare: (old: T, now: T) => string,
 ): PolicyChange[] {
   const old = new Map(before.map((one) => [nameOf(one), one]))
   const now = new Map(after.map((one) => [nameOf(one), one]))

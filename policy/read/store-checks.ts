@@ -8,8 +8,8 @@ import type { Report } from './cursor.ts'
 /** Paths, mounts or endpoints of all stores together: each is compared with every other one. */
 const PLACES_MAX = 1024
 /** Types of which every system has mounts that hold no data: the kernel makes what they show. */
-const PSEUDO = new Set(['proc', 'sysfs', 'devtmpfs', 'devpts', 'cgroup', 'cgroup2', 'bpf', 'tracefs',
-  'debugfs', 'securityfs', 'pstore', 'mqueue', 'configfs', 'fusectl', 'nsfs', 'autofs',
+const PSEUDO = new Set(['proc', 'sysfs', 'devtmpfs', 'devpts', 'cgroup', 'cgroup2', 'bpf',
+  'tracefs', 'debugfs', 'securityfs', 'pstore', 'mqueue', 'configfs', 'fusectl', 'nsfs', 'autofs',
   'binfmt_misc', 'efivarfs', 'rpc_pipefs', 'hugetlbfs', 'sockfs', 'pipefs', 'selinuxfs'])
 /** Types that the system itself runs from. */
 const OF_SYSTEM = new Set(['ext2', 'ext3', 'ext4', 'xfs', 'btrfs', 'zfs', 'overlay', 'tmpfs',
@@ -131,7 +131,8 @@ function checkManifest({ store, path }: Said, report: Report): void {
   }
   const at = `${path}.manifest`
   if (!manifest.text.startsWith('/')) {
-    report(problem(manifest, 'error', at, `${JSON.stringify(manifest.text)} is not an absolute path`,
+    report(problem(manifest, 'error', at,
+      `${JSON.stringify(manifest.text)} is not an absolute path`,
       'write it from the root, such as /models/llm/model.sig'))
   }
   if (!isOfArtifacts({ kind })) {
@@ -182,7 +183,8 @@ function reportTwice(
 ): void {
   const own = owner.name === store.name
   report(problem(at, own ? 'warning' : 'error', path,
-    `${what} is in ${own ? 'this store' : `the store ${owner.name}`} already, on line ${owner.line}`,
+    `${what} is in ${own ? 'this store' : `the store ${owner.name}`} already, `
+      + `on line ${owner.line}`,
     own ? 'remove one of the two' : 'keep it in one store'))
 }
 

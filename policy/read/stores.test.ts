@@ -101,7 +101,8 @@ describe('the stores of a policy', () => {
   })
 
   it('are no file systems of the kernel, and rarely those of the system', () => {
-    expect(problemsOf(dataset('file_systems: [proc]'))[0]).toMatch(/^error .*a file system of the type proc holds no data/)
+    expect(problemsOf(dataset('file_systems: [proc]'))[0])
+      .toMatch(/^error .*a file system of the type proc holds no data/)
     expect(problemsOf(dataset('file_systems: [ext4]'))[0]).toMatch(/^warning .*those of the system too/)
     expect(problemsOf(dataset('file_systems: [lustre, nfs4, fuse.s3fs]'))).toEqual([])
   })
@@ -129,7 +130,8 @@ describe('the stores of a policy', () => {
     expect(problemsOf(dataset(`paths: [/m], manifest: /m/model.sig, manifest_keys: [${KEY}]`))[0])
       .toMatch(/of a store of the kind dataset no manifest is asked; remove it, or write kind: weights/)
     expect(problemsOf(weights('paths: [/m], manifest: /m/model.sig'))[0]).toMatch(/^warning .*another manifest/)
-    expect(problemsOf(weights(`paths: [/m], manifest: m.sig, manifest_keys: [${KEY}]`))[0]).toMatch(/not an absolute path/)
+    expect(problemsOf(weights(`paths: [/m], manifest: m.sig, manifest_keys: [${KEY}]`))[0])
+      .toMatch(/not an absolute path/)
     expect(problemsOf(weights(`paths: [/m], manifest_keys: [${KEY}]`))[0]).toMatch(/no manifest to be signed/)
     expect(problemsOf(weights('paths: [/m], manifest: /m/x, manifest_keys: [abc]'))[0]).toMatch(/public key in PEM/)
     expect(problemsOf(weights(`endpoints: [s3.example.com], manifest: /m/x, manifest_keys: [${KEY}]`))[0])

