@@ -65,7 +65,8 @@ describe('a rename', () => {
 
   it.each([['/m/a.bin.tmp', '/m/a.bin'], ['/m/a.bin', '/m/a.bin.bak'], ['/m/a.bin', '/n/a.bin'],
     ['/m/a', '/m/b.locked'], ['/m/a.bin', '/m/a.bin.1'], ['/m/log', '/m/log.2.gz'], ['', '/m/a.locked'],
-    ['/m/a', '/m/.locked'], ['/m/a.locked', '/m/b.locked'], ['/m/a', '/m/a.'], ['/m/model.partial', '/m/model.safetensors']])(
+    ['/m/a', '/m/.locked'], ['/m/a.locked', '/m/b.locked'], ['/m/a', '/m/a.'],
+    ['/m/model.partial', '/m/model.safetensors']])(
     'from %s to %s is ordinary', (from, to) => {
       expect(addedEnding(from, to)).toBe('')
     })
