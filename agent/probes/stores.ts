@@ -8,8 +8,8 @@ const insideLost = 'reads by file systems that have functions of their own, such
   'memory word by word'
 const callsLost = 'what 32-bit programs read of stores, what is cloned (FICLONE), what is read ' +
   'of the memory of other processes from /proc/PID/mem or inside a container; of AIO what was ' +
-  'asked for is counted, not what came of it, and of mappings a page of a file that was mapped ' +
-  'before counts once'
+  'asked for is counted, not what came of it, and vectors are not; a page of a file that is ' +
+  'mapped again counts once'
 
 const always = [
   'store_read_fexit', 'store_read_shmem_fexit', 'store_direct_kprobe', 'store_direct_kretprobe',

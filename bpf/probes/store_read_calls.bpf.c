@@ -15,11 +15,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* Requests of one io_submit() that are looked at. */
 #define AIO_REQUESTS 64
 #define AIO_READ 0
-#define AIO_READ_VECTORS 7
 #define RING_READ_VECTORS 1
 #define RING_READ_FIXED 4
 #define RING_READ 22
-#define RING_SPLICE 30
 #define RING_READ_MULTISHOT 49
 
 /* struct xarray, of a page cache (linux/xarray.h). */

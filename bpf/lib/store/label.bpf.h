@@ -22,8 +22,12 @@
 #define STORE_INODE_TYPE_MASK 0170000
 #define STORE_INODE_TYPE_BLOCK 0060000
 #define STORE_INODE_TYPE_FOLDER 0040000
-/* file.f_mode, from Linux 6.5 on: the file of a layer, opened by an overlay. */
-#define STORE_FILE_OF_LAYER (1u << 25)
+/*
+ * file.f_mode, from Linux 6.5 on, of the file of a layer, opened by an overlay: FMODE_BACKING, which
+ * is the one or the other bit, and FMODE_NOACCOUNT, which goes with it.
+ */
+#define STORE_FILE_OF_LAYER (3u << 24)
+#define STORE_FILE_NOT_ACCOUNTED (1u << 29)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -266,6 +270,11 @@ static __always_inline u32 store_device_number(struct inode___store *inode)
 	return BPF_CORE_READ(inode, i_sb, s_dev);
 }
 
+static __always_inline bool store_mode_of_layer(u32 mode)
+{
+	return mode & STORE_FILE_OF_LAYER && mode & STORE_FILE_NOT_ACCOUNTED;
+}
+
 /* The overlay's own name of a file in one of its layers; NULL when it is no such file. */
 static __always_inline struct dentry___store *store_overlay_dentry(struct file *file)
 {
@@ -273,7 +282,7 @@ static __always_inline struct dentry___store *store_overlay_dentry(struct file *
 	struct path *user_path;
 
 	if (bpf_core_type_exists(struct backing_file)) {
-		if (!(BPF_CORE_READ(file, f_mode) & STORE_FILE_OF_LAYER))
+		if (!store_mode_of_layer(BPF_CORE_READ(file, f_mode)))
 			return NULL;
 		/* The path is the first member after the file, whatever it is called. */
 		user_path = (void *)file + bpf_core_type_size(struct file);

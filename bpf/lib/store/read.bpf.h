@@ -295,7 +295,7 @@ static __always_inline bool store_is_of_layer(struct file *file)
 	struct dentry___store *dentry;
 
 	if (bpf_core_type_exists(struct backing_file))
-		return file->f_mode & STORE_FILE_OF_LAYER;
+		return store_mode_of_layer(file->f_mode);
 	dentry = (void *)file->f_path.dentry;
 	return dentry->d_inode != (void *)file->f_inode;
 }
