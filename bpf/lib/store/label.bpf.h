@@ -23,8 +23,8 @@
 #define STORE_INODE_TYPE_BLOCK 0060000
 #define STORE_INODE_TYPE_FOLDER 0040000
 /*
- * file.f_mode, from Linux 6.5 on, of the file of a layer, opened by an overlay: FMODE_BACKING, which
- * is the one or the other bit, and FMODE_NOACCOUNT, which goes with it.
+ * file.f_mode, from Linux 6.5 on, of the file of a layer that an overlay opened: FMODE_BACKING,
+ * which is the one or the other bit, and FMODE_NOACCOUNT, which goes with it.
  */
 #define STORE_FILE_OF_LAYER (3u << 24)
 #define STORE_FILE_NOT_ACCOUNTED (1u << 29)
