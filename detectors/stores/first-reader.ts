@@ -11,12 +11,15 @@ import { firstReaderExamples } from './first-reader.examples.ts'
 import { readKinds, readOf, verdictOf, warmUpOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
-import { readInWords } from './words.ts'
+import { sentenceInWords } from './words.ts'
+import type { Sentence } from './words.ts'
 
 /** What a new reader reads. */
 interface State {
   amounts: Amounts
   told: boolean
+  /** Null until it is told. */
+  sentence: Sentence | null
   /** Null also while the detector is muted. */
   incident: string | null
 }
@@ -58,7 +61,7 @@ export default defineDetector({
     initial: (event, context): State | null => {
       const read = readOf(context)!
       if (!isNew(read, event.time_ms, context)) return null
-      return { amounts: newAmounts(), told: false, incident: null }
+      return { amounts: newAmounts(), sentence: null, told: false, incident: null }
     },
     keysMax: 10_000,
     idleMs: 3_600_000,
@@ -69,9 +72,12 @@ export default defineDetector({
     const { reading, store } = read
     addRead(state.amounts, read)
     if (state.told) {
-      if (state.incident === null) return
+      if (state.incident === null || state.sentence === null) return
       const details = { files: filesOfAll(state.amounts), processes: state.amounts.processes }
-      context.amend(state.incident, store.name, { totals: { bytes: reading.bytes }, details })
+      context.amend(state.incident, store.name, {
+        summary: sentenceInWords(state.sentence, state.amounts, store),
+        totals: { bytes: reading.bytes }, details,
+      })
       return
     }
     if (state.amounts.bytes < context.setting('bytes_min')) return
@@ -79,7 +85,7 @@ export default defineDetector({
     state.incident = context.report({
       key: store.name, severity: severityOf(read), stores: [store.name],
       totals: { bytes: state.amounts.bytes },
-      tell: () => tell(read, state.amounts, event.time_ms, context),
+      tell: () => tell(read, state, event.time_ms, context),
     })
   },
   examples: [...fires, ...quiet],
@@ -103,7 +109,8 @@ function severityOf({ process, store }: Read): Severity {
     store)
 }
 
-function tell(read: Read, amounts: Amounts, nowMs: number, context: Context): Story {
+function tell(read: Read, state: State, nowMs: number, context: Context): Story {
+  const { amounts } = state
   const { process, store, reading } = read
   const { firstMs, classes } = context.stores.store(store.name)!
   const usual = context.stores.usualOf(reading.workloadClass, store.name)
@@ -116,9 +123,9 @@ function tell(read: Read, amounts: Amounts, nowMs: number, context: Context): St
       `is known, ${amount(others, 'other')} had`
     : `Its workload had read it (${seenInWords(usual, warmUpOf(context))}), but never with ` +
       useInWords(use ?? 'shows')
+  state.sentence = { who: actorInWords(process, context), rest: `${what}.` }
   return {
-    summary: `${actorInWords(process, context)} read ` +
-      `${readInWords(amounts.bytes, files, store)}. ${what}.`,
+    summary: sentenceInWords(state.sentence, amounts, store),
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
       sensitivity: store.sensitivity, mechanism: reading.mechanism, files, use: use ?? '',

@@ -13,7 +13,7 @@ const fires: Example[] = [
     policy: storePolicy,
     events: [1, 2, 3, 4].map((i) => read(5000 * i, pod, 'imagenet', 10, 3 * i)),
     fires: ['/opt/vllm/bin/vllm (pid 500, uid 1000, workload pod:serve/llm-0 on node-1) read '
-      + '10.0 MiB of 3 files of the data set imagenet. It is in the zone inference, and the policy '
+      + '40.0 MiB of 12 files of the data set imagenet. It is in the zone inference, and the policy '
       + 'does not name it as a reader (line 14).'],
   },
   {
@@ -28,7 +28,7 @@ const fires: Example[] = [
     name: 'a database that brings much to someone who is no reader',
     policy: storePolicy,
     events: [received(0, job, 0.01), received(100, job, 3), received(200, job, 4)],
-    fires: ['read 3.0 MiB of the database vectors. It is in no zone'],
+    fires: ['read 7.0 MiB of the database vectors. It is in no zone'],
   },
 ]
 

@@ -9,8 +9,10 @@ import { actorInWords } from '../actor.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
 import type { Amounts } from './amounts.ts'
 import { readKinds, readOf, verdictOf, weighed } from './reading.ts'
+import type { Read } from './reading.ts'
 import { unlistedReaderExamples } from './unlisted-reader.examples.ts'
-import { readInWords } from './words.ts'
+import { sentenceInWords } from './words.ts'
+import type { Sentence } from './words.ts'
 
 /** What a workload that the policy does not name has read of a store. */
 interface State {
@@ -23,6 +25,8 @@ interface State {
   wallNs: bigint
   /** Other programs than the first. */
   programs: string[]
+  /** Null until it is told. */
+  sentence: Sentence | null
   waited: boolean
   told: boolean
   /** Null also while the detector is muted. */
@@ -65,7 +69,7 @@ export default defineDetector({
       return {
         store: store.name, amounts: newAmounts(), mechanism: reading.mechanism,
         process: process.number, evidence: context.evidence, wallNs: event.wall_ns, programs: [],
-        waited: false, told: false, incident: null,
+        sentence: null, waited: false, told: false, incident: null,
       }
     },
     keysMax: 10_000,
@@ -75,7 +79,7 @@ export default defineDetector({
     const read = readOf(context)!
     const { process, store, reading } = read
     addRead(state.amounts, read)
-    if (state.told) return amend(state, process, reading.bytes, context)
+    if (state.told) return amend(state, read, context)
     const network = reading.mechanism === NETWORK
     if (state.amounts.bytes < context.setting(network ? 'network_bytes_min' : 'bytes_min')) return
     // The labels of a pod come a little later than its first reads.
@@ -96,13 +100,14 @@ export default defineDetector({
   examples: [...fires, ...quiet],
 })
 
-function amend(state: State, process: LineageProcess, bytes: number, context: Context): void {
-  if (state.incident === null) return
+function amend(state: State, { process, store, reading }: Read, context: Context): void {
+  if (state.incident === null || state.sentence === null) return
   const program = printable(process.exe || process.comm)
   const isNew = process.number !== state.process && !state.programs.includes(program)
   if (isNew && state.programs.length < PROGRAMS_MAX) state.programs.push(program)
   context.amend(state.incident, state.store, {
-    totals: { bytes },
+    summary: sentenceInWords(state.sentence, state.amounts, store),
+    totals: { bytes: reading.bytes },
     details: {
       files: filesOfAll(state.amounts), processes: state.amounts.processes,
       further_programs: state.programs,
@@ -126,19 +131,22 @@ function report(
 }
 
 function tell(
-  { amounts, mechanism }: State, store: StorePolicy, process: LineageProcess, context: Context,
+  state: State, store: StorePolicy, process: LineageProcess, context: Context,
 ): Story {
   const zone = context.zoneOf(process)
+  const { amounts, mechanism } = state
   const { line } = verdictOf({ process, store }, context)
-  const files = filesOfAll(amounts)
   const where = zone < 0 ? 'in no zone' : `in the zone ${context.zoneName(zone)}`
+  state.sentence = {
+    who: actorInWords(process, context),
+    rest: `It is ${where}, and the policy does not name it as a reader (line ${line}).`,
+  }
   return {
-    summary: `${actorInWords(process, context)} read ` +
-      `${readInWords(amounts.bytes, files, store)}. It is ${where}, and the policy does not name ` +
-      `it as a reader (line ${line}).`,
+    summary: sentenceInWords(state.sentence, amounts, store),
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
-      sensitivity: store.sensitivity, mechanism, files, processes: amounts.processes,
+      sensitivity: store.sensitivity, mechanism, files: filesOfAll(amounts),
+      processes: amounts.processes,
       policy_line: line,
     },
     next_steps: [

@@ -31,7 +31,7 @@ const fires: Example[] = [
     name: 'weights in the memory of a server that another workload reads',
     policy: openPolicy,
     events: [...on(server), ...fromMemory(rank, server)],
-    fires: ['/usr/bin/python3.11 (pid 520, uid 1001, workload job:4711 on node-1) read 200 MiB of '
+    fires: ['/usr/bin/python3.11 (pid 520, uid 1001, workload job:4711 on node-1) read 400 MiB of '
       + 'the weights weights. It is a program that takes it out of the memory of another workload'],
   },
   {
@@ -44,8 +44,8 @@ const fires: Example[] = [
     name: 'weights that are packed in an inference pod, told once',
     policy: storePolicy,
     events: [exec(0, tar, 'tar czf - /data/weights'), ...on(tar)],
-    fires: ['/usr/bin/tar (pid 500, uid 1000, workload pod:serve/llm-0 on node-1) read 200 MiB of '
-      + '1 file of the weights weights. It is a program that packs files'],
+    fires: ['/usr/bin/tar (pid 500, uid 1000, workload pod:serve/llm-0 on node-1) read 600 MiB of '
+      + '3 files of the weights weights. It is a program that packs files'],
   },
   {
     name: 'a line of Python, a module that serves files, and a tool that is written in Python',
@@ -67,7 +67,7 @@ const fires: Example[] = [
     events: Array.from({ length: 40 }, (_, i) =>
       read(100 * i, inPod(600 + i, '/bin/busybox', pod), 'weights', 4, 1)).flatMap((event) => [
       exec(event.at_ms, event.process!, 'cp /data/weights/a /tmp/a'), event]),
-    fires: ['read 64.0 MiB of 16 files'],
+    fires: ['and 39 others read 160 MiB of 40 files'],
   },
   {
     name: 'a copy on the node, by someone whom the policy does not name',

@@ -12,12 +12,15 @@ import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
 import type { Use } from './tools.ts'
 import { weightsReaderExamples } from './weights-reader.examples.ts'
-import { readInWords, verdictInWords } from './words.ts'
+import { sentenceInWords, verdictInWords } from './words.ts'
+import type { Sentence } from './words.ts'
 
 /** What such programs of a workload have read of a store. */
 interface State {
   amounts: Amounts
   told: boolean
+  /** Null until it is told. */
+  sentence: Sentence | null
   /** Null also while the detector is muted. */
   incident: string | null
 }
@@ -61,7 +64,7 @@ export default defineDetector({
     return `${context.subjectOf(read.process)} ${read.store.name}`
   },
   state: {
-    initial: (): State => ({ amounts: newAmounts(), told: false, incident: null }),
+    initial: (): State => ({ amounts: newAmounts(), sentence: null, told: false, incident: null }),
     keysMax: 10_000,
     idleMs: 3_600_000,
   },
@@ -70,9 +73,12 @@ export default defineDetector({
     const { store, reading: { bytes } } = read
     addRead(state.amounts, read)
     if (state.told) {
-      if (state.incident === null) return
+      if (state.incident === null || state.sentence === null) return
       const details = { files: filesOfAll(state.amounts), processes: state.amounts.processes }
-      context.amend(state.incident, store.name, { totals: { bytes }, details })
+      context.amend(state.incident, store.name, {
+        summary: sentenceInWords(state.sentence, state.amounts, store),
+        totals: { bytes }, details,
+      })
       return
     }
     if (state.amounts.bytes < context.setting('bytes_min')) return
@@ -80,7 +86,7 @@ export default defineDetector({
     state.incident = context.report({
       key: store.name, severity: severityOf(read), stores: [store.name],
       totals: { bytes: state.amounts.bytes },
-      tell: () => tell(event, read, state.amounts, context),
+      tell: () => tell(event, read, state, context),
     })
   },
   examples: [...fires, ...quiet],
@@ -111,15 +117,18 @@ function severityOf({ process, store }: Read): Severity {
   return weighed(isContained(process) ? 'high' : 'medium', store)
 }
 
-function tell(event: Event, read: Read, amounts: Amounts, context: Context): Story {
+function tell(event: Event, read: Read, state: State, context: Context): Story {
+  const { amounts } = state
   const { process, store, reading } = read
   const use = useHere(event, read, context)!
   const verdict = verdictOf(read, context)
   const files = filesOfAll(amounts)
+  state.sentence = {
+    who: actorInWords(process, context),
+    rest: `It is ${useInWords(use)}, no server and no training. ${verdictInWords(verdict)}`,
+  }
   return {
-    summary: `${actorInWords(process, context)} read ` +
-      `${readInWords(amounts.bytes, files, store)}. It is ${useInWords(use)}, no server and no ` +
-      `training. ${verdictInWords(verdict)}`,
+    summary: sentenceInWords(state.sentence, amounts, store),
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
       sensitivity: store.sensitivity, use, mechanism: reading.mechanism, files,
