@@ -13,8 +13,8 @@ const fires: Example[] = [
     policy: storePolicy,
     events: [1, 2, 3, 4].map((i) => read(5000 * i, pod, 'imagenet', 10, 3 * i)),
     fires: ['/opt/vllm/bin/vllm (pid 500, uid 1000, workload pod:serve/llm-0 on node-1) read '
-      + '40.0 MiB of 12 files of the data set imagenet. It is in the zone inference, and the policy '
-      + 'does not name it as a reader (line 14).'],
+      + '40.0 MiB of 12 files of the data set imagenet. It is in the zone inference, and the '
+      + 'policy does not name it as a reader (line 14).'],
   },
   {
     name: 'each workload for itself, each store for itself',
