@@ -29,8 +29,8 @@ const fires: Example[] = [
     events: [...usual('imagenet'), read(later, web, 'imagenet', 1, 1),
       read(later + 5000, web, 'imagenet', 300, 9)],
     fires: ['/usr/bin/node (pid 501, uid 0, workload web.service on node-1) read 301 MiB of '
-      + '9 files of the data set imagenet. No such workload (web.service) had read it in the 9 days that '
-      + 'it is known, 1 other had.'],
+      + '9 files of the data set imagenet. No such workload (web.service) had read it in the 9 '
+      + 'days that it is known, 1 other had.'],
   },
   {
     name: 'a job of a user who never read the weights',
