@@ -110,9 +110,10 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
       return
     }
     const expected = way === 'tp_btf' ? byCalls : mechanism
-    const [first] = await expectCounted(door, store, expected)
-    expect(first).toMatchObject({ report: 'first' })
-    expect(String(first['path'])).toMatch(/data\/set\/part-0$/)
+    const events = await expectCounted(door, store, expected)
+    // It may come after one of a walk that began later.
+    const first = events.find(({ report }) => report === 'first')
+    expect(String(first?.['path'])).toMatch(/data\/set\/part-0$/)
   })
 
   it('count what a process takes from the memory of one that read a store, and name that one',
