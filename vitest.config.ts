@@ -7,5 +7,6 @@ export default defineConfig({
     // Two cores: the kernel tests measure nothing, but share one machine.
     maxWorkers: 2,
     testTimeout: 30_000,
+    hookTimeout: 60_000,
   },
 })

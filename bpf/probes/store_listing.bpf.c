@@ -17,6 +17,7 @@
 #include "container.bpf.h"
 #include "identity.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -135,7 +136,7 @@ static __noinline int look_note(const struct store_look *look)
 	struct store_listing_key key = {};
 	struct store_listing_entry *entry;
 
-	if (!scope_has_current())
+	if (!scope_has_current() || current_is_agent())
 		return 0;
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;

@@ -7,6 +7,7 @@
 #include "label.bpf.h"
 #include "read_memory.bpf.h"
 #include "scope.bpf.h"
+#include "self.bpf.h"
 
 /* One read. */
 struct store_access {
@@ -240,7 +241,7 @@ __weak __noinline int store_read_note(const struct store_access *access)
 
 	if (!access || (task->flags & TASK_FLAG_KERNEL_THREAD))
 		return 0;
-	if (!scope_has_current())
+	if (!scope_has_current() || current_is_agent())
 		return 0;
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;
@@ -367,7 +368,8 @@ static __always_inline bool store_read_fast(struct file *file, u64 offset, u64 b
 
 	if (!store_known(file, &key.store))
 		return false;
-	if (!key.store || (task->flags & TASK_FLAG_KERNEL_THREAD) || !scope_has_current())
+	if (!key.store || (task->flags & TASK_FLAG_KERNEL_THREAD) || !scope_has_current() ||
+	    current_is_agent())
 		return true;
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;
