@@ -12,9 +12,12 @@ const samples = join(import.meta.dirname, '../../../shared/data/attestation')
 const reason = existsSync(samples) ? '' : 'real attestation samples are not beside this checkout'
 if (reason) console.warn(`SKIPPED: ${reason}`)
 
+function readSample(): { evidence: string, certificate: string, nonce: string } {
+  return JSON.parse(readFileSync(join(samples, 'hopper_evidence.json'), 'utf8'))[0]
+}
+
 describe.skipIf(reason)(`evidence of real GPUs ${reason}`, () => {
-  const given = JSON.parse(readFileSync(join(samples, 'hopper_evidence.json'), 'utf8'))[0] as
-    { evidence: string, certificate: string, nonce: string }
+  const given = reason ? { evidence: '', certificate: '', nonce: '' } : readSample()
   const genuine = {
     subject: gpu, nonce: given.nonce, report: given.evidence,
     certificate_chain: Buffer.from(given.certificate, 'base64').toString('latin1'),
