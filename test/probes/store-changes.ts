@@ -7,6 +7,7 @@ import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import type { ScopeCgroup } from './scope-cgroup.ts'
 import { labelOf, labelOfAll } from './store-ground.ts'
+import { waysToTry } from './tables.ts'
 import { Watch } from './watch.ts'
 
 /** The walks of the tests come sooner than those of an agent. */
@@ -37,14 +38,14 @@ export function watchDone(
 
 /** The ways that this kernel allows; why the others are not among them is said. */
 export function waysHere(cgroup: ScopeCgroup, probe: string): string[] {
-  return waysOf(probe).filter((way) => {
+  return waysToTry(waysOf(probe).filter((way) => {
     const watch = watchDone(cgroup, probe, way)
     if (typeof watch !== 'string') watch.close()
     // A refusal of one program and not of its kind is a defect of the program.
     else if (/: load failed/.test(watch)) throw new Error(`${probe}: ${watch}`)
     else process.stderr.write(`!! SKIPPED: ${probe} by ${way}: ${watch}\n`)
     return typeof watch !== 'string'
-  })
+  }))
 }
 
 /** The stores of a watch: folders. */

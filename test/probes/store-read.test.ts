@@ -7,6 +7,7 @@ import { Ground, labelOf, labelOfAll, writeFile } from './store-ground.ts'
 import {
   readBytes, readThrough, readWays, reportsOf, setLabels, watchReads,
 } from './store-watch.ts'
+import { waysToTry } from './tables.ts'
 import { whyNot } from './watch.ts'
 import type { Watch } from './watch.ts'
 
@@ -29,7 +30,7 @@ function waysOrNone(): string[] {
     return typeof watch !== 'string'
   })
   void cgroup.remove()
-  return able
+  return waysToTry(able)
 }
 
 const ways = waysOrNone()

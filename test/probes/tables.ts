@@ -24,3 +24,19 @@ export const datagramNames = [
   'raw_socket', 'packet_socket', 'datagram_flow', 'datagram_listen', 'datagram_totals',
   'datagram_sockets_at_start',
 ]
+
+/**
+ * Of the ways to attach that this kernel allows, best first, those that are tried. The environment
+ * can leave some out, which is said: VEDETTE_TEST_WAYS=best tries the best alone, and `hooks` leaves
+ * out what looks at all system calls, which is for kernels that allow nothing else.
+ */
+export function waysToTry(able: readonly string[]): string[] {
+  const wanted = process.env['VEDETTE_TEST_WAYS'] ?? 'all'
+  const tried = able.filter((way, i) => i === 0 || wanted === 'all' ||
+    (wanted === 'hooks' && way !== 'tp_btf'))
+  const left = able.filter((way) => !tried.includes(way))
+  if (left.length > 0) {
+    process.stderr.write(`!! SKIPPED: ${left.join(', ')} (VEDETTE_TEST_WAYS=${wanted})\n`)
+  }
+  return tried
+}

@@ -103,7 +103,9 @@ async function runProbeTests(kernel: string, timeoutS: number): Promise<KernelRe
   const resultsPath = join(outDir(kernel), 'vitest.json')
   // The guest cannot know what its output ends up on.
   const plain = process.stdout.isTTY && process.env.NO_COLOR === undefined ? [] : ['NO_COLOR=1']
-  const command = ['env', ...plain, COMPILE_CACHE, ...VITEST, `--outputFile=${resultsPath}`]
+  const ways = `VEDETTE_TEST_WAYS=${process.env['VEDETTE_TEST_WAYS'] || 'all'}`
+  const command = ['env', ...plain, ways, COMPILE_CACHE, ...VITEST,
+    `--outputFile=${resultsPath}`]
   try {
     compileAll()
     const result = await runInVm({ kernel, command, timeout_s: timeoutS, on_output: echo })
