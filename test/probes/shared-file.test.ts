@@ -1,9 +1,10 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { serveNfs, whyNoNfs } from './nfs-server.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
 import { everydayAnd } from './tables.ts'
@@ -119,27 +120,3 @@ syscall(9, 0, 4096, 3, 1, fileno($f), 0); close $f; print "closed\\n"; <STDIN>`
     expect(watch.seen('shared_file_written', { pid: elsewhere.pid })).toEqual([])
   })
 })
-
-/** A server of its own, on loopback. Gives what stops it. */
-function serveNfs(folder: string): () => void {
-  for (const dir of ['/run/rpcbind', '/run/sendsigs.omit.d']) mkdirSync(dir, { recursive: true })
-  if (!existsSync('/proc/fs/nfsd/threads')) {
-    execFileSync('mount', ['-t', 'nfsd', 'nfsd', '/proc/fs/nfsd'])
-  }
-  execFileSync('rpcbind', ['-w'])
-  execFileSync('exportfs', ['-o', 'rw,no_root_squash,insecure,fsid=7,no_subtree_check',
-    `127.0.0.1:${folder}`])
-  execFileSync('rpc.nfsd', ['--no-nfs-version', '4', '1'])
-  execFileSync('rpc.mountd', ['--no-nfs-version', '4'])
-  return () => {
-    execFileSync('rpc.nfsd', ['0'])
-    execFileSync('exportfs', ['-u', `127.0.0.1:${folder}`])
-  }
-}
-
-/** Only in a machine of its own, which is thrown away: the server is one of the kernel. */
-function whyNoNfs(): string {
-  if (!existsSync('/dev/ttyS1') || existsSync('/run/systemd/system')) return 'not in the kernel rig'
-  if (spawnSync('modprobe', ['-a', 'nfsd', 'nfsv3']).status !== 0) return 'no NFS in this kernel'
-  return existsSync('/usr/sbin/rpc.mountd') ? '' : 'nfs-kernel-server is not installed'
-}

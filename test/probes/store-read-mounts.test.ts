@@ -1,7 +1,8 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { serveNfs, whyNoNfs } from './nfs-server.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Ground, labelOf, labelOfAll, writeFile } from './store-ground.ts'
 import {
@@ -128,28 +129,3 @@ describe.skipIf(reason)(`reads of stores on file systems of several types ${reas
     }
   }, 120_000)
 })
-
-/** A server of its own, on loopback. Gives what stops it. */
-function serveNfs(folder: string): () => void {
-  for (const dir of ['/run/rpcbind', '/run/sendsigs.omit.d']) mkdirSync(dir, { recursive: true })
-  if (!existsSync('/proc/fs/nfsd/threads')) {
-    execFileSync('mount', ['-t', 'nfsd', 'nfsd', '/proc/fs/nfsd'])
-  }
-  // Another test may have started it.
-  spawnSync('rpcbind', ['-w'])
-  execFileSync('exportfs', ['-o', 'rw,no_root_squash,insecure,fsid=9,no_subtree_check',
-    `127.0.0.1:${folder}`])
-  execFileSync('rpc.nfsd', ['--no-nfs-version', '4', '1'])
-  spawnSync('rpc.mountd', ['--no-nfs-version', '4'])
-  return () => {
-    execFileSync('rpc.nfsd', ['0'])
-    execFileSync('exportfs', ['-u', `127.0.0.1:${folder}`])
-  }
-}
-
-/** Only in a machine of its own, which is thrown away: the server is one of the kernel. */
-function whyNoNfs(): string {
-  if (!existsSync('/dev/ttyS1') || existsSync('/run/systemd/system')) return 'not in the kernel rig'
-  if (spawnSync('modprobe', ['-a', 'nfsd', 'nfsv3']).status !== 0) return 'no NFS in this kernel'
-  return existsSync('/usr/sbin/rpc.mountd') ? '' : 'nfs-kernel-server is not installed'
-}
