@@ -14,7 +14,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 PATH=$PWD/node_modules/.bin:$PATH
 OUT=build/test
-KERNEL_LIMIT_S=1200
+KERNEL_LIMIT_S=2100
 IMAGE_ALLOWANCE_S=900
 BOOT_ALLOWANCE_S=60
 rm -rf "$OUT"
