@@ -11,14 +11,14 @@ import { firstReaderExamples } from './first-reader.examples.ts'
 import { readKinds, readOf, verdictOf, warmUpOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
-import { sentenceInWords } from './words.ts'
+import { grownSummary, sentenceInWords } from './words.ts'
 import type { Sentence } from './words.ts'
 
 /** What a new reader reads. */
 interface State {
   amounts: Amounts
   told: boolean
-  /** Null until it is told. */
+  /** Null until it is told, and when an open finding was told of it before. */
   sentence: Sentence | null
   /** Null also while the detector is muted. */
   incident: string | null
@@ -72,10 +72,10 @@ export default defineDetector({
     const { reading, store } = read
     addRead(state.amounts, read)
     if (state.told) {
-      if (state.incident === null || state.sentence === null) return
+      if (state.incident === null) return
       const details = { files: filesOfAll(state.amounts), processes: state.amounts.processes }
       context.amend(state.incident, store.name, {
-        summary: sentenceInWords(state.sentence, state.amounts, store),
+        ...grownSummary(state.sentence, state.amounts, store),
         totals: { bytes: reading.bytes }, details,
       })
       return

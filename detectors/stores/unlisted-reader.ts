@@ -11,7 +11,7 @@ import type { Amounts } from './amounts.ts'
 import { readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { unlistedReaderExamples } from './unlisted-reader.examples.ts'
-import { sentenceInWords } from './words.ts'
+import { grownSummary, sentenceInWords } from './words.ts'
 import type { Sentence } from './words.ts'
 
 /** What a workload that the policy does not name has read of a store. */
@@ -25,7 +25,7 @@ interface State {
   wallNs: bigint
   /** Other programs than the first. */
   programs: string[]
-  /** Null until it is told. */
+  /** Null until it is told, and when an open finding was told of it before. */
   sentence: Sentence | null
   waited: boolean
   told: boolean
@@ -101,12 +101,12 @@ export default defineDetector({
 })
 
 function amend(state: State, { process, store, reading }: Read, context: Context): void {
-  if (state.incident === null || state.sentence === null) return
+  if (state.incident === null) return
   const program = printable(process.exe || process.comm)
   const isNew = process.number !== state.process && !state.programs.includes(program)
   if (isNew && state.programs.length < PROGRAMS_MAX) state.programs.push(program)
   context.amend(state.incident, state.store, {
-    summary: sentenceInWords(state.sentence, state.amounts, store),
+    ...grownSummary(state.sentence, state.amounts, store),
     totals: { bytes: reading.bytes },
     details: {
       files: filesOfAll(state.amounts), processes: state.amounts.processes,

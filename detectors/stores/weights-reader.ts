@@ -12,14 +12,14 @@ import type { Read } from './reading.ts'
 import { useInWords, useOf } from './tools.ts'
 import type { Use } from './tools.ts'
 import { weightsReaderExamples } from './weights-reader.examples.ts'
-import { sentenceInWords, verdictInWords } from './words.ts'
+import { grownSummary, sentenceInWords, verdictInWords } from './words.ts'
 import type { Sentence } from './words.ts'
 
 /** What such programs of a workload have read of a store. */
 interface State {
   amounts: Amounts
   told: boolean
-  /** Null until it is told. */
+  /** Null until it is told, and when an open finding was told of it before. */
   sentence: Sentence | null
   /** Null also while the detector is muted. */
   incident: string | null
@@ -73,10 +73,10 @@ export default defineDetector({
     const { store, reading: { bytes } } = read
     addRead(state.amounts, read)
     if (state.told) {
-      if (state.incident === null || state.sentence === null) return
+      if (state.incident === null) return
       const details = { files: filesOfAll(state.amounts), processes: state.amounts.processes }
       context.amend(state.incident, store.name, {
-        summary: sentenceInWords(state.sentence, state.amounts, store),
+        ...grownSummary(state.sentence, state.amounts, store),
         totals: { bytes }, details,
       })
       return

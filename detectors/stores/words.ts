@@ -15,6 +15,13 @@ export function verdictInWords({ allowed, list, line }: StoreVerdict): string {
 /** A summary of which the amounts grow: who read first, and what is said after the amounts. */
 export interface Sentence { who: string, rest: string }
 
+/** For `amend`. The summary stays that of an earlier report where `told` is null. */
+export function grownSummary(
+  told: Sentence | null, amounts: Amounts, store: StorePolicy,
+): { summary?: string } {
+  return told === null ? {} : { summary: sentenceInWords(told, amounts, store) }
+}
+
 /** `/usr/bin/tar (pid 7) and 2 others read 12.0 GiB of 14 files of the weights llama. Why.` */
 export function sentenceInWords(
   { who, rest }: Sentence, amounts: Amounts, store: StorePolicy,

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { callScript, device, watchDevice, waysHere } from './gpu-watch.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import type { Program } from './scope-cgroup.ts'
-import { waysToTry } from './tables.ts'
 import { whyNot } from './watch.ts'
 import type { Watch } from './watch.ts'
 
@@ -15,7 +14,7 @@ function waysOrNone(): string[] {
   const { able, refused } = waysHere(cgroup)
   for (const one of refused) process.stderr.write(`!! SKIPPED: GPU calls by ${one}\n`)
   void cgroup.remove()
-  return waysToTry(able)
+  return able
 }
 
 const ways = waysOrNone()

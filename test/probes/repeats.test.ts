@@ -7,7 +7,7 @@ const reason = whyNot()
 if (reason) process.stderr.write(`!! SKIPPED: ${reason}\n`)
 
 const told = 4
-const many = 160
+const many = 400
 const payload = 100
 
 /** Answers every connection with 7 bytes when it has ended. Prints its port. */

@@ -104,7 +104,7 @@ describe.skipIf(reason)(`what is counted and what is left out ${reason}`, () => 
   })
 
   it('as many connections as were asked for fit the table', async () => {
-    const connections = 200
+    const connections = 500
     const { object } = openProbes({
       ring_bytes: 2 ** 20, sockets_max: 2 * connections,
       scope_cgroup_id: cgroup.id, scope_cgroup_level: cgroup.level,
