@@ -18,7 +18,7 @@ import type { Scenario } from './scenario.ts'
 const LEARNING_POLICY = 'version: 1\nzones: []\nflows: []\n'
 const KEPT = join(import.meta.dirname, '../../build/rig')
 /** How long the story is waited for; beyond `within_s` it is late, and that is a problem. */
-const WAIT_MS_MAX = 15_000
+const WAIT_MS_MAX = 30_000
 /** What is late, and what should not come, comes within this. */
 const SETTLE_MS = 4000
 const POLL_MS = 100
@@ -89,12 +89,20 @@ async function act(
   if (scenario.learn) await learn(scenario, cluster, progress)
   progress(scenario.act ? 'the attack' : 'benign work')
   const work = scenario.work && await cluster.work(scenario.work)
-  let lastStepMs: number | null = null
-  const lastStep = (): void => { lastStepMs ??= performance.now() }
-  await scenario.act?.({ cluster, progress, lastStep })
+  const gaveUp = new AbortController()
+  // Watched from the last step on: what an act still does after it is not the story's time.
+  let told: Promise<number> | null = null
+  const lastStep = (): void => { told ??= storyTold(scenario, cluster, gaveUp.signal) }
+  try {
+    await scenario.act?.({ cluster, progress, lastStep })
+  } catch (error) {
+    gaveUp.abort()
+    await told
+    throw error
+  }
   if (scenario.act) {
-    const from = lastStepMs ?? performance.now()
-    verdict.raised_after_s = await storyTold(scenario, cluster, from)
+    lastStep()
+    verdict.raised_after_s = await told!
     const { within_s: limit = Infinity } = scenario.expect
     if (verdict.raised_after_s > limit) {
       verdict.problems.push(`told ${verdict.raised_after_s.toFixed(1)} s after the last step`)
@@ -105,12 +113,15 @@ async function act(
   await sleep(SETTLE_MS)
 }
 
-/** Seconds from the last step until all of the story is told; Infinity when it never was. */
-async function storyTold({ expect }: Scenario, cluster: Cluster, from: number): Promise<number> {
+/** Seconds from now, the last step, until all of the story is told; Infinity when it never was. */
+async function storyTold(
+  { expect }: Scenario, cluster: Cluster, gaveUp: AbortSignal,
+): Promise<number> {
+  const from = performance.now()
   for (;;) {
     const now = performance.now()
     if (judgeStory(cluster.halves.incidents(), expect).length === 0) return (now - from) / 1000
-    if (now > from + WAIT_MS_MAX) return Infinity
+    if (gaveUp.aborted || now > from + WAIT_MS_MAX) return Infinity
     await sleep(POLL_MS)
   }
 }

@@ -11,7 +11,8 @@ export const INTRUSION: Expectation = {
 }
 
 /** An agent tries again after 5 s at the latest. */
-const AFTER_RETRY: Expectation = { ...INTRUSION, within_s: 10 }
+/** An agent waits 10 s at most before it tries again (agent/uplink/backoff.ts). */
+const AFTER_RETRY: Expectation = { ...INTRUSION, within_s: 12 }
 
 /** Benign work beside it, so that the story must be told apart from it. */
 export const BESIDE = { hours: 1 / 20, span_s: 9, seed: 7 } as const
