@@ -104,7 +104,7 @@ export type StorePolicy = Position & {
   expected: { bytesPerDay: number | null, files: number | null }
   /** Path of the signed manifest of its files. */
   manifest: Pattern | null
-  /** Public keys in PEM, one of which must have signed the manifest. */
+  /** Public keys and certificates in PEM, one of which must have signed the manifest. */
   manifestKeys: Pattern[]
 }
 

@@ -17,7 +17,7 @@ export type StoreRule = {
   fileSystems: string[]
   /** Path of the signed manifest of its files (OpenSSF model signing); '' when there is none. */
   manifest: string
-  /** Public keys in PEM, one of which must have signed the manifest. */
+  /** Public keys and certificates in PEM, one of which must have signed the manifest. */
   manifestKeys: string[]
 }
 

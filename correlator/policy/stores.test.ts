@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -40,7 +41,9 @@ describe('the stores of the policy', () => {
 
   it('that are more than an agent takes are not told, which is said', () => withData(async (data) => {
     const policy = join(data, 'vedette.yaml')
-    const key = '-----BEGIN PUBLIC KEY-----'.padEnd(2048, 'x')
+    const { publicKey } = generateKeyPairSync('ed25519', { publicKeyEncoding: { type: 'spki', format: 'pem' },
+      privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
+    const key = JSON.stringify(publicKey.padEnd(2048, 'x')).slice(1, -1)
     const store = (i: number, keys: string) => `  - { name: s${i}, kind: weights, sensitivity: internal, `
       + `paths: [/data/${i}], manifest: /m.sig, manifest_keys: ${keys} }\n`
     writeFileSync(policy, `version: 1\nstores:\n${store(0, `&keys [${Array(16).fill(`"${key}"`).join()}]`)}`

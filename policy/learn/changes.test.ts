@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { parsePolicy } from '../parse.ts'
 import { policyChanges } from './changes.ts'
@@ -59,7 +60,8 @@ resolvers: [10.96.0.10]
 })
 
 it('stores differ by where they are and by whom they are for', () => {
-  const key = '"-----BEGIN PUBLIC KEY-----\\nabc"'
+  const newKey = () => JSON.stringify(generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }))
+  const key = newKey()
   const store = `stores:
   - name: llm
     kind: weights
@@ -74,7 +76,7 @@ it('stores differ by where they are and by whom they are for', () => {
     .replace('{ systemd_units: [vllm.service] }', '{ systemd_units: [vllm.service], executables: [/opt/vllm] }')
   expect(told(store, after)).toEqual(['changed store llm: sensitivity restricted → confidential; '
     + 'paths -/models/old; readers executables +/opt/vllm'])
-  const keyed = told(store, store.replace('abc', 'abd'))
+  const keyed = told(store, store.replace(key, newKey()))
   expect(keyed).toHaveLength(1)
   expect(keyed[0]).toMatch(/^changed store llm: manifest_keys [0-9a-f]{12} → [0-9a-f]{12}$/)
   expect(told('', store)[0]).toMatch(/^added store llm: kind weights; sensitivity restricted; paths \/models\/llm, /)

@@ -1,4 +1,6 @@
 /** What is wrong with stores that only their meaning shows. */
+import { ManifestError } from '../../stores/manifest/error.ts'
+import { readTrust } from '../../stores/manifest/trust.ts'
 import { isOfArtifacts } from '../../stores/rule.ts'
 import { formatCidr } from '../match/cidr.ts'
 import { parseEndpoint } from '../match/endpoint.ts'
@@ -30,6 +32,7 @@ export function checkStores(stores: readonly StorePolicy[], report: Report): voi
     checkFileSystems(one, report)
     checkEndpoints(one, report)
     checkManifest(one, report)
+    checkManifestKeys(one, report)
     checkUse(one, report)
   }
   if (!isBounded(stores, report)) return
@@ -143,7 +146,25 @@ function checkManifest({ store, path }: Said, report: Report): void {
       'write paths:, mounts: or file_systems:'))
   } else if (key === undefined) {
     report(problem(manifest, 'warning', at, 'whoever changes the files can write another manifest',
-      'write manifest_keys: and the public key of who signs it'))
+      'write manifest_keys: and the public key, or the certificate, of who signs it'))
+  }
+}
+
+/** A key that cannot be used would make every manifest look like a forged one. */
+function checkManifestKeys({ store, path }: Said, report: Report): void {
+  for (const [index, one] of store.manifestKeys.entries()) {
+    try {
+      readTrust([one.text])
+    } catch (error) {
+      if (!(error instanceof ManifestError)) throw error
+      const [what] = error.message.split('. ')
+      const fix = one.text.includes('PRIVATE KEY')
+        ? 'take it out, make a new one, and write its public key (openssl pkey -pubout)'
+        : 'write the public key (openssl pkey -pubout) or the certificate of who signs, or of ' +
+          'their authority, in PEM: Ed25519, or ECDSA with P-256, P-384 or P-521'
+      report(problem(one, 'error', `${path}.manifest_keys[${index}]`,
+        what.replace(/^Key 1 /, 'this '), fix))
+    }
   }
 }
 

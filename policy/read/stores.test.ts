@@ -1,8 +1,21 @@
+import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync, X509Certificate } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { readManifest } from '../../stores/manifest/manifest.ts'
+import { authority, issued, signer } from '../../test/stores/certificates.ts'
+import type { Certified } from '../../test/stores/certificates.ts'
+import { signedManifest } from '../../test/stores/manifest-sample.ts'
+import { storeRulesOf } from '../match/store-rules.ts'
 import { parsePolicy } from '../parse.ts'
 
 const ZONES = 'zones: [{ name: training, exposure: protected, match: { namespaces: [t] } }]\n'
-const KEY = '"-----BEGIN PUBLIC KEY-----\\nabc\\n-----END PUBLIC KEY-----"'
+const pemOf = (key: KeyObject, type: 'spki' | 'pkcs8' = 'spki') => JSON.stringify(key.export({ type, format: 'pem' }))
+const PAIR = generateKeyPairSync('ed25519')
+const KEY = pemOf(PAIR.publicKey)
 
 function storesOf(yaml: string) {
   const { policy, problems } = parsePolicy(`version: 1\n${ZONES}stores:\n${yaml}`)
@@ -133,9 +146,24 @@ describe('the stores of a policy', () => {
     expect(problemsOf(weights(`paths: [/m], manifest: m.sig, manifest_keys: [${KEY}]`))[0])
       .toMatch(/not an absolute path/)
     expect(problemsOf(weights(`paths: [/m], manifest_keys: [${KEY}]`))[0]).toMatch(/no manifest to be signed/)
-    expect(problemsOf(weights('paths: [/m], manifest: /m/x, manifest_keys: [abc]'))[0]).toMatch(/public key in PEM/)
+    expect(problemsOf(weights('paths: [/m], manifest: /m/x, manifest_keys: [abc]'))[0])
+      .toMatch(/stores\[0\]\.manifest_keys\[0\]: this is no PEM; write the public key .* or the certificate of who/)
     expect(problemsOf(weights(`endpoints: [s3.example.com], manifest: /m/x, manifest_keys: [${KEY}]`))[0])
       .toMatch(/no files that could be compared/)
+  })
+
+  it('say what of a key is wrong, and never take a private one', () => {
+    const told = (key: string) =>
+      problemsOf(weights(`paths: [/m], manifest: /m/model.sig, manifest_keys: [${KEY}, ${key}]`))
+    expect(told(pemOf(PAIR.privateKey, 'pkcs8'))).toEqual([expect.stringMatching(
+      /manifest_keys\[1\]: this is private: nobody else may have it; take it out, make a new one/)])
+    expect(told(pemOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)))
+      .toEqual([expect.stringMatching(/this is of another kind \(rsa\); write .* ECDSA with P-256/)])
+    for (const word of ['PUBLIC KEY', 'CERTIFICATE']) {
+      expect(told(`"-----BEGIN ${word}-----\\nAAAA\\n-----END ${word}-----"`))
+        .toEqual([expect.stringMatching(/this cannot be read/)])
+    }
+    expect(told(KEY)).toEqual([])
   })
 
   it('over the network: who writes and which files are read, nobody sees', () => {
@@ -152,4 +180,30 @@ describe('the stores of a policy', () => {
     expect(many('endpoints', (i) => `10.0.${i >> 8}.${i & 255}:80`)[0]).toMatch(/more than 1024 endpoints/)
     expect(many('paths', (i) => `/data/${i % 1000}/*/a*${i}*`)).toHaveLength(1)
   })
+})
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+if (!hasOpenssl) console.warn('SKIPPED: certificates need openssl')
+
+it.runIf(hasOpenssl)('trusts a certificate of an authority, and the agent gets what it verifies with', () => {
+  const dir = mkdtempSync(join(tmpdir(), 'vedette-roots-'))
+  try {
+    const [root, other] = [issued(dir, 'root', authority), issued(dir, 'other', authority)]
+    const leaf = issued(dir, 'leaf', signer, root)
+    const rawBytes = new X509Certificate(readFileSync(leaf.certificate)).raw.toString('base64')
+    const manifest = signedManifest({ 'model.safetensors': 'w' }, leaf.privateKey, leaf.publicKey,
+      { material: { x509CertificateChain: { certificates: [{ rawBytes }] } } })
+    const verified = (by: Certified): string => {
+      const pem = readFileSync(by.certificate, 'latin1').replaceAll(/^/gm, '        ')
+      const { policy, problems } = parsePolicy(`version: 1\nstores:\n  - name: llm\n    kind: weights\n`
+        + '    sensitivity: restricted\n    paths: [/m]\n    manifest: /m/model.sig\n    manifest_keys:\n'
+        + `      - |\n${pem}`)
+      expect(problems).toEqual([])
+      return readManifest(manifest, storeRulesOf(policy!)[0].manifestKeys).keyId
+    }
+    expect(verified(root)).toBe(verified(leaf))
+    expect(() => verified(other)).toThrow('does not lead to a root that is trusted')
+  } finally {
+    rmSync(dir, { recursive: true })
+  }
 })

@@ -1,11 +1,13 @@
-import { execFileSync, spawnSync } from 'node:child_process'
-import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { spawnSync } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signedManifest } from '../../test/stores/manifest-sample.ts'
+import { authority, issued, signer } from '../../test/stores/certificates.ts'
+import type { Certified } from '../../test/stores/certificates.ts'
 import type { Loose, SampleOptions } from '../../test/stores/manifest-sample.ts'
 import { Content } from './content.ts'
 import { ManifestError } from './error.ts'
@@ -220,28 +222,13 @@ describe.runIf(hasOpenssl)('a certificate in a manifest', () => {
   beforeAll(() => { dir = mkdtempSync(join(tmpdir(), 'vedette-manifest-')) })
   afterAll(() => rmSync(dir, { recursive: true }))
 
-  interface Certified extends Pair { certificate: string }
-  function issue(name: string, extensions: string, issuer?: Certified): Certified {
-    const file = (suffix: string): string => join(dir, `${name}.${suffix}`)
-    const run = (...args: string[]): void => void execFileSync('openssl', args, { stdio: 'pipe' })
-    writeFileSync(file('ext'), `[v3]\n${extensions}\n`)
-    run('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', file('key'))
-    run('req', '-new', '-key', file('key'), '-subj', `/CN=${name}`, '-out', file('csr'))
-    const by = issuer === undefined ? ['-signkey', file('key')]
-      : ['-CA', issuer.certificate, '-CAkey', issuer.certificate.replace('.crt', '.key'), '-CAcreateserial']
-    run('x509', '-req', '-in', file('csr'), '-out', file('crt'), '-days', '30', '-extfile', file('ext'),
-      '-extensions', 'v3', ...by)
-    const privateKey = createPrivateKey(readFileSync(file('key')))
-    const publicKey = createPublicKey(privateKey)
-    return { privateKey, publicKey, pem: pemOf(publicKey), certificate: file('crt') }
-  }
+  const issue = (name: string, extensions: string, issuer?: Certified) => issued(dir, name, extensions, issuer)
   const derOf = ({ certificate }: Certified): string =>
     readFileSync(certificate, 'latin1').replace(/-----[A-Z ]+-----|\s/g, '')
   const chainOf = (...chain: Certified[]): unknown =>
     ({ x509CertificateChain: { certificates: chain.map((one) => ({ rawBytes: derOf(one) })) } })
   const pemText = ({ certificate }: Certified): string => readFileSync(certificate, 'latin1')
-  const ca = 'basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign'
-  const signing = 'basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=codeSigning'
+  const [ca, signing] = [authority, signer]
 
   it('is good when it leads to a root that is trusted, and only then', () => {
     const root = issue('root', ca)
