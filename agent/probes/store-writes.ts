@@ -21,9 +21,13 @@ export const storeWriteProbes: readonly Probe[] = [
     name: 'store_write',
     needs: 'stores',
     ways: [
-      { programs: hooks.map((hook) => `${hook}_fexit`), attach_type: 'fexit', lost: '' },
       {
-        programs: hooks.map((hook) => `${hook}_kprobe`), attach_type: 'kprobe',
+        programs: [...hooks.map((hook) => `${hook}_fexit`), 'store_closing_fentry'],
+        attach_type: 'fexit', lost: '',
+      },
+      {
+        programs: [...hooks, 'store_closing'].map((hook) => `${hook}_kprobe`),
+        attach_type: 'kprobe',
         lost: 'whether another security module refused a change of a store',
       },
       {
@@ -31,7 +35,8 @@ export const storeWriteProbes: readonly Probe[] = [
         programs: ['store_write_sys_exit'], attach_type: 'tp_btf',
         lost: 'changes of stores by 32-bit programs and io_uring; those by a path through links, ' +
           'with "..", or in a mount namespace that is new, unless relative to a folder of the ' +
-          'store; which file a path named, and what it held before',
+          'store; which file a path named, and what it held before; what is overwritten in place ' +
+          'by a process that ends without closing the file',
       },
     ],
     lost: 'who changes the files of weights, checkpoints and registries',

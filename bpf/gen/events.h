@@ -127,6 +127,7 @@
 #define STORE_OPERATION_DELETE 5
 #define STORE_OPERATION_LINK 6
 #define STORE_OPERATION_ATTRIBUTES 7
+#define STORE_OPERATION_OVERWRITE 8
 
 /*
  * The start of every record in the ring buffer. 64 bytes. It never leaves the agent: the time goes
@@ -887,7 +888,10 @@ _Static_assert(sizeof(struct driver_setting) == 456, "struct driver_setting has 
  */
 struct store_read {
 	struct record_header header;
-	/* One of the files, the first of this report, in the mount namespace of the process. */
+	/*
+	 * One of the files, in the mount namespace of the process: the first of this report that was
+	 * opened and that Python's pickle may load, by its name; else the first one.
+	 */
 	char path[256];
 	/* Bytes read. Of mappings: pages faulted in, times their size. */
 	u64 bytes;
@@ -906,6 +910,12 @@ struct store_read {
 	u64 inode;
 	/* Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
 	u64 owner_start_time;
+	/*
+	 * Bytes that the process has passed to calls that write, since its first read of this store and
+	 * mechanism: to files, pipes and terminals, and to sockets by write(). Not what it changed in
+	 * mappings, what it sent by send(), nor what io_uring and AIO wrote.
+	 */
+	u64 process_written_bytes;
 	/* Process whose memory was read; 0 when it is no other. */
 	u32 owner_pid;
 	/* Device number (kernel encoding, major << 20 | minor) of its file system. */
@@ -924,12 +934,15 @@ struct store_read {
 	u8 path_cut;
 	/* The process is in a container. */
 	u8 in_container;
+	/* process_written_bytes is known; otherwise it is 0, and says nothing. */
+	u8 process_written_known;
+	u8 _pad[7];
 };
-_Static_assert(sizeof(struct store_read) == 400, "struct store_read has a hole");
+_Static_assert(sizeof(struct store_read) == 416, "struct store_read has a hole");
 
 /*
  * A process changes files of a store. The first ones of a process, store and operation are told one
- * by one; those that follow in the same interval are counted, with the path of the last.
+ * by one; those that follow in the same interval are counted, with the path of the first of them.
  */
 struct store_write {
 	struct record_header header;
@@ -939,7 +952,7 @@ struct store_write {
 	char old_path[256];
 	/* Operations. */
 	u64 count;
-	/* Bytes of the files before the operation, of those that were truncated or deleted. */
+	/* Bytes of the files before the operation, of those that were truncated, deleted or overwritten. */
 	u64 bytes;
 	/* Nanoseconds from the first of them to the last one. */
 	u64 duration_ns;

@@ -22,8 +22,10 @@ int BPF_PROG(store_process_exit, struct task_struct *task)
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;
 	process = bpf_map_lookup_elem(&store_processes, &key);
-	if (process)
-		process->ended = 1;
+	if (!process)
+		return 0;
+	process->written = store_written_by(bpf_get_current_task());
+	process->ended = 1;
 	return 0;
 }
 
@@ -72,15 +74,58 @@ static __always_inline void on_walk_over(struct store_read_account *account)
 		__sync_fetch_and_add(count, more);
 }
 
+static __always_inline struct store_process *process_of(const struct store_read_key *key)
+{
+	struct store_process_key process = { .start_time = key->start_time, .pid = key->pid };
+
+	return bpf_map_lookup_elem(&store_processes, &process);
+}
+
 static __always_inline bool is_over(const struct store_read_key *key,
 				    const struct store_read_account *account, u64 latest)
 {
-	struct store_process_key process = { .start_time = key->start_time, .pid = key->pid };
-	struct store_process *found = bpf_map_lookup_elem(&store_processes, &process);
+	struct store_process *found = process_of(key);
 
 	if (found && found->ended)
 		return true;
 	return account->walk_ns - latest > IDLE_NS;
+}
+
+/* What the reader has written until now, or until it ended. */
+static __always_inline u64 written_by(const struct store_read_key *key,
+				      const struct store_read_entry *entry)
+{
+	struct task_struct *leader = (void *)entry->leader;
+	struct store_process *found = process_of(key);
+
+	if (found && found->ended)
+		return found->written;
+	/* The first thread can have ended before the others, and what is there now be another. */
+	if (!leader || BPF_CORE_READ(leader, exit_state) ||
+	    BPF_CORE_READ(leader, tgid) != key->pid ||
+	    BPF_CORE_READ(leader, start_boottime) != key->start_time)
+		return STORE_WRITTEN_UNKNOWN;
+	return store_written_by(entry->leader);
+}
+
+/* Since the first read. */
+static __always_inline u64 written_since(const struct store_read_key *key,
+					 const struct store_read_entry *entry)
+{
+	u64 before = entry->written_before, now = written_by(key, entry);
+
+	if (before == STORE_WRITTEN_UNKNOWN || now == STORE_WRITTEN_UNKNOWN || now < before)
+		return STORE_WRITTEN_UNKNOWN;
+	return now - before;
+}
+
+/* At its end, what a reader wrote after its last read is to be told, too. */
+static __always_inline bool has_written(const struct store_read_key *key,
+					const struct store_read_entry *entry)
+{
+	u64 written = written_since(key, entry);
+
+	return written != STORE_WRITTEN_UNKNOWN && written != entry->written_reported;
 }
 
 static __always_inline u8 report_of(const struct store_read_entry *entry, bool over)
@@ -97,6 +142,7 @@ static __always_inline bool report(struct seq_file *seq, const struct store_read
 {
 	struct store_scratch *scratch = store_scratch();
 	struct store_read *record;
+	u64 written;
 
 	if (!scratch)
 		return true;
@@ -104,10 +150,15 @@ static __always_inline bool report(struct seq_file *seq, const struct store_read
 	record_zero(record, sizeof(*record));
 	record_stamp(&record->header, KIND_STORE_READ, sizeof(*record), latest);
 	store_read_fill(record, key, entry, account->jiffy_ns, report_of(entry, over));
+	written = written_since(key, entry);
+	record->process_written_known = written != STORE_WRITTEN_UNKNOWN;
+	if (record->process_written_known)
+		record->process_written_bytes = written;
 	if (bpf_seq_write(seq, record, sizeof(*record)) != 0)
 		return false;
 	record_count(KIND_STORE_READ, false);
 	store_read_reported(entry, record);
+	entry->written_reported = record->process_written_bytes;
 	entry->told = STORE_TOLD;
 	return true;
 }
@@ -136,7 +187,8 @@ int store_reads_iter(struct bpf_iter__bpf_map_elem *ctx)
 	key = *at;
 	latest = latest_ns(account, entry);
 	over = is_over(&key, account, latest);
-	if ((entry->calls != entry->calls_reported || entry->opens != entry->opens_reported) &&
+	if ((entry->calls != entry->calls_reported || entry->opens != entry->opens_reported ||
+	     (over && has_written(&key, entry))) &&
 	    !report(seq, &key, entry, account, latest, over))
 		return 0;
 	if (entry->number < account->made_before)

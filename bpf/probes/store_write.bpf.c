@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Changes of the files of stores: created, opened for writing, truncated, renamed, deleted, linked,
- * and what their attributes are set to.
+ * Changes of the files of stores: created, opened for writing, overwritten, truncated, renamed,
+ * deleted, linked, and what their attributes are set to.
  *
  * At the security hooks of inodes: the file is found by then, whatever path, link or descriptor
  * named it, and system calls, io_uring, the file server of the kernel and overlays pass there. Both
@@ -159,8 +159,21 @@ __weak __noinline int store_on_link(u64 from, u64 to)
 SEC("fexit/security_file_open")
 int BPF_PROG(store_opening_fexit, struct file *file, int refused)
 {
-	if (!refused && (file->f_mode & FILE_MODE_WRITE))
-		store_opened(store_number_of(file));
+	u64 number;
+
+	if (refused || !(file->f_mode & FILE_MODE_WRITE))
+		return 0;
+	number = store_number_of(file);
+	store_opened(number, number, 0);
+	return 0;
+}
+
+/* Every open file ends with this. */
+SEC("fentry/locks_remove_file")
+int BPF_PROG(store_closing_fentry, struct file *file)
+{
+	if ((file->f_mode & FILE_MODE_WRITE) && store_device_of(file->f_inode->i_sb->s_dev))
+		store_closed(store_number_of(file), 0);
 	return 0;
 }
 
@@ -244,7 +257,16 @@ SEC("kprobe/security_file_open")
 int BPF_KPROBE(store_opening_kprobe, struct file *file)
 {
 	if (BPF_CORE_READ(file, f_mode) & FILE_MODE_WRITE)
-		store_opened((u64)file);
+		store_opened((u64)file, (u64)file, 0);
+	return 0;
+}
+
+SEC("kprobe/locks_remove_file")
+int BPF_KPROBE(store_closing_kprobe, struct file *file)
+{
+	if ((BPF_CORE_READ(file, f_mode) & FILE_MODE_WRITE) &&
+	    store_device_of(BPF_CORE_READ(file, f_inode, i_sb, s_dev)))
+		store_closed((u64)file, 0);
 	return 0;
 }
 

@@ -266,18 +266,10 @@ static __always_inline int on_opened(int descriptor, u64 flags)
 	mode = BPF_CORE_READ(file, f_mode);
 	if (!(mode & FILE_MODE_WRITE))
 		return 0;
-	store_opened((u64)file);
+	store_opened((u64)file, (u32)descriptor, bpf_get_current_pid_tgid() >> 32);
 	if ((flags & OPEN_FLAG_TRUNCATE) && !(mode & FILE_MODE_CREATED))
 		store_call_file(STORE_OPERATION_TRUNCATE, descriptor);
 	return 0;
-}
-
-static __always_inline u64 flags_of_openat2(u64 how)
-{
-	u64 flags = 0;
-
-	bpf_probe_read_user(&flags, sizeof(flags), (void *)how);
-	return flags;
 }
 
 #define HERE DESCRIPTOR_CURRENT_FOLDER
@@ -289,6 +281,9 @@ static __always_inline bool on_file_call(struct pt_regs *registers, u64 number, 
 	u64 third = CALL_ARGUMENT_3(registers);
 
 	switch (number) {
+	case CALL_CLOSE:
+		store_closed((u32)first, bpf_get_current_pid_tgid() >> 32);
+		return true;
 	case CALL_OPEN:
 		on_opened(result, second);
 		return true;

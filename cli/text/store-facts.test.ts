@@ -6,6 +6,8 @@ describe('events of stores in words', () => {
     const read = { store: 'imagenet', bytes: 3 * 2 ** 30, files_distinct: 1200, mechanism: 'mmap', path: '/data/a',
       duration_ns: 5e9 }
     expect(storeFacts.store_read(read)).toBe('imagenet: 3.0 GiB, 1,200 files by mmap in 5.0 s: /data/a …')
+    expect(storeFacts.store_read({ ...read, process_written_known: true, process_written_bytes: 3 * 2 ** 30 }))
+      .toBe('imagenet: 3.0 GiB, 1,200 files by mmap in 5.0 s, has written 3.0 GiB since: /data/a …')
     expect(storeFacts.store_read({ ...read, permitted: true })).not.toContain('allowed')
     expect(storeFacts.store_read({ ...read, files_distinct: 1, duration_ns: 0, owner_pid: 9, permitted: false }))
       .toBe('imagenet: 3.0 GiB, 1 file by mmap of process 9, not allowed: /data/a')

@@ -14,9 +14,11 @@ export const storeFacts = {
 function readFacts(event: EventJson): string {
   const files = numberOf(event, 'files_distinct')
   const owner = numberOf(event, 'owner_pid')
+  const written = numberOf(event, 'process_written_bytes')
   return `${text(event, 'store')}: ${formatBytes(numberOf(event, 'bytes'))}, ` +
     `${formatCount(files)} ${files === 1 ? 'file' : 'files'} by ${text(event, 'mechanism')}` +
-    (owner > 0 ? ` of process ${owner}` : '') + span(event) + judged(event) +
+    (owner > 0 ? ` of process ${owner}` : '') + span(event) +
+    (written > 0 ? `, has written ${formatBytes(written)} since` : '') + judged(event) +
     `: ${text(event, 'path')}` + (files > 1 ? ' …' : '')
 }
 

@@ -45,7 +45,7 @@ export const processSourceNames: readonly string[] = ['', 'caller', 'listener']
 
 export const storeMechanismNames: readonly string[] = ['', 'read', 'direct', 'mmap', 'splice', 'copy', 'process_memory', 'gpu_direct']
 
-export const storeOperationNames: readonly string[] = ['', 'create', 'modify', 'truncate', 'rename', 'delete', 'link', 'attributes']
+export const storeOperationNames: readonly string[] = ['', 'create', 'modify', 'truncate', 'rename', 'delete', 'link', 'attributes', 'overwrite']
 
 /**
  * Who acted. Once per batch and process; events refer to it by its index.
@@ -4995,7 +4995,7 @@ export class GpuEvidenceView extends EventView {
  * first one at once, the last one when the process ends. Amounts are since the last report.
  */
 export interface StoreRead {
-  /** One of the files, the first of this report, in the mount namespace of the process. */
+  /** One of the files, in the mount namespace of the process: the first of this report that was opened and that Python's pickle may load, by its name; else the first one. */
   path: string
   /** Bytes read. Of mappings: pages faulted in, times their size. */
   bytes: number
@@ -5011,6 +5011,8 @@ export interface StoreRead {
   inode: bigint
   /** Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
   owner_start_time: bigint
+  /** Bytes that the process has passed to calls that write, since its first read of this store and mechanism: to files, pipes and terminals, and to sockets by write(). Not what it changed in mappings, what it sent by send(), nor what io_uring and AIO wrote. */
+  process_written_bytes: number
   /** Process whose memory was read; 0 when it is no other. */
   owner_pid: number
   /** Device number (kernel encoding, major << 20 | minor) of its file system. */
@@ -5029,6 +5031,8 @@ export interface StoreRead {
   path_cut: boolean
   /** The process is in a container. */
   in_container: boolean
+  /** process_written_bytes is known; otherwise it is 0, and says nothing. */
+  process_written_known: boolean
   /** Name of the store in the policy. */
   store: string
 }
@@ -5046,6 +5050,7 @@ export class StoreReadColumns {
   duration_ns = new Uint32Array(0)
   inode = new Uint32Array(0)
   owner_start_time = new Uint32Array(0)
+  process_written_bytes = new Uint32Array(0)
   owner_pid = new Uint32Array(0)
   device = new Uint32Array(0)
   fs_magic = new Uint32Array(0)
@@ -5055,6 +5060,7 @@ export class StoreReadColumns {
   report = new Uint8Array(0)
   path_cut = new Uint8Array(0)
   in_container = new Uint8Array(0)
+  process_written_known = new Uint8Array(0)
   store = new Uint32Array(0)
 
   /** Makes room for one more row; capacity doubles. */
@@ -5070,6 +5076,7 @@ export class StoreReadColumns {
     this.duration_ns = grown(this.duration_ns, 2 * capacity)
     this.inode = grown(this.inode, 2 * capacity)
     this.owner_start_time = grown(this.owner_start_time, 2 * capacity)
+    this.process_written_bytes = grown(this.process_written_bytes, 2 * capacity)
     this.owner_pid = grown(this.owner_pid, capacity)
     this.device = grown(this.device, capacity)
     this.fs_magic = grown(this.fs_magic, capacity)
@@ -5079,6 +5086,7 @@ export class StoreReadColumns {
     this.report = grown(this.report, capacity)
     this.path_cut = grown(this.path_cut, capacity)
     this.in_container = grown(this.in_container, capacity)
+    this.process_written_known = grown(this.process_written_known, capacity)
     this.store = grown(this.store, capacity)
   }
 
@@ -5106,15 +5114,18 @@ export class StoreReadColumns {
     this.inode[2 * row + 1] = u32[word + 91]
     this.owner_start_time[2 * row] = u32[word + 92]
     this.owner_start_time[2 * row + 1] = u32[word + 93]
-    this.owner_pid[row] = u32[word + 94]
-    this.device[row] = u32[word + 95]
-    this.fs_magic[row] = u32[word + 96]
-    this.opens[row] = u32[word + 97]
-    this.store_id[row] = u32[word + 98]
-    this.mechanism[row] = u8[at + 396]
-    this.report[row] = u8[at + 397]
-    this.path_cut[row] = u8[at + 398]
-    this.in_container[row] = u8[at + 399]
+    this.process_written_bytes[2 * row] = u32[word + 94]
+    this.process_written_bytes[2 * row + 1] = u32[word + 95]
+    this.owner_pid[row] = u32[word + 96]
+    this.device[row] = u32[word + 97]
+    this.fs_magic[row] = u32[word + 98]
+    this.opens[row] = u32[word + 99]
+    this.store_id[row] = u32[word + 100]
+    this.mechanism[row] = u8[at + 404]
+    this.report[row] = u8[at + 405]
+    this.path_cut[row] = u8[at + 406]
+    this.in_container[row] = u8[at + 407]
+    this.process_written_known[row] = u8[at + 408]
     this.store[row] = 0
   }
 
@@ -5132,6 +5143,7 @@ export class StoreReadColumns {
     setWords(this.duration_ns, row, values.duration_ns ?? 0)
     setWords(this.inode, row, values.inode ?? 0)
     setWords(this.owner_start_time, row, values.owner_start_time ?? 0)
+    setWords(this.process_written_bytes, row, values.process_written_bytes ?? 0)
     this.owner_pid[row] = values.owner_pid ?? 0
     this.device[row] = values.device ?? 0
     this.fs_magic[row] = values.fs_magic ?? 0
@@ -5141,6 +5153,7 @@ export class StoreReadColumns {
     this.report[row] = Math.max(0, flowReportNames.indexOf(values.report ?? ''))
     this.path_cut[row] = values.path_cut ? 1 : 0
     this.in_container[row] = values.in_container ? 1 : 0
+    this.process_written_known[row] = values.process_written_known ? 1 : 0
     this.store[row] = strings.index(values.store ?? '')
   }
 
@@ -5158,6 +5171,7 @@ export class StoreReadColumns {
       duration_ns: bytesOf(this.duration_ns, 2 * rows),
       inode: bytesOf(this.inode, 2 * rows),
       owner_start_time: bytesOf(this.owner_start_time, 2 * rows),
+      process_written_bytes: bytesOf(this.process_written_bytes, 2 * rows),
       owner_pid: bytesOf(this.owner_pid, rows),
       device: bytesOf(this.device, rows),
       fs_magic: bytesOf(this.fs_magic, rows),
@@ -5167,6 +5181,7 @@ export class StoreReadColumns {
       report: bytesOf(this.report, rows),
       path_cut: bytesOf(this.path_cut, rows),
       in_container: bytesOf(this.in_container, rows),
+      process_written_known: bytesOf(this.process_written_known, rows),
       store: bytesOf(this.store, rows),
     }
   }
@@ -5185,6 +5200,7 @@ export class StoreReadColumns {
     to.duration_ns = columnOf(Uint32Array, from.duration_ns, 2 * rows, 'duration_ns')
     to.inode = columnOf(Uint32Array, from.inode, 2 * rows, 'inode')
     to.owner_start_time = columnOf(Uint32Array, from.owner_start_time, 2 * rows, 'owner_start_time')
+    to.process_written_bytes = columnOf(Uint32Array, from.process_written_bytes, 2 * rows, 'process_written_bytes')
     to.owner_pid = columnOf(Uint32Array, from.owner_pid, rows, 'owner_pid')
     to.device = columnOf(Uint32Array, from.device, rows, 'device')
     to.fs_magic = columnOf(Uint32Array, from.fs_magic, rows, 'fs_magic')
@@ -5194,6 +5210,7 @@ export class StoreReadColumns {
     to.report = columnOf(Uint8Array, from.report, rows, 'report')
     to.path_cut = columnOf(Uint8Array, from.path_cut, rows, 'path_cut')
     to.in_container = columnOf(Uint8Array, from.in_container, rows, 'in_container')
+    to.process_written_known = columnOf(Uint8Array, from.process_written_known, rows, 'process_written_known')
     to.store = columnOf(Uint32Array, from.store, rows, 'store')
     return to
   }
@@ -5206,7 +5223,7 @@ export class StoreReadColumns {
 export class StoreReadView extends EventView {
   override readonly kind = 'store_read'
   override columns = new StoreReadColumns()
-  /** One of the files, the first of this report, in the mount namespace of the process. */
+  /** One of the files, in the mount namespace of the process: the first of this report that was opened and that Python's pickle may load, by its name; else the first one. */
   get path(): string { return this.stringAt(this.columns.path[this.row]) }
   /** Bytes read. Of mappings: pages faulted in, times their size. */
   get bytes(): number { return numberOf(this.columns.bytes, this.row) }
@@ -5222,6 +5239,8 @@ export class StoreReadView extends EventView {
   get inode(): bigint { return bigOf(this.columns.inode, this.row) }
   /** Start of the process whose memory was read, nanoseconds since boot; 0 when it is no other. */
   get owner_start_time(): bigint { return bigOf(this.columns.owner_start_time, this.row) }
+  /** Bytes that the process has passed to calls that write, since its first read of this store and mechanism: to files, pipes and terminals, and to sockets by write(). Not what it changed in mappings, what it sent by send(), nor what io_uring and AIO wrote. */
+  get process_written_bytes(): number { return numberOf(this.columns.process_written_bytes, this.row) }
   /** Process whose memory was read; 0 when it is no other. */
   get owner_pid(): number { return this.columns.owner_pid[this.row] }
   /** Device number (kernel encoding, major << 20 | minor) of its file system. */
@@ -5240,13 +5259,15 @@ export class StoreReadView extends EventView {
   get path_cut(): boolean { return this.columns.path_cut[this.row] !== 0 }
   /** The process is in a container. */
   get in_container(): boolean { return this.columns.in_container[this.row] !== 0 }
+  /** process_written_bytes is known; otherwise it is 0, and says nothing. */
+  get process_written_known(): boolean { return this.columns.process_written_known[this.row] !== 0 }
   /** Name of the store in the policy. */
   get store(): string { return this.stringAt(this.columns.store[this.row]) }
 }
 
 /**
  * A process changes files of a store. The first ones of a process, store and operation are told one
- * by one; those that follow in the same interval are counted, with the path of the last.
+ * by one; those that follow in the same interval are counted, with the path of the first of them.
  */
 export interface StoreWrite {
   /** Path in its mount namespace; of a rename or link: the new one. */
@@ -5255,7 +5276,7 @@ export interface StoreWrite {
   old_path: string
   /** Operations. */
   count: number
-  /** Bytes of the files before the operation, of those that were truncated or deleted. */
+  /** Bytes of the files before the operation, of those that were truncated, deleted or overwritten. */
   bytes: number
   /** Nanoseconds from the first of them to the last one. */
   duration_ns: number
@@ -5420,7 +5441,7 @@ export class StoreWriteColumns {
 
 /**
  * A process changes files of a store. The first ones of a process, store and operation are told one
- * by one; those that follow in the same interval are counted, with the path of the last.
+ * by one; those that follow in the same interval are counted, with the path of the first of them.
  */
 export class StoreWriteView extends EventView {
   override readonly kind = 'store_write'
@@ -5431,7 +5452,7 @@ export class StoreWriteView extends EventView {
   get old_path(): string { return this.stringAt(this.columns.old_path[this.row]) }
   /** Operations. */
   get count(): number { return numberOf(this.columns.count, this.row) }
-  /** Bytes of the files before the operation, of those that were truncated or deleted. */
+  /** Bytes of the files before the operation, of those that were truncated, deleted or overwritten. */
   get bytes(): number { return numberOf(this.columns.bytes, this.row) }
   /** Nanoseconds from the first of them to the last one. */
   get duration_ns(): number { return numberOf(this.columns.duration_ns, this.row) }
@@ -7385,8 +7406,8 @@ export const kindInfos: readonly KindInfo[] = [
   },
   {
     kind: 'store_read', number: 60, dropClass: 'normal',
-    recordBytes: 400,
-    fields: ['path', 'bytes', 'bytes_sequential', 'calls', 'files_distinct', 'duration_ns', 'inode', 'owner_start_time', 'owner_pid', 'device', 'fs_magic', 'opens', 'store_id', 'mechanism', 'report', 'path_cut', 'in_container', 'store'],
+    recordBytes: 416,
+    fields: ['path', 'bytes', 'bytes_sequential', 'calls', 'files_distinct', 'duration_ns', 'inode', 'owner_start_time', 'process_written_bytes', 'owner_pid', 'device', 'fs_magic', 'opens', 'store_id', 'mechanism', 'report', 'path_cut', 'in_container', 'process_written_known', 'store'],
   },
   {
     kind: 'store_write', number: 61, dropClass: 'normal',
@@ -7768,15 +7789,17 @@ export const recordOffsets = {
     duration_ns: 352,
     inode: 360,
     owner_start_time: 368,
-    owner_pid: 376,
-    device: 380,
-    fs_magic: 384,
-    opens: 388,
-    store_id: 392,
-    mechanism: 396,
-    report: 397,
-    path_cut: 398,
-    in_container: 399,
+    process_written_bytes: 376,
+    owner_pid: 384,
+    device: 388,
+    fs_magic: 392,
+    opens: 396,
+    store_id: 400,
+    mechanism: 404,
+    report: 405,
+    path_cut: 406,
+    in_container: 407,
+    process_written_known: 408,
   },
   store_write: {
     path: 64,

@@ -2127,6 +2127,10 @@ export const descriptor: INamespace = {
        "type": "bytes",
        "id": 8
       },
+      "process_written_bytes": {
+       "type": "bytes",
+       "id": 19
+      },
       "owner_pid": {
        "type": "bytes",
        "id": 9
@@ -2162,6 +2166,10 @@ export const descriptor: INamespace = {
       "in_container": {
        "type": "bytes",
        "id": 17
+      },
+      "process_written_known": {
+       "type": "bytes",
+       "id": 20
       },
       "store": {
        "type": "bytes",

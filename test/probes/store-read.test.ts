@@ -224,4 +224,61 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     expect(events.length).toBeLessThan(200)
     expect(watch.object.counters().reduce((lost, one) => lost + one.lost, 0)).toBe(0)
   }, 120_000)
+
+  it('tell what the reader has written since, to its end, by all of its threads', async () => {
+    // What was written before the first read does not count, what was after the last one does.
+    const out = join(ground.folder, 'out')
+    const script = `open(O, ">", $ARGV[1]); syswrite(O, "a" x 70_000);
+      open(F, "<", $ARGV[0]); sysread(F, $b, 4096); select(undef, undef, undef, 0.4);
+      syswrite(O, "b" x 100_000); print "c" x 50; close(STDOUT);`
+    const program = cgroup.start('perl', '-e', script, store, out)
+    await program.ended()
+    const events = await reportsOf(watch, program.pid)
+    expect(events.map((event) => [event['process_written_known'], Number(event['process_written_bytes'] ?? 0)]))
+      .toEqual([[true, 0], [true, 100_050]])
+    expect(events.map(({ report, calls }) => [report, Number(calls ?? 0)])).toEqual([['first', 1], ['last', 0]])
+    const copied = cgroup.start('perl', '-e', `open(F, "<", $ARGV[0]); open(O, ">", $ARGV[1]);
+      my $n = 0; while (sysread(F, $b, 65_536)) { syswrite(O, $b); }`, store, out)
+    await copied.ended()
+    const last = (await reportsOf(watch, copied.pid)).at(-1)!
+    expect(last).toMatchObject({ report: 'last', process_written_known: true })
+    expect(Number(last['process_written_bytes'])).toBe(size)
+    // Threads of the pool of Node write, after the first one has read.
+    const threads = cgroup.start(process.execPath, '-e', `const fs = require('node:fs')
+      fs.readSync(fs.openSync(process.argv[1]), Buffer.alloc(4096)); const fd = fs.openSync(process.argv[2], 'w')
+      for (let i = 0; i < 8; i++) fs.write(fd, Buffer.alloc(1_000_000), 0, 1_000_000, i * 1_000_000, () => {})`,
+    store, out)
+    await threads.ended()
+    const written = Number((await reportsOf(watch, threads.pid)).at(-1)!['process_written_bytes'])
+    // It wakes its threads by writing a few bytes.
+    expect(written).toBeGreaterThanOrEqual(8_000_000)
+    expect(written).toBeLessThan(8_010_000)
+  })
+
+  it('show a file that may be a pickle before others, by every ending', async () => {
+    const folder = ground.make('disk/data/set/mixed')
+    const endings = ['pt', 'PTH', 'pt2', 'pkl', 'pickle', 'bin', 'ckpt', 'joblib', 'dill']
+    for (const name of ['a.json', 'z.safetensors', 'pt', ...endings.map((ending) => `m.${ending}`)]) {
+      writeFile(join(folder, name), 100)
+    }
+    const shown = async (...names: string[]) => {
+      const program = cgroup.start('perl', '-e', `my $d = shift; for my $name (@ARGV) {
+        open(F, "<", "$d/$name"); sysread(F, $b, 200); close(F); select(undef, undef, undef, 0.3) }`, folder, ...names)
+      await program.ended()
+      const paths = (await reportsOf(watch, program.pid)).map(({ path }) => String(path))
+      return paths.map((path) => path.slice(path.lastIndexOf('/') + 1))
+    }
+    for (const ending of endings) {
+      const paths = await shown('a.json', 'z.safetensors', `m.${ending}`)
+      expect(paths[0]).toBe('a.json')
+      expect(paths).toContain(`m.${ending}`)
+    }
+    expect(await shown('a.json', 'pt', 'z.safetensors')).not.toContain('pt.')
+    // The pickle stays shown, whatever is read after it and before the next report.
+    const program = cgroup.start('perl', '-e', `my $d = shift; open(F, "<", "$d/a.json"); sysread(F, $b, 9);
+      for my $name ("z.safetensors", "m.pkl", "a.json", "pt") { open(G, "<", "$d/$name"); sysread(G, $b, 200) }`, folder)
+    await program.ended()
+    const paths = (await reportsOf(watch, program.pid)).map(({ path }) => String(path))
+    expect(paths.at(-1)).toBe(join(folder, 'm.pkl'))
+  }, 60_000)
 })

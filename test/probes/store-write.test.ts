@@ -102,6 +102,42 @@ describe.each(ways)('changes of stores, seen by %s programs', (way) => {
     expect(bytes).toEqual(byPath ? [0, 0, 0] : [101, 10, 5])
   })
 
+  it('a file that is changed in place is told with what it held, once for a process', async () => {
+    const path = join(store, 'old.bin')
+    await changer.run(`open($f, "+<", "${path}") or die; print $f "z" x 6000; close $f`)
+    await changer.run(`open($f, "+<", "${path}") or die; print $f "y"; close $f`)
+    const events = await told()
+    expect(events.map(({ operation }) => operation)).toEqual(['modify', 'overwrite', 'modify'])
+    expect(events[1]).toMatchObject({
+      ...known(path), path, bytes: 5000, count: 1, store_id: models, comm: 'perl',
+    })
+  })
+
+  it('a file that is made, cut, added to or only opened is not overwritten', async () => {
+    const path = join(store, 'new.bin')
+    await changer.run(`write_file("${path}", 100)`)
+    await changer.run(`write_file("${path}", 200)`)
+    await changer.run(`open($f, ">>", "${path}") or die; print $f "y"; close $f`)
+    await changer.run(`open($f, "+<", "${path}") or die; close $f`)
+    await changer.run(`open($f, "+<", "${path}") or die; truncate($f, 10) or die; close $f`)
+    await changer.run(`open($f, "+<", "${beside}/old.bin") or die; print $f "z"; close $f`)
+    await changer.run(`open($f, "+<", "${data}/none") || open($f, "+>", "${data}/none"); close $f`)
+    expect((await told()).map(({ operation }) => operation)).not.toContain('overwrite')
+  })
+
+  it('a program that overwrites very many files is told of 16 times, and the rest is counted', async () => {
+    const count = 200
+    await changer.run(`for (1 .. ${count}) { write_file("${store}/f$_", 10); } 1`)
+    const before = new Changer(cgroup)
+    await before.run(`for (1 .. ${count}) { open($f, "+<", "${store}/f$_") or die; print $f "z" x 10; close $f } 1`)
+    await before.ended()
+    const of = () => watch.seen('store_write', { pid: before.pid, operation: 'overwrite' })
+    const sum = (field: string) => of().reduce((all, event) => all + Number(event[field]), 0)
+    while (sum('count') < count) await sleep(20)
+    expect([sum('count'), sum('bytes')]).toEqual([count, 10 * count])
+    expect(of().length).toBeLessThan(count / 2)
+  })
+
   it('reading, and opening for reading, is none', async () => {
     await changer.run(`open($f, "<", "${store}/old.bin") or die; read $f, $b, 100; close $f`)
     await changer.run(`opendir($d, "${store}") or die; readdir $d; stat "${store}/old.bin"`)

@@ -11,7 +11,7 @@ const readNumber = numberOf('store_read')
 const writeNumber = numberOf('store_write')
 const pathBytesMax = 256
 /** After these there is a file that was not there, or not like that. */
-const makes = new Set(['create', 'modify', 'truncate', 'rename', 'link'])
+const makes = new Set(['create', 'modify', 'overwrite', 'truncate', 'rename', 'link'])
 
 /** Undefined when the record at `at` tells of none, or not of its whole path. */
 export function artifactOf(

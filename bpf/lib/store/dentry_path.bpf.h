@@ -45,6 +45,7 @@ struct path_scratch {
 /* The hooks, as the places where they make paths: one can run while another waits for its CPU. */
 enum store_hook {
 	STORE_HOOK_OPEN,
+	STORE_HOOK_CLOSE,
 	STORE_HOOK_RENAME,
 	STORE_HOOK_LINK,
 	STORE_HOOK_SYMLINK,

@@ -3,7 +3,7 @@
 #ifndef VEDETTE_STORE_OPENED_BPF_H
 #define VEDETTE_STORE_OPENED_BPF_H
 
-#include "change.bpf.h"
+#include "overwrite.bpf.h"
 
 #define FILE_MODE_WRITE 2
 #define FILE_MODE_CREATED 0x100000
@@ -17,9 +17,9 @@ static __always_inline bool store_is_regular(struct inode___store *inode)
 /*
  * A file was opened for writing. An overlay opens a file of its layer for the same call. A function
  * of its own for the verifier, which is given the address as a number: pointers that the verifier
- * trusts may not be handed on.
+ * trusts may not be handed on. `as` and `process` are for store_closed.
  */
-__weak __noinline int store_opened(u64 file_address)
+__weak __noinline int store_opened(u64 file_address, u64 as, u64 process)
 {
 	struct file *file = (void *)file_address;
 	struct store_alteration change = { .hook = STORE_HOOK_OPEN };
@@ -34,6 +34,8 @@ __weak __noinline int store_opened(u64 file_address)
 	change.operation = BPF_CORE_READ(file, f_mode) & FILE_MODE_CREATED ?
 				   STORE_OPERATION_CREATE : STORE_OPERATION_MODIFY;
 	store_alteration_note(&change, dentry);
+	if (change.operation == STORE_OPERATION_MODIFY)
+		store_overwrite_expect(file_address, change.store, as, process);
 	return 0;
 }
 

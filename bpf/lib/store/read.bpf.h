@@ -5,6 +5,7 @@
 
 #include "container.bpf.h"
 #include "label.bpf.h"
+#include "pickle.bpf.h"
 #include "read_memory.bpf.h"
 #include "scope.bpf.h"
 #include "self.bpf.h"
@@ -216,6 +217,8 @@ static __noinline int store_read_begin(const struct store_read_key *key,
 	entry->number = number;
 	entry->in_container = task_in_container(task);
 	entry->owner_start_time = access->owner_start_time;
+	entry->leader = (u64)BPF_CORE_READ(task, group_leader);
+	entry->written_before = store_written_by(entry->leader);
 	entry->made = 1;
 	store_process_note(task, access->store);
 	return 0;
@@ -258,13 +261,18 @@ __weak __noinline int store_read_note(const struct store_access *access)
 		return 0;
 	}
 	if (access->opened) {
-		if (!entry->inode)
+		if (!entry->shows_pickle && store_is_pickle((u64)access->file)) {
+			entry->shows_pickle = 1;
 			store_read_show(entry, access);
+		} else if (!entry->inode) {
+			store_read_show(entry, access);
+		}
 		__sync_fetch_and_add(&entry->opens, 1);
 		return 0;
 	}
 	if (!entry->first &&
-	    __sync_val_compare_and_swap(&entry->first, 0, bpf_jiffies64()) == 0)
+	    __sync_val_compare_and_swap(&entry->first, 0, bpf_jiffies64()) == 0 &&
+	    !entry->shows_pickle)
 		store_read_show(entry, access);
 	store_read_add(entry, store_file_number(access->inode), access->offset, access->bytes,
 		       access->once);

@@ -6,6 +6,7 @@
 #include "identity.bpf.h"
 #include "path.bpf.h"
 #include "record.bpf.h"
+#include "written.bpf.h"
 
 /* Registers of the sketch of distinct files (HyperLogLog): standard error 1.6%. */
 #define STORE_REGISTERS_BITS 12
@@ -67,6 +68,11 @@ struct store_read_entry {
 	/* Of the file of the path. */
 	u64 inode;
 	u64 owner_start_time;
+	/* First thread of the process, which may have ended. */
+	u64 leader;
+	/* What the process had written before, and what of the rest was reported. */
+	u64 written_before;
+	u64 written_reported;
 	/* Of enum store_told. */
 	u64 told;
 	u32 device;
@@ -75,7 +81,9 @@ struct store_read_entry {
 	u8 in_container;
 	/* Complete: walks pass over it until then. */
 	u8 made;
-	u8 _pad[5];
+	/* The path is that of a pickle. */
+	u8 shows_pickle;
+	u8 _pad[4];
 	/* Only the process part is in use. */
 	struct record_header who;
 	char path[PATH_BYTES];
@@ -127,6 +135,8 @@ struct store_process {
 	/* The process has ended. */
 	u8 ended;
 	u8 _pad[3];
+	/* When it has, what it wrote. */
+	u64 written;
 };
 
 /* Processes that read stores. */
@@ -172,7 +182,7 @@ static __always_inline struct store_scratch *store_scratch(void)
 	return bpf_map_lookup_elem(&store_scratches, &zero);
 }
 
-/* `record` is zeroed. Amounts are those since the last report. */
+/* `record` is zeroed. Amounts are those since the last report; written was nothing so far. */
 static __always_inline void store_read_fill(struct store_read *record,
 					    const struct store_read_key *key,
 					    const struct store_read_entry *entry, u64 jiffy_ns,
@@ -197,6 +207,7 @@ static __always_inline void store_read_fill(struct store_read *record,
 	record->report = report;
 	record->path_cut = entry->path_cut;
 	record->in_container = entry->in_container;
+	record->process_written_known = entry->written_before != STORE_WRITTEN_UNKNOWN;
 }
 
 /* What a record told belongs to no other one. */
@@ -208,6 +219,7 @@ static __always_inline void store_read_reported(struct store_read_entry *entry,
 	__sync_fetch_and_add(&entry->calls_reported, record->calls);
 	__sync_fetch_and_add(&entry->opens_reported, record->opens);
 	entry->first = 0;
+	entry->shows_pickle = 0;
 }
 
 #endif

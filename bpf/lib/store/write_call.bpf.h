@@ -6,6 +6,7 @@
 #include "system_call.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
+#define CALL_CLOSE 3
 #define CALL_TRUNCATE 76
 #define CALL_FTRUNCATE 77
 #define CALL_MKDIR 83
@@ -50,6 +51,7 @@
 #define CALL_FCHMODAT 53
 #define CALL_FCHOWNAT 54
 #define CALL_FCHOWN 55
+#define CALL_CLOSE 57
 #define CALL_GETDENTS64 61
 /* Not on this architecture. */
 #define CALL_MKDIR (~0ull - 3)
@@ -68,5 +70,13 @@
 
 #define DESCRIPTOR_CURRENT_FOLDER -100
 #define OPEN_FLAG_TRUNCATE 01000
+
+static __always_inline u64 flags_of_openat2(u64 how)
+{
+	u64 flags = 0;
+
+	bpf_probe_read_user(&flags, sizeof(flags), (void *)how);
+	return flags;
+}
 
 #endif

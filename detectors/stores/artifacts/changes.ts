@@ -39,7 +39,8 @@ export function isOfArtifacts({ kind }: StorePolicy): boolean {
 
 const did: Record<string, string> = {
   create: 'created', modify: 'opened for writing', truncate: 'cut short', rename: 'renamed',
-  delete: 'deleted', link: 'made a link at', attributes: 'changed the mode or owner of',
+  overwrite: 'overwrote', delete: 'deleted', link: 'made a link at',
+  attributes: 'changed the mode or owner of',
 }
 
 /** `created /models/a.safetensors (12 files)`. */
