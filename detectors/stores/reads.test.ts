@@ -58,6 +58,27 @@ describe('a copy in another store', () => {
   })
 })
 
+describe('a copy in temporary space', () => {
+  const tar = inPod(500, '/usr/bin/tar', 'pod:serve/llm-0')
+  const wrote = (mib: number) => ({ process_written_known: true, process_written_bytes: mib * MIB })
+  const detailsOf = (...reads: ExampleEvent[]) => findingsOf(run(openPolicy,
+    [exec(0, tar, 'tar -czf /tmp/.x.tgz /data/weights'), ...reads], only('STO-006')))[0].details
+
+  it('is told with what was read and what was written, which grow until the end of the process', () => {
+    expect(detailsOf(read(1, tar, 'weights', 100, 1, wrote(40)), read(5000, tar, 'weights', 100, 2, wrote(120)),
+      // After its last read, and by another mechanism, of which the first read came later.
+      read(9000, tar, 'weights', 0, 2, { ...wrote(160), report: 'last' }),
+      read(9000, tar, 'weights', 0, 2, { ...wrote(20), report: 'last', mechanism: 'mmap' }),
+      read(9500, { ...tar, pid: 501 }, 'weights', 0, 2, { ...wrote(900), report: 'last' })))
+      .toMatchObject({ read_bytes: 200 * MIB, written_bytes: 160 * MIB, written_percent: 80 })
+  })
+
+  it('that nothing was written to, and one of which that is not known, are not the same', () => {
+    expect(detailsOf(read(1, tar, 'weights', 100, 1, wrote(0)))).toMatchObject({ written_bytes: 0, written_percent: 0 })
+    expect(detailsOf(read(1, tar, 'weights', 100, 1))).toMatchObject({ written_bytes: null, written_percent: null })
+  })
+})
+
 describe('a pod whose names come after its first reads', () => {
   const policy = storePolicy.replace('readers: { workloads: ["job:*"] }', 'readers: { namespaces: [train-*] }')
   const pod: Partial<Process> = { ...inPod(500, '/usr/bin/python3', 'pod:0123abcd'), cgroup_id: 9n }

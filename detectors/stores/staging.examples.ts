@@ -63,7 +63,33 @@ const fires: Example[] = [
   },
 ]
 
+/** The last report: what was written since the first read, by calls. */
+function wrote(process: typeof cp, at_ms: number, mib: number, readMib = 0): ExampleEvent {
+  return read(at_ms, process, 'weights', readMib, 3, {
+    report: 'last', process_written_known: true, process_written_bytes: mib * 1_048_576 })
+}
+
+fires.push({
+  name: 'a copy of which it is known how much was written when it is told',
+  policy: openPolicy,
+  events: [exec(0, cp, 'cp -r /data/weights /tmp/w'), read(1, cp, 'weights', 50, 1),
+    wrote(cp, 5000, 100, 50)],
+  fires: ['its arguments name /tmp/w. It had written 100 MiB by calls since, 100% of what it read.'],
+}, {
+  name: 'an archive that is written after all was read',
+  policy: openPolicy,
+  events: [exec(0, tar, 'tar -czf /tmp/.x.tgz /data/weights'), ...on(tar, 10),
+    wrote(tar, 60_000, 150)],
+  fires: ['and its arguments name /tmp/.x.tgz.'],
+})
+
 const staysQuiet: Example[] = [
+  {
+    name: 'a program that nobody knows writes as much as it reads',
+    policy: openPolicy,
+    events: [...on(trainer, 0), wrote(trainer, 20_000, 300)],
+    fires: [],
+  },
   {
     name: 'a training that reads data and writes checkpoints',
     policy: openPolicy,

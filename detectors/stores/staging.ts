@@ -3,7 +3,7 @@ import { defineDetector } from '../../detect/detector.ts'
 import type { Evidence, Severity, Story } from '../../detect/finding.ts'
 import type { LineageProcess } from '../../detect/lineage.ts'
 import { bytesSince } from '../../detect/stores/process-reads.ts'
-import { printable } from '../../detect/words.ts'
+import { bytesInWords, printable } from '../../detect/words.ts'
 import type { StorePolicy } from '../../policy/policy.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 import { isOfArtifacts } from '../../stores/rule.ts'
@@ -34,6 +34,9 @@ interface Copy {
   files: string[]
   /** Bytes of those that were read or deleted again. */
   bytes: number
+  /** Who read, and what it has written since by calls; null while that is not known. */
+  reader: number
+  written: number | null
 }
 
 /** Of a workload. */
@@ -51,8 +54,12 @@ interface Staging {
   to: StorePolicy | null
   path: string
   file: string
+  /** As in `Copy`. */
+  written: number | null
   evidence: Evidence[]
 }
+
+type Ratio = ReturnType<typeof ratioOf>
 
 const WRITTEN_MAX = 16
 const COPIES_MAX = 32
@@ -70,8 +77,9 @@ export default defineDetector({
   blindSpots: [
     'Files outside of stores are not watched: a target in temporary space is seen only where an '
       + 'absolute path to it is in the arguments of the program, or of the shell that started it.',
-    'How large a copy is: bytes that are written are not counted. Its size is known when it is '
-      + 'read or deleted again in another store, and then stands in the finding.',
+    'How large a copy is: what a process passes to calls that write is told as a whole, wherever it '
+      + 'goes. Not in it: mappings, clones of files, io_uring, and what is sent by send(). Of '
+      + 'another store, the size is known when the copy is read or deleted again.',
     'Programs that may be servers or trainings, where the policy does not say who may write: a '
       + 'training reads data and writes checkpoints.',
     'A reader and a writer that have neither the process nor its parent in common.',
@@ -89,7 +97,8 @@ export default defineDetector({
   key: (event, context) => {
     const { process, policy } = context
     if (process === null || policy.stores.get(event.store) === null) return null
-    if (event.kind === 'store_read' && readOf(context) === null) return null
+    const isRead = event.kind === 'store_read' && event.process_written_bytes === 0
+    if (isRead && readOf(context) === null) return null
     return context.subjectOf(process)
   },
   state: {
@@ -110,11 +119,15 @@ export default defineDetector({
 })
 
 function onRead(event: EventViews['store_read'], state: State, context: Context): void {
-  const read = readOf(context)!
+  const written = event.process_written_known ? event.process_written_bytes : null
+  seeWritten(event, state, written, context)
+  const read = readOf(context)
+  // What it wrote after its last read.
+  if (read === null) return
   const { process, store: from } = read
   seeAgain(event, state, event.bytes, context)
   const bytes = bytesAround(process, from.name, event.time_ms, context)
-  const staging = { from, bytes, reader: process, to: null, file: '' }
+  const staging = { from, bytes, reader: process, to: null, file: '', written }
   const use = useOf(process)
   if (use !== null && use !== 'shows') {
     const path = temporaryPlace(process, parentOf(process, context), event.path)
@@ -149,7 +162,8 @@ function onWrite(event: EventViews['store_write'], state: State, context: Contex
     if (from === null || from === to || reader === null) continue
     if (reader !== process && useOf(reader) === null) continue
     const bytes = bytesAround(process, name, timeMs, context)
-    consider({ from, bytes, reader, to, path, file, evidence: [evidence] }, state, context)
+    consider({ from, bytes, reader, to, path, file, written: null, evidence: [evidence] }, state,
+      context)
   }
 }
 
@@ -192,7 +206,8 @@ function consider(staging: Staging, state: State, context: Context): void {
     stores: to === null ? [from.name] : [from.name, to.name],
     tell: () => tell(staging, context),
   })
-  state.copies.set(key, { incident, files: file === '' ? [] : [file], bytes: 0 })
+  const { written, reader: { number: reader } } = staging
+  state.copies.set(key, { incident, files: file === '' ? [] : [file], bytes: 0, reader, written })
 }
 
 /** One finding for each two places: of temporary space the folder counts. */
@@ -233,26 +248,61 @@ function seeAgain(
   }
 }
 
+/** The reader of a copy has written more since: as much as it read, or less. */
+function seeWritten(
+  event: EventViews['store_read'], { copies }: State, written: number | null, context: Context,
+): void {
+  if (written === null || written === 0) return
+  const process = context.process!
+  for (const [key, copy] of copies) {
+    if (copy.incident === null || copy.reader !== process.number) continue
+    if (key.split(' ')[0] !== event.store || written <= (copy.written ?? 0)) continue
+    copy.written = written
+    context.amend(copy.incident, key, {
+      details: ratioOf(process, event.store, written, context) })
+  }
+}
+
+/** What a process and those below it have read of a store, and it has written since by calls. */
+function ratioOf(
+  reader: LineageProcess, store: string, written: number | null, context: Context,
+) {
+  const totals = context.stores.readsAround(reader, 0).find((one) => one.store === store)
+  const bytes = totals?.bytes ?? 0
+  return {
+    read_bytes: bytes, written_bytes: written,
+    written_percent: written === null ? null : Math.round(100 * written / Math.max(1, bytes)),
+  }
+}
+
 function fileOf({ device, inode }: EventViews['store_read' | 'store_write']): string {
   return `${device}:${inode}`
 }
 
-function tell({ from, to, bytes, reader, path }: Staging, context: Context): Story {
+function tell({ from, to, bytes, reader, path, written }: Staging, context: Context): Story {
   const where = to === null ? `its arguments name ${printable(path)}`
     : `it wrote ${printable(path)} of the store ${printable(to.name)}`
   const writer = context.process!
+  const ratio = ratioOf(reader, from.name, written, context)
   const by = to === null || writer === reader ? '' : ` by ${actorInWords(writer, context)}`
   return {
     summary: `${actorInWords(reader, context)} read ${readInWords(bytes, 0, from)}, and ` +
-      `${by === '' ? where : `beside it ${where.replace('it wrote ', '')} was written${by}`}.`,
+      `${by === '' ? where : `beside it ${where.replace('it wrote ', '')} was written${by}`}.` +
+      writtenInWords(ratio),
     details: {
       process: context.describe(reader),
       writer: writer === reader ? null : context.describe(writer),
       store: from.name, sensitivity: from.sensitivity, to_store: to?.name ?? '', to_path: path,
+      ...ratio,
     },
     next_steps: [
       `Look for the copy at ${path} on ${reader.node_id}, keep it as evidence, then delete it.`,
       'Look at what the workload has sent since: what is put aside is often sent next.',
     ],
   }
+}
+
+function writtenInWords({ written_bytes: bytes, written_percent: percent }: Ratio): string {
+  return bytes === null ? ''
+    : ` It had written ${bytesInWords(bytes)} by calls since, ${percent}% of what it read.`
 }

@@ -1,8 +1,8 @@
 /** Examples of STO-008: two lists, those that fire and those that stay quiet. */
 import type { Example, ExampleEvent } from '../../detect/detector.ts'
 import type { Process } from '../../proto/gen/events.ts'
-import { inJob, ofUnit } from '../gpu/example-actors.ts'
-import { openPolicy, read, storePolicy } from './example-stores.ts'
+import { inJob, inPod, ofUnit } from '../gpu/example-actors.ts'
+import { openPolicy, read, received, storePolicy } from './example-stores.ts'
 
 const DAY_MS = 86_400_000
 const PARTS = 4
@@ -29,11 +29,38 @@ function daily(
   })
 }
 
+/** A database that a server asks all day, and what another one gets from it on each day. */
+function asked(
+  process: Partial<Process>, mib: number, days: number, firstDay = 0,
+): ExampleEvent[] {
+  return Array.from({ length: days }, (_, i) => {
+    const day = firstDay + i
+    const own = { ...process, pid: process.pid! + 10 * day, start_time: BigInt(day + 1) }
+    return received(day * DAY_MS + 3600_000 + process.pid!, own, mib)
+  })
+}
+
 function merged(...parts: ExampleEvent[][]): ExampleEvent[] {
   return parts.flat().sort((a, b) => a.at_ms - b.at_ms)
 }
 
+const answering = inPod(503, '/usr/bin/python3', 'pod:serve/llm-0')
+
 const fires: Example[] = [
+  {
+    name: 'a database that a timer copies in parts, which the policy does not let',
+    policy: storePolicy,
+    events: merged(asked(answering, 900, 20), asked(timer, 120, 20)),
+    fires: ['workload report.service on node-1) and others of its kind read 960 MiB of the '
+      + 'database vectors on 8 days, never much on one: as much as is read of it in its busiest '
+      + 'day (900 MiB). The policy does not name it as a reader'],
+  },
+  {
+    name: 'the same by one who comes later, where the policy names no readers',
+    policy: openPolicy,
+    events: merged(asked(answering, 900, 24), asked(timer, 120, 14, 10)),
+    fires: ['on 8 days, never much on one'],
+  },
   {
     name: 'a timer that takes the next tenth of a data set every night, told once',
     policy: openPolicy,
@@ -59,6 +86,25 @@ const fires: Example[] = [
 ]
 
 const staysQuiet: Example[] = [
+  {
+    name: 'a small client of a database that was there from the beginning',
+    policy: openPolicy,
+    events: merged(asked(answering, 900, 24), asked(timer, 120, 24)),
+    fires: [],
+  },
+  {
+    name: 'a client that the policy lets read, in small parts',
+    policy: storePolicy,
+    events: merged(asked(answering, 900, 24),
+      asked(inPod(504, '/usr/bin/python3', 'pod:serve/eval-0'), 120, 24)),
+    fires: [],
+  },
+  {
+    name: 'a client that reads much on each of its days: others tell of it',
+    policy: storePolicy,
+    events: merged(asked(answering, 900, 9), asked(timer, 300, 9)),
+    fires: [],
+  },
   {
     name: 'the same sample every day, and a training that reads everything',
     policy: openPolicy,

@@ -2,6 +2,7 @@ import type { Context } from '../../detect/context.ts'
 import { defineDetector } from '../../detect/detector.ts'
 import type { Severity, Story } from '../../detect/finding.ts'
 import { amount, bytesInWords } from '../../detect/words.ts'
+import { NETWORK } from '../../detect/stores/store-states.ts'
 import type { EventViews } from '../../proto/gen/events.ts'
 import { actorInWords } from '../actor.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
@@ -10,7 +11,7 @@ import { dayOf, filesOfStore, newExtent, widen } from './extent.ts'
 import type { Extent } from './extent.ts'
 import { closeDay, freshPart, newGround, tread } from './ground.ts'
 import type { Ground } from './ground.ts'
-import { isNamedReader, readOf, verdictOf, weighed } from './reading.ts'
+import { isNamedReader, readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { useOf } from './tools.ts'
 import { trickleExamples } from './trickle.examples.ts'
@@ -41,6 +42,8 @@ interface State {
 /** How much by now. Amounts in files, or in bytes where the store has few files. */
 interface Sum { measure: 'files' | 'bytes', total: number, of: number, days: number }
 
+type ReadEvent = EventViews[(typeof readKinds)[number]]
+
 const TRACKS_MAX = 512
 const [fires, quiet] = trickleExamples
 
@@ -59,13 +62,15 @@ export default defineDetector({
       + 'holds: how large it is, is not known.',
     'Parts that are spread over several classes of workloads, or over more days than the window.',
     'A workload that reads much on one day is no trickle: STO-002 and STO-003.',
-    'Reads over the network: what is asked for is not known.',
+    'Which records a database or object store was asked for: what comes over connections counts by '
+      + 'its bytes alone, so who reads the same every day and who reads on look alike. Where the '
+      + 'policy names no readers, only those are judged who came after the store was known.',
   ],
   runbook: 'Look at what runs every day (a timer, a job of a user, a cron job of the cluster), who '
     + 'set it up and when, and what it does with what it reads. A work that goes through a store '
     + 'in small parts belongs into readers of the policy. If nobody knows it, look at what left on '
     + 'those days: small parts are sent unnoticed.',
-  needs: ['store_read'],
+  needs: readKinds,
   readsOnly: true,
   settings: {
     learn_ms: 7 * 86_400_000, window_ms: 30 * 86_400_000, days_min: 5, day_percent: 20,
@@ -88,10 +93,10 @@ export default defineDetector({
     const today = context.stores.usualOf(reading.workloadClass, store.name)?.bytesToday ?? 0
     widen(state.extent, reading.files, today, event.time_ms)
     const severity = severityOf(read, context)
-    if (severity === null) return
+    if (severity === null || isOldAcquaintance(read, state, context)) return
     const track = trackOf(read, state, event, context)
     addRead(track.today, read)
-    tread(track.ground, event.device, event.inode)
+    if (event.kind === 'store_read') tread(track.ground, event.device, event.inode)
     if (track.told) {
       if (track.incident !== null) {
         context.amend(track.incident, store.name, { totals: { bytes: reading.bytes } })
@@ -117,7 +122,7 @@ function newTrack(day: number): Track {
 
 /** The track of the class, today. A day with much, or a window that is over, begins a new one. */
 function trackOf(
-  { reading, store }: Read, state: State, event: EventViews['store_read'], context: Context,
+  { reading, store }: Read, state: State, event: ReadEvent, context: Context,
 ): Track {
   const { tracks } = state
   const day = dayOf(event.time_ms)
@@ -160,22 +165,34 @@ function isMuch(
 
 /** Null while it is no trickle, or not yet most of the store. */
 function sumOf(
-  { store }: Read, track: Track, state: State, nowMs: number, context: Context,
+  { store, reading }: Read, track: Track, state: State, nowMs: number, context: Context,
 ): Sum | null {
   const days = track.days + 1
   const learnMs = context.setting('learn_ms')
   if (days < context.setting('days_min')) return null
-  if (nowMs - state.extent.sinceMs < learnMs && store.expected.files === null) return null
+  const knows = store.expected.files !== null && reading.mechanism !== NETWORK
+  if (nowMs - state.extent.sinceMs < learnMs && !knows) return null
   if (isMuch(track, state, store.expected.files, nowMs, context)) return null
   const part = context.setting('total_percent') / 100
   const of = filesOfStore(state.extent, store.expected.files, nowMs, learnMs)
-  if (of >= context.setting('files_min')) {
+  if (reading.mechanism !== NETWORK && of >= context.setting('files_min')) {
     const total = track.files + filesOfAll(track.today) * freshPart(track.ground)
     return total < part * of ? null : { measure: 'files', total: Math.min(of, total), of, days }
   }
   const total = track.bytes + track.today.bytes
   const { bytes: most } = state.extent
   return most === 0 || total < most ? null : { measure: 'bytes', total, of: most, days }
+}
+
+/**
+ * Over connections, a small client of a database looks like a trickle: where the policy says
+ * nothing of it, only those are asked who were not there while the store became known.
+ */
+function isOldAcquaintance({ store, reading, process }: Read, { extent }: State, context: Context) {
+  if (reading.mechanism !== NETWORK || useOf(process) !== null) return false
+  if (verdictOf({ store, process }, context).allowed !== null) return false
+  const first = context.stores.usualOf(reading.workloadClass, store.name)?.firstMs ?? 0
+  return first < extent.sinceMs + context.setting('learn_ms')
 }
 
 /** Null for those who may. */

@@ -263,7 +263,8 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     }
     const shown = async (...names: string[]) => {
       const program = cgroup.start('perl', '-e', `my $d = shift; for my $name (@ARGV) {
-        open(F, "<", "$d/$name"); sysread(F, $b, 200); close(F); select(undef, undef, undef, 0.3) }`, folder, ...names)
+        open(F, "<", "$d/$name"); sysread(F, $b, 200); close(F); select(undef, undef, undef, 0.3) }`,
+      folder, ...names)
       await program.ended()
       const paths = (await reportsOf(watch, program.pid)).map(({ path }) => String(path))
       return paths.map((path) => path.slice(path.lastIndexOf('/') + 1))
@@ -273,10 +274,10 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
       expect(paths[0]).toBe('a.json')
       expect(paths).toContain(`m.${ending}`)
     }
-    expect(await shown('a.json', 'pt', 'z.safetensors')).not.toContain('pt.')
     // The pickle stays shown, whatever is read after it and before the next report.
     const program = cgroup.start('perl', '-e', `my $d = shift; open(F, "<", "$d/a.json"); sysread(F, $b, 9);
-      for my $name ("z.safetensors", "m.pkl", "a.json", "pt") { open(G, "<", "$d/$name"); sysread(G, $b, 200) }`, folder)
+      for my $name ("z.safetensors", "m.pkl", "a.json", "pt") { open(G, "<", "$d/$name"); sysread(G, $b, 200) }`,
+    folder)
     await program.ended()
     const paths = (await reportsOf(watch, program.pid)).map(({ path }) => String(path))
     expect(paths.at(-1)).toBe(join(folder, 'm.pkl'))

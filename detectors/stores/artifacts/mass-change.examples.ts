@@ -23,6 +23,13 @@ function renamed(
     { operation: 'rename', count, old_path, path: to === '' ? `${old_path}.x` : old_path + to })
 }
 
+function overwritten(
+  at_ms: number, process: Partial<Process>, store: string, count: number,
+): ExampleEvent {
+  return write(at_ms, process, store, {
+    operation: 'overwrite', count, bytes: count * MIB, path: `/data/${store}/m/${count}.pt` })
+}
+
 const fires: Example[] = [
   {
     name: 'half of a registry that somebody deletes who may not',
@@ -58,6 +65,23 @@ const fires: Example[] = [
   },
 ]
 
+fires.push({
+  name: 'files that are overwritten under their own names by who may not',
+  policy: artifactPolicy,
+  events: [...[0, 1, 2].map((i) => overwritten(i, rm, 'registry', 1)),
+    overwritten(5000, rm, 'registry', 90), overwritten(10_000, rm, 'registry', 60)],
+  fires: ['overwrote 153 files in place of about 1000 in the store registry within minutes '
+    + '(153 MiB of what was there). That is what encryption looks like. The policy does not name '
+    + 'it as a writer'],
+}, {
+  name: 'a pipeline that overwrites far more than it ever took away',
+  policy: artifactPolicy,
+  events: [
+    ...Array.from({ length: 12 }, (_, i) => overwritten(i * DAY_MS, pipeline, 'registry', 20)),
+    overwritten(13 * DAY_MS, pipeline, 'registry', 400)],
+  fires: ['overwrote 400 files in place of about 1000'],
+})
+
 const staysQuiet: Example[] = [
   {
     name: 'jobs that delete their old checkpoints every hour',
@@ -87,6 +111,28 @@ const staysQuiet: Example[] = [
     events: [gone(0, pipeline, 'registry', 900),
       write(10, inPod(741, '/usr/bin/cp', 'pod:web/a'), 'llama',
         { operation: 'truncate', count: 500, bytes: 0 })],
+    fires: [],
+  },
+  {
+    name: 'jobs that write their checkpoints in place, and files that they made themselves',
+    policy: artifactPolicy,
+    events: [
+      ...Array.from({ length: 24 * 9 }, (_, i) =>
+        overwritten(i * DAY_MS / 24, training, 'runs', 64)),
+      write(10 * DAY_MS, { ...training, uid: 9 }, 'runs', { operation: 'create', count: 512 }),
+      overwritten(10 * DAY_MS + 60_000, { ...training, uid: 9 }, 'runs', 512)],
+    fires: [],
+  },
+  {
+    name: 'a pipeline that changes a whole store in place in its first week',
+    policy: artifactPolicy,
+    events: [overwritten(0, pipeline, 'registry', 900)],
+    fires: [],
+  },
+  {
+    name: 'files that are opened for writing and not changed',
+    policy: artifactPolicy,
+    events: [write(0, rm, 'runs', { operation: 'modify', count: 900 })],
     fires: [],
   },
   {

@@ -17,6 +17,7 @@ interface Half {
   startMs: number
   deleted: number
   truncated: number
+  overwritten: number
   renamed: number
   bytes: number
 }
@@ -39,13 +40,16 @@ const [fires, quiet] = massChangeExamples
 
 export default defineDetector({
   id: 'STO-012',
-  title: 'Files of a store are deleted or encrypted in bulk',
+  title: 'Files of a store are deleted, overwritten or encrypted in bulk',
   severity: 'high',
   maturity: 'experimental',
-  attack: ['T1485', 'T1486'],
+  attack: ['T1485', 'T1486', 'T1565.001'],
   atlas: ['AML.TA0011'],
   blindSpots: [
-    'Files that are overwritten in place under their own names, without being cut short.',
+    'What is overwritten in place: on file systems that learn the time of a change from their '
+      + 'server (FUSE), through mappings of files that are in memory or in an overlay, and, where '
+      + 'only system calls are seen, by a process that ends without closing its files.',
+    'How much of a file was overwritten: it counts with all that it held, once for a process.',
     'What is deleted on the server of a network file system, by its snapshots or life cycles, or '
       + 'by a node without an agent.',
     'A volume that is unmounted, formatted or detached: `store_seen` tells that it is gone.',
@@ -55,7 +59,8 @@ export default defineDetector({
   ],
   runbook: 'Stop the process first: every minute costs files. Then make the store read-only, and '
     + 'keep its snapshots from ageing out. A deletion by the pipeline that was meant to be is in '
-    + 'its log. Encrypted files have a new ending and a note beside them: do not delete them.',
+    + 'its log. Encrypted files have a new ending, or keep their names and hold nothing that a '
+    + 'loader knows, and there is a note beside them: do not delete them.',
   needs: ['store_write'],
   settings: {
     ...learnSettings, learn_events: 5, window_ms: 300_000, files: 100, times_usual: 4,
@@ -93,13 +98,13 @@ export default defineDetector({
 })
 
 function newHalf(startMs: number): Half {
-  return { startMs, deleted: 0, truncated: 0, renamed: 0, bytes: 0 }
+  return { startMs, deleted: 0, truncated: 0, overwritten: 0, renamed: 0, bytes: 0 }
 }
 
 /** Who cuts an empty file takes nothing away. */
 function isCounted({ operation, bytes }: WriteEvent): boolean {
   return operation === 'delete' || operation === 'rename' || operation === 'create' ||
-    (operation === 'truncate' && bytes > 0)
+    operation === 'overwrite' || (operation === 'truncate' && bytes > 0)
 }
 
 /** What is over counts as usual, unless it was told. */
@@ -122,6 +127,7 @@ function count(event: WriteEvent, { now, endings }: State): void {
   const { operation, count: files, bytes, path, old_path: old } = event
   if (operation === 'delete') now.deleted += files
   else if (operation === 'truncate') now.truncated += files
+  else if (operation === 'overwrite') now.overwritten += files
   else now.renamed += files
   now.bytes += bytes
   const ending = operation === 'rename' ? addedEnding(old, path) : ''
@@ -133,10 +139,12 @@ function count(event: WriteEvent, { now, endings }: State): void {
 }
 
 function sumOf({ now, before }: State) {
-  const lost = now.deleted + now.truncated + before.deleted + before.truncated
+  const deleted = now.deleted + before.deleted
+  const truncated = now.truncated + before.truncated
+  const overwritten = now.overwritten + before.overwritten
   return {
-    lost, renamed: now.renamed + before.renamed, bytes: now.bytes + before.bytes,
-    deleted: now.deleted + before.deleted, truncated: now.truncated + before.truncated,
+    lost: deleted + truncated + overwritten, renamed: now.renamed + before.renamed,
+    bytes: now.bytes + before.bytes, deleted, truncated, overwritten,
   }
 }
 
@@ -196,12 +204,14 @@ function report(
 
 function tell(event: WriteEvent, state: State, change: Change, context: Context): Story {
   const { process, store } = change
-  const { lost, renamed, bytes, deleted, truncated } = sumOf(state)
-  const ending = newEnding(state, context.setting('files'))
+  const { lost, renamed, bytes, deleted, truncated, overwritten } = sumOf(state)
+  const least = context.setting('files')
+  const ending = newEnding(state, least)
   const mature = isMature(state, event.time_ms, context)
   const parts = [
     deleted > 0 ? `deleted ${amount(deleted, 'file')}` : '',
     truncated > 0 ? `cut ${amount(truncated, 'file')} to nothing` : '',
+    overwritten > 0 ? `overwrote ${amount(overwritten, 'file')} in place` : '',
     ending !== '' ? `renamed ${amount(renamed, 'file')} to the ending ${printable(ending)}` : '',
   ].filter((part) => part !== '').join(' and ')
   const share = store.expected.files === null ? '' : ` of about ${store.expected.files}`
@@ -211,13 +221,12 @@ function tell(event: WriteEvent, state: State, change: Change, context: Context)
   return {
     summary: `${actorInWords(process, context)} ${parts}${share} in the store ` +
       `${printable(store.name)} within minutes (${bytesInWords(bytes)} of what was there).` +
-      `${ending === '' ? '' : ' That is what encryption looks like.'} ` +
+      `${ending !== '' || overwritten >= least ? ' That is what encryption looks like.' : ''} ` +
       writeVerdictInWords(writeVerdict(change, context)) + usual,
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
-      path: event.path, files_deleted: deleted, files_truncated: truncated, files_lost: lost,
-      files_renamed: renamed,
-      ending, thin: !mature, baseline: tellBaseline(state, context),
+      path: event.path, files_deleted: deleted, files_truncated: truncated,
+      files_overwritten: overwritten, files_lost: lost, files_renamed: renamed, ending, thin: !mature, baseline: tellBaseline(state, context),
     },
     next_steps: [
       `Stop pid ${process.pid} on ${process.node_id}, then make the store read-only.`,
