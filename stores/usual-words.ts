@@ -12,7 +12,9 @@ export interface WarmUp {
 const usualWarmUp: WarmUp = { days: 7, reports: 100 }
 
 /** Too little was seen to say what is usual. */
-export function isThin(usual: Usual | null, need: WarmUp = usualWarmUp): boolean {
+export function isThin(
+  usual: Pick<Usual, 'days' | 'reports'> | null, need: WarmUp = usualWarmUp,
+): boolean {
   return usual === null || usual.days < need.days || usual.reports < need.reports
 }
 

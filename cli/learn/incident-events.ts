@@ -5,7 +5,7 @@ import type { Incident } from '../../detect/incident.ts'
  * Detectors that say only that something is new or not in the policy: that is what a policy is
  * learned for.
  */
-const SAY_NEW = new Set(['NET-001', 'NET-004'])
+const SAY_NEW = new Set(['NET-001', 'NET-004', 'STO-001', 'STO-004'])
 
 type EventName = { node_id: string, boot_id: string, seq: number }
 

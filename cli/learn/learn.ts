@@ -2,13 +2,16 @@
 import { unitOf } from '../../detect/names/cgroup-table.ts'
 import { compilePolicy, EXTERNAL, NO_ZONE } from '../../policy/compile.ts'
 import { CensusTaker } from '../../policy/learn/census.ts'
+import { StoreCensusTaker } from '../../policy/learn/stores/census.ts'
+import type { StoreCensus } from '../../policy/learn/stores/census.ts'
 import type { Census, Member } from '../../policy/learn/census.ts'
 import type { Edge } from '../../policy/learn/edges.ts'
 import { setExposures } from '../../policy/learn/exposures.ts'
 import { proposeFlows } from '../../policy/learn/flows.ts'
 import type { Refused, Told } from '../../policy/learn/flows.ts'
 import { withEntries } from '../../policy/learn/merge.ts'
-import { comment, flowLines, refusedLines, spanOf, zoneLines } from '../../policy/learn/told.ts'
+import { flowLines, refusedLines, spanOf, zoneLines } from '../../policy/learn/told.ts'
+import { comment } from '../../policy/learn/yaml-lines.ts'
 import { proposeZones } from '../../policy/learn/zones.ts'
 import type { ProposedZone, ZoneOptions } from '../../policy/learn/zones.ts'
 import { parsePolicy } from '../../policy/parse.ts'
@@ -18,6 +21,8 @@ import { BatchCursor } from '../../proto/batch-cursor.ts'
 import { CliError } from '../errors.ts'
 import { Crossings } from './crossings.ts'
 import type { CrossingOptions } from './crossings.ts'
+import { checkInWords, learnStores, storeFindings, storeRemarks, textWithStores } from './stores.ts'
+import type { LearnedStores } from './stores.ts'
 import { extentOf, judge, partsOf } from './range.ts'
 import type { Extent, Frames } from './range.ts'
 
@@ -41,6 +46,7 @@ export interface Learned {
   zones: ProposedZone[]
   flows: Told[]
   refused: Refused[]
+  stores: LearnedStores
   extent: Extent
   nodes: number
   /** Of the range, under the learned policy; those are all among `refused`, but for losses. */
@@ -62,7 +68,7 @@ export function learnPolicy(frames: Frames, options: LearnOptions): Learned {
   if (extent.events === 0) {
     throw new CliError('CLI_NO_DATA', 'the event log holds nothing of this range')
   }
-  const census = takeCensus(frames, extent, options)
+  const { census, ofStores } = takeCensus(frames, extent, options)
   const { zones, refused: zonesRefused } = proposeZones(census, zoneOptions(policy))
   const { edges, lost } = crossingsOf(frames, extent, census, zones, options)
   let draft = draftOf(edges, zones, options, true)
@@ -72,26 +78,44 @@ export function learnPolicy(frames: Frames, options: LearnOptions): Learned {
     draft = draftOf(edges, zones, options, false)
     check = checkOf(frames, extent, draft.text, options)
   }
-  lost.push(...lossesOf(census, extent, zonesRefused))
   const violations = check.reduce((sum, { connections }) => sum + connections, 0)
-  const head = headOf(extent, census, violations, lost, options)
+  const stores = learnStores(frames, extent, parsed(draft.text), policy, ofStores, {
+    reportsMin: options.connectionsMin, incidentOf: options.incidentOf,
+    namesOf: (address) => census.names.get(address) ?? [],
+  })
+  const body = textWithStores(draft.text, stores, ofStores, policy, zoneNames(draft.zones, policy))
+  const found = checkInWords(storeFindings(frames, extent, parsed(body)), stores)
+  lost.push(...lossesOf(census, extent, zonesRefused), ...stores.lost)
+  const head = headOf(extent, census, violations, [found, ...lost.map((what) =>
+    `Not complete: ${what}.`)], options)
   const { flows, refused } = draft
-  const tail = refusedLines(refused)
-  const text = `${head.join('\n')}\n${draft.text}${tail.length > 0 ? `\n${tail.join('\n')}\n` : ''}`
+  const tail = [refusedLines(refused), storeRemarks(stores)].filter((part) => part.length > 0)
+    .map((part) => `\n${part.join('\n')}\n`).join('')
   return {
-    text, zones: draft.zones, flows, refused, extent, nodes: census.nodes.size, violations, lost,
+    text: `${head.join('\n')}\n${body}${tail}`, zones: draft.zones, flows, refused, stores, extent,
+    nodes: census.nodes.size, violations, lost,
   }
 }
 
-function takeCensus(frames: Frames, extent: Extent, { membersMax }: LearnOptions): Census {
+function zoneNames(zones: readonly ProposedZone[], policy: Policy | undefined): string[] {
+  return [...zones, ...policy?.zones ?? []].map(({ name }) => name)
+}
+
+function takeCensus(
+  frames: Frames, extent: Extent, { membersMax }: LearnOptions,
+): { census: Census, ofStores: StoreCensus } {
   const taker = new CensusTaker({ membersMax })
+  const ofStores = new StoreCensusTaker()
   const cursor = new BatchCursor()
   const { fromMs, toMs } = extent
   for (const { batch } of partsOf(frames, extent)) {
-    cursor.forEach(batch, (event) => taker.take(event, event.time_ms >= fromMs &&
-      event.time_ms <= toMs))
+    cursor.forEach(batch, (event) => {
+      const inRange = event.time_ms >= fromMs && event.time_ms <= toMs
+      taker.take(event, inRange)
+      ofStores.take(event, inRange)
+    })
   }
-  return taker.finish()
+  return { census: taker.finish(), ofStores: ofStores.finish() }
 }
 
 function zoneOptions(policy: Policy | undefined): ZoneOptions {
@@ -136,7 +160,7 @@ function draftOf(
   edges: readonly Edge[], found: readonly ProposedZone[], options: LearnOptions, names: boolean,
 ): { text: string, zones: ProposedZone[], flows: Told[], refused: Refused[] } {
   const zones = found.map((zone) => ({ ...zone, evidence: [...zone.evidence] }))
-  const all = [...zones, ...options.policy?.zones ?? []].map(({ name }) => name)
+  const all = zoneNames(zones, options.policy)
   const { connectionsMin } = options
   const { flows, refused } = proposeFlows(edges, { zones: all, connectionsMin, names })
   setExposures(zones, flows)
@@ -186,7 +210,7 @@ function lossesOf(census: Census, extent: Extent, zonesRefused: number): string[
 }
 
 function headOf(
-  extent: Extent, census: Census, violations: number, lost: string[], options: LearnOptions,
+  extent: Extent, census: Census, violations: number, remarks: string[], options: LearnOptions,
 ): string[] {
   const span = spanOf({ first_ms: extent.fromMs, last_ms: extent.toMs })
   const amount = (count: number, what: string): string =>
@@ -200,6 +224,6 @@ function headOf(
     ...comment(violations === 0 ? 'Checked: nothing in this range violates it.'
       : `Checked: ${amount(violations, 'connection')} of this range violate it; they are among ` +
         'what is not proposed, at the end.', ''),
-    ...lost.flatMap((what) => comment(`Not complete: ${what}.`, '')),
+    ...remarks.filter((one) => one !== '').flatMap((one) => comment(one, '')),
   ]
 }

@@ -1,5 +1,6 @@
 /** A range of the event log for the passes that learn a policy or compare two. */
 import { Engine } from '../../detect/engine.ts'
+import type { Detector } from '../../detect/detector.ts'
 import type { EngineCounters } from '../../detect/engine-counters.ts'
 import type { IncidentUpdate } from '../../detect/incident.ts'
 import type { Policy } from '../../policy/policy.ts'
@@ -8,7 +9,6 @@ import { BatchError, decodeEnvelope, openBatch } from '../../proto/batch.ts'
 import type { Batch, BatchEnvelope } from '../../proto/batch.ts'
 import { BatchBuilder } from '../../proto/batch-builder.ts'
 import { kindInfos } from '../../proto/gen/events.ts'
-import type { Crossings } from './crossings.ts'
 
 /** Frames of the event log in order; can be asked for again. */
 export type Frames = () => Iterable<{ position: number, payload: Uint8Array }>
@@ -69,11 +69,11 @@ export function* partsOf(frames: Frames, { fromMs, toMs, malformed }: Extent): G
   }
 }
 
-/** Runs the detectors of `crossings` over a range under a policy, until all is settled. */
+/** Runs detectors over a range under a policy, until all is settled. */
 export function judge(
-  frames: Frames, policy: Policy, crossings: Crossings, extent: Extent,
+  frames: Frames, policy: Policy, { detectors }: { detectors: readonly Detector[] }, extent: Extent,
 ): { updates: IncidentUpdate[], counters: EngineCounters } {
-  const engine = new Engine({ detectors: crossings.detectors, policyOverride: policy })
+  const engine = new Engine({ detectors, policyOverride: policy })
   const updates = new Map<string, IncidentUpdate>()
   const keep = (list: IncidentUpdate[]): void => {
     for (const update of list) updates.set(update.incident.incident_id, update)

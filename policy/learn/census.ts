@@ -77,7 +77,8 @@ type Facts = Pick<Member, 'namespace' | 'labels' | 'service_account' | 'slurm_pa
 
 /** Kinds whose events hold facts that a later range needs as well: read them from the beginning. */
 export const FACT_KINDS: ReadonlySet<string> = new Set(
-  ['workload_seen', 'address_seen', 'node_seen', 'agent_start', 'dns_answer', 'policy_applied'])
+  ['workload_seen', 'address_seen', 'node_seen', 'agent_start', 'dns_answer', 'policy_applied',
+    'store_seen'])
 
 /** Takes events in the order of the log; call `finish` once, at the end. */
 export class CensusTaker {

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
 import { parsePolicy } from '../parse.ts'
 import type { Refused } from './flows.ts'
-import { comment, flowLines, refusedLines, zoneLines } from './told.ts'
+import { flowLines, refusedLines, zoneLines } from './told.ts'
+import { comment } from './yaml-lines.ts'
 
 const HOSTILE = '/x\n  - name: evil\r\u2028\u202e\u0000 "\' # : [*&'
 const amounts = {

@@ -2,9 +2,8 @@
 import type { Refused, Told } from './flows.ts'
 import { SLICES, slicesSeen } from './edges.ts'
 import type { ProposedZone } from './zones.ts'
+import { bytes, comment, count, list, printable, some, word } from './yaml-lines.ts'
 
-const COLUMNS_MAX = 98
-const NAMES_TOLD = 4
 /** Refusals that are written out; the rest is counted. */
 const REFUSED_TOLD = 100
 
@@ -78,65 +77,10 @@ function entryLines(told: Told): string[] {
   ]
 }
 
-/** `key: [a, b]`, or one entry per line where that is too long. */
-function list(key: string, entries: readonly string[]): string[] {
-  const line = `${key}: [${entries.join(', ')}]`
-  if (line.length <= COLUMNS_MAX) return [line]
-  const indent = ' '.repeat(key.search(/\S/) + 2)
-  return [`${key}:`, ...entries.map((entry) => `${indent}- ${entry}`)]
-}
-
-/** A YAML scalar: bare where it can be, else with quotes and every odd character escaped. */
-function word(text: string): string {
-  if (/^[\w/][\w/.=@*-]*$/.test(text) && !/^([\d.]+|true|false|null|yes|no|on|off)$/i.test(text)) {
-    return text
-  }
-  return JSON.stringify(text).replaceAll(HOSTILE, (char) =>
-    `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
-}
-
-/** A text as comment lines that fit. Nothing in it can end the comment. */
-export function comment(text: string, indent: string): string[] {
-  const lines: string[] = []
-  let line = `${indent}#`
-  for (const part of printable(text).split(' ')) {
-    if (line.length + 1 + part.length > COLUMNS_MAX && !line.endsWith('#')) {
-      lines.push(line)
-      line = `${indent}#`
-    }
-    line += ` ${part}`
-  }
-  return [...lines, line]
-}
-
 /** UTC from and to, the day once where it is the same. */
 export function spanOf(told: { first_ms: number, last_ms: number }): string {
   const [first, last] = [told.first_ms, told.last_ms]
     .map((ms) => `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')}`)
   return first === last ? `${first} UTC`
     : `${first} to ${last.slice(0, 10) === first.slice(0, 10) ? last.slice(11) : last} UTC`
-}
-
-function some(names: readonly string[]): string {
-  const shown = names.slice(0, NAMES_TOLD).map((name) => name.slice(0, 100))
-  const more = names.length - shown.length
-  return shown.join(', ') + (more > 0 ? ` and ${more} more` : '')
-}
-
-function count(amount: number, one: string, many: string): string {
-  const digits = Math.round(amount).toString().replaceAll(/\B(?=(\d{3})+$)/g, ',')
-  return `${digits} ${amount === 1 ? one : many}`
-}
-
-function bytes(amount: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-  let [value, unit] = [amount, 0]
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1024
-  return `${value.toFixed(unit === 0 || value >= 100 ? 0 : 1)} ${units[unit]}`
-}
-
-const HOSTILE = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\u2028\u2029\u0085\ufeff]/gu
-
-function printable(text: string): string {
-  return text.replaceAll(HOSTILE, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`)
 }
