@@ -8,7 +8,7 @@ import type { Policy } from '../policy/policy.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { timeOption } from './events.ts'
 import { comparePolicies } from './learn/compare.ts'
-import type { Comparison, VerdictChange } from './learn/compare.ts'
+import type { Comparison, StoreChange, VerdictChange } from './learn/compare.ts'
 import { openSource } from './learn/source.ts'
 import { printLines, say, screenWidth, tone } from './output.ts'
 import { readPolicy } from './policy-file.ts'
@@ -16,7 +16,8 @@ import type { Values } from './settings.ts'
 import { incidentTable } from './text/incident-line.ts'
 import { printable } from './text/printable.ts'
 import { alignRows } from './text/table.ts'
-import { formatCount, TIME_FORMS } from './text/time.ts'
+import type { Cell } from './text/table.ts'
+import { formatBytes, formatCount, TIME_FORMS } from './text/time.ts'
 
 const SIGNS = { added: '+', removed: '-', changed: '~' }
 const PARTS = { zone: 'Zones', flow: 'Flows', store: 'Stores', detector: 'Detectors',
@@ -57,7 +58,7 @@ export const diff: CommandSpec = {
       say('vedette: only the texts were compared; name an event log with --data or --server')
     } else if (compared.extent.events === 0) say('vedette: the log holds nothing of this range')
     if (compared !== null && compared.unlisted > 0) {
-      say(`vedette: not complete: ${compared.unlisted} connections of kinds beyond the bound`)
+      say(`vedette: not complete: ${compared.unlisted} connections or reports beyond the bound`)
     }
     if (compared !== null && compared.extent.malformed.size > 0) {
       say(`vedette: not complete: ${compared.extent.malformed.size} batches could not be read`)
@@ -76,7 +77,8 @@ async function compare(
 
 function isSame(changes: readonly PolicyChange[], compared: Comparison | null): boolean {
   return changes.length === 0 &&
-    (compared === null || (compared.verdicts.length === 0 && compared.incidents.identical))
+    (compared === null || (compared.verdicts.length === 0 && compared.stores.length === 0 &&
+      compared.incidents.identical))
 }
 
 function jsonLines(changes: readonly PolicyChange[], compared: Comparison | null): string[] {
@@ -88,12 +90,14 @@ function jsonLines(changes: readonly PolicyChange[], compared: Comparison | null
   return [
     ...changes.map((change) => JSON.stringify({ differs: 'text', ...change })),
     ...verdicts.map((verdict) => JSON.stringify({ differs: 'verdict', ...verdict })),
+    ...(compared?.stores ?? []).map((change) => JSON.stringify({ differs: 'store', ...change })),
     ...fewer.map((incident) => canonicalJson({ differs: 'incident', only: 'old', incident })),
     ...more.map((incident) => canonicalJson({ differs: 'incident', only: 'new', incident })),
     ...different.map(({ incident_id, keys, live, replayed }) => canonicalJson(
       { differs: 'incident', incident_id, keys, old: live, new: replayed })),
     JSON.stringify({
       identical: isSame(changes, compared), changes: changes.length, verdicts: verdicts.length,
+      stores: compared?.stores.length ?? 0,
       events: compared?.extent.events ?? 0, incidents_only_old: ids(fewer),
       incidents_only_new: ids(more), incidents_different: ids(different), incidents_same: same,
       unlisted: compared?.unlisted ?? 0, batches_unread: compared?.extent.malformed.size ?? 0,
@@ -112,7 +116,7 @@ function textLines(
     (compared === null ? '' : `, and do the same to ${formatCount(compared.extent.events)} events`)]
 }
 
-function comparedLines({ extent, verdicts, incidents }: Comparison, width: number): string[] {
+function comparedLines({ extent, verdicts, stores, incidents }: Comparison, width: number): string[] {
   const span = extent.events === 0 ? ''
     : `, ${spanOf({ first_ms: extent.fromMs, last_ms: extent.toMs })}`
   const table = (list: readonly Incident[]): string[] =>
@@ -120,6 +124,7 @@ function comparedLines({ extent, verdicts, incidents }: Comparison, width: numbe
   const { only_live: fewer, only_replayed: more, different } = incidents
   return [
     ...section(`Connections${span}`, verdictLines(verdicts, width)),
+    ...section(`Reads and changes of stores${span}`, storeLines(stores, width)),
     ...section(`${amount(more.length, 'incident')} more`, table(more)),
     ...section(`${amount(fewer.length, 'incident')} fewer`, table(fewer)),
     ...section(`${amount(different.length, 'incident')} not the same (as by the new policy)`,
@@ -133,12 +138,29 @@ function verdictLines(verdicts: readonly VerdictChange[], width: number): string
     const what = `event ${example.seq} of ${example.node_id}: ${some(verdict.openers)} ` +
       `${established ? '' : 'tried to connect '}to ${some(verdict.servers)}`
     return [
-      { text: now === 'violation' ? '  now a violation' : '  now allowed',
-        paint: (text: string) => tone(now === 'violation' ? 'bad' : 'good', text) },
-      formatCount(connections), `${from} > ${to}`, `${port === 0 ? 'any' : port}/${protocol}`,
+      verdictCell(now), formatCount(connections), `${from} > ${to}`, `${port === 0 ? 'any' : port}/${protocol}`,
       printable(what),
     ]
   }), width)
+}
+
+function storeLines(changes: readonly StoreChange[], width: number): string[] {
+  return alignRows(changes.map((change) => {
+    const { now, store, does, bytes, changes: count, programs, workloads, example } = change
+    return [
+      verdictCell(now), does === 'read' ? formatBytes(bytes) : formatCount(count),
+      does === 'read' ? 'read of' : 'changes of', printable(store),
+      printable(`event ${example.seq} of ${example.node_id}: ${some(programs)} of ` +
+        some(workloads)),
+    ]
+  }), width)
+}
+
+function verdictCell(now: 'violation' | 'allowed'): Cell {
+  return {
+    text: now === 'violation' ? '  now a violation' : '  now allowed',
+    paint: (text: string) => tone(now === 'violation' ? 'bad' : 'good', text),
+  }
 }
 
 function section(title: string, lines: readonly string[]): string[] {

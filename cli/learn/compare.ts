@@ -4,9 +4,12 @@ import { diffIncidents } from '../../detect/replay.ts'
 import type { Incident } from '../../detect/incident.ts'
 import { sumOf } from '../../policy/learn/edges.ts'
 import type { Amounts, Edge } from '../../policy/learn/edges.ts'
+import { summed } from '../../policy/learn/stores/access.ts'
+import type { Access, Sum } from '../../policy/learn/stores/access.ts'
 import type { Policy } from '../../policy/policy.ts'
 import { Crossings } from './crossings.ts'
 import { extentOf, judge } from './range.ts'
+import { StoreAccesses } from './store-accesses.ts'
 import type { Extent, Frames } from './range.ts'
 
 /** Connections of which one policy allows what the other does not. */
@@ -24,9 +27,18 @@ export interface VerdictChange extends Amounts {
   servers: string[]
 }
 
+/** Reads or changes of a store that one policy allows and the other does not. */
+export interface StoreChange extends Sum {
+  /** `violation`: the new policy does not allow them, and the old one did not forbid them. */
+  now: 'violation' | 'allowed'
+  store: string
+  does: 'read' | 'write'
+}
+
 export interface Comparison {
   extent: Extent
   verdicts: VerdictChange[]
+  stores: StoreChange[]
   /** `only_live`: under the old policy only. `only_replayed`: under the new one only. */
   incidents: IncidentDiff
   /** Connections of kinds beyond the bound, which are in no verdict. */
@@ -40,15 +52,37 @@ export function comparePolicies(
   const extent = extentOf(frames, range.fromMs, range.toMs)
   const [old, now] = [before, after].map((policy) => {
     const crossings = new Crossings({ ...extent, raise: true })
-    const { updates } = judge(frames, policy, crossings, extent)
+    const accesses = new StoreAccesses(extent)
+    const detectors = [...crossings.detectors, accesses.observer()]
+    const { updates } = judge(frames, policy, { detectors }, extent)
     const incidents = updates.map(({ incident }) => incident)
       .filter((one) => touches(one, extent))
-    return { edges: crossings.edges(), unlisted: crossings.unlisted, incidents }
+    const unlisted = crossings.unlisted + accesses.unlisted
+    return { edges: crossings.edges(), accesses: accesses.byProgram(), unlisted, incidents }
   })
   return {
-    extent, verdicts: verdictsOf(old.edges, now.edges), unlisted: old.unlisted + now.unlisted,
+    extent, verdicts: verdictsOf(old.edges, now.edges),
+    stores: storeChanges(old.accesses, now.accesses), unlisted: old.unlisted + now.unlisted,
     incidents: diffIncidents(old.incidents, now.incidents),
   }
+}
+
+function storeChanges(
+  old: ReadonlyMap<string, Access>, now: ReadonlyMap<string, Access>,
+): StoreChange[] {
+  const changed = [...new Set([...old.keys(), ...now.keys()])].sort().flatMap((key) => {
+    const [before, after] = [old.get(key), now.get(key)]
+    const isViolation = after?.allowed === false
+    return isViolation === (before?.allowed === false) ? []
+      : [{ access: (after ?? before)!,
+        verdict: isViolation ? 'violation' as const : 'allowed' as const }]
+  })
+  const groups = Map.groupBy(changed, ({ access: { store, does }, verdict }) =>
+    JSON.stringify([verdict, store, does]))
+  return [...groups.values()].map((group): StoreChange => {
+    const [{ access: { store, does }, verdict }] = group
+    return { now: verdict, store, does, ...summed(group.map(({ access }) => access)) }
+  }).sort((a, b) => a.now === b.now ? b.bytes - a.bytes : a.now < b.now ? 1 : -1)
 }
 
 function touches(incident: Incident, { fromMs, toMs }: Extent): boolean {

@@ -52,15 +52,21 @@ export class StoreAccesses {
 
   get detectors(): Detector[] {
     const listening = new Listening((finding, context, id) => this.#suspect(finding, context, id))
-    return [this.#observer(), ...listening.to(detectors.filter(({ id }) => id.startsWith('STO-')))]
+    return [this.observer(), ...listening.to(detectors.filter(({ id }) => id.startsWith('STO-')))]
   }
 
   /** What was seen, in an order that the log alone decides. */
   accesses(): Access[] {
-    return [...this.#accesses].sort(([a], [b]) => a < b ? -1 : 1).map(([, access]) => access)
+    return [...this.byProgram().values()]
   }
 
-  #observer(): Detector {
+  /** The same by the store, what was done, the workload and the program. */
+  byProgram(): Map<string, Access> {
+    return new Map([...this.#accesses].sort(([a], [b]) => a < b ? -1 : 1))
+  }
+
+  /** Sees who does what, and reports nothing. */
+  observer(): Detector {
     return defineDetector({
       id: 'LEARN-001', title: 'learns', severity: 'low', maturity: 'stable', attack: [], atlas: [],
       blindSpots: [], runbook: '', settings: {}, examples: [],
