@@ -99,6 +99,19 @@ describe('STO-007', () => {
       { bytes_in: 64 * MIB, bytes_out: 64 * MIB }, { bytes_in: 64 * MIB, bytes_out: 64 * MIB }])
   })
 
+  it('tells how much of it left: of what a tree had in hand, and over ssh of what was read at the beginning', () => {
+    // Packed on the way: a fourth of what was read goes to the relay, and all of that out.
+    const quarter = (event: ExampleEvent): ExampleEvent => event.kind !== 'connection_close' ? event : {
+      ...event, values: { ...event.values, bytes_sent: (event.values.bytes_sent ?? 0) / 4,
+        bytes_received: (event.values.bytes_received ?? 0) / 4 } }
+    const [reader, relay] = ofThis(run([...onReader.map(quarter), ...onRelay.map(quarter), ...later], [readThenSend]))
+    expect(reader.summary).toContain('then 16.0 MiB, 25% of what it had in hand, went to 10.30.0.7:42000/tcp')
+    expect(reader.details).toMatchObject({ ratio_percent: 25, ratio_read_percent: 25 })
+    expect(relay.summary).toContain(
+      'then 16.0 MiB, 100% of what it had in hand (25% of what was read), went to 203.0.113.9:443/tcp')
+    expect(relay.details).toMatchObject({ ratio_percent: 100, ratio_read_percent: 25 })
+  })
+
   it('finds a relay that is a server which read weights itself before', () => {
     const loaded = read(-300_000, 'inf-1', started(80, -10_000, '/bin/sh', null, 990), 'weights', 1024 * MIB)
     const [, relay] = ofThis(run([loaded, ...onReader, ...onRelay], [readThenSend]))

@@ -103,6 +103,25 @@ describe('a pod whose names come after its first reads', () => {
   })
 })
 
+describe('a service account that the policy does not name, beside one that it does', () => {
+  const policy = storePolicy.replace('readers: { workloads: ["job:*"] }',
+    'readers: { service_accounts: [eval/scorer] }')
+  const told = (account: string) => {
+    const pod: Partial<Process> = { ...inPod(500, '/usr/bin/python3', 'pod:eval/run-0'), cgroup_id: 9n }
+    return findingsOf(run(policy, [{ kind: 'workload_seen', at_ms: 0, values: {
+      cgroup_id: 9n, cgroup_path: '/kubepods/500', workload: 'pod:eval/run-0', namespace: 'eval', pod_name: 'run-0',
+      pod_uid: '0123abcd', facts_source: 'kubernetes', service_account: account,
+    } satisfies Partial<WorkloadSeen> }, read(1000, pod, 'imagenet', 10, 5)], only('STO-004')))
+  }
+
+  it('is told with its name', () => {
+    expect(told('scorer')).toEqual([])
+    const [finding] = told('default')
+    expect(finding.summary).toContain('It is in no zone as the service account eval/default, and the policy')
+    expect(finding.details).toMatchObject({ service_account: 'eval/default', namespace: 'eval' })
+  })
+})
+
 describe('very many workloads on one store', () => {
   it('take no more room than the most that is kept of it', () => {
     const events = Array.from({ length: 3000 }, (_, i) => {

@@ -74,7 +74,8 @@ fires.push({
   policy: openPolicy,
   events: [exec(0, cp, 'cp -r /data/weights /tmp/w'), read(1, cp, 'weights', 50, 1),
     wrote(cp, 5000, 100, 50)],
-  fires: ['its arguments name /tmp/w. It had written 100 MiB by calls since, 100% of what it read.'],
+  fires: ['its arguments name /tmp/w. It had written 100 MiB by calls since, 100% of what it '
+    + 'read.'],
 }, {
   name: 'an archive that is written after all was read',
   policy: openPolicy,

@@ -77,8 +77,8 @@ export default defineDetector({
   blindSpots: [
     'Files outside of stores are not watched: a target in temporary space is seen only where an '
       + 'absolute path to it is in the arguments of the program, or of the shell that started it.',
-    'How large a copy is: what a process passes to calls that write is told as a whole, wherever it '
-      + 'goes. Not in it: mappings, clones of files, io_uring, and what is sent by send(). Of '
+    'How large a copy is: what a process passes to calls that write is told as a whole, wherever '
+      + 'it goes. Not in it: mappings, clones of files, io_uring, and what is sent by send(). Of '
       + 'another store, the size is known when the copy is read or deleted again.',
     'Programs that may be servers or trainings, where the policy does not say who may write: a '
       + 'training reads data and writes checkpoints.',

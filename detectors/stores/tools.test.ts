@@ -23,6 +23,14 @@ describe('programs that do with files what no server does', () => {
     expect(use('/bin/bash', 'bash')).toBe('runs_a_line')
     expect(use('/usr/bin/python3', 'python3')).toBe('runs_a_line')
     expect(use('/usr/bin/perl', 'perl', '-ne', 'print')).toBe('runs_a_line')
+    for (const option of ['-c', '-Ic', '-uBc']) {
+      expect(use('/opt/venv/bin/python3.12', 'python', option, 'import shutil; shutil.copytree("/w", "/tmp/w")'))
+        .toBe('runs_a_line')
+    }
+    expect(use('/usr/bin/python3', 'python3', '-X', 'dev', '-c', 'print(open("/w/a").read())')).toBe('runs_a_line')
+    expect(use('/usr/bin/python3', 'python3', '-')).toBe('runs_a_line')
+    expect(use('/usr/bin/python3', '/usr/bin/python3', '/usr/bin/ipython3', '-c', '1')).toBe('runs_a_line')
+    expect(use('/usr/bin/python3', 'python3', '-m', 'IPython')).toBe('runs_a_line')
     expect(use('/usr/bin/python3', 'python3', '-m', 'tarfile', '-c', 'x.tar', 'w')).toBe('packs')
     expect(use('/usr/bin/python3', 'python3', '-m', 'http.server')).toBe('sends')
   })

@@ -19,6 +19,8 @@ const tools: ReadonlyMap<string, Use> = new Map([
     'smbclient ipfs'),
   ...namesOf('shows', 'cat head tail less more grep egrep fgrep rg strings xxd od hexdump base ' +
     'basenc jq sed awk gawk mawk sort cut tr vi vim nano diff cmp iconv uuencode'),
+  // Scripts of Python that run what they are told, or what is typed.
+  ...namesOf('runs_a_line', 'ipython bpython ptpython'),
 ])
 /** Modules of Python that pack files, or serve and send them. */
 const modules: ReadonlyMap<string, Use> = new Map([
@@ -26,6 +28,7 @@ const modules: ReadonlyMap<string, Use> = new Map([
   ...namesOf('sends', 'http.server SimpleHTTPServer RangeHTTPServer uploadserver pyftpdlib ' +
     'twisted awscli'),
   ...namesOf('shows', 'base64 pdb code'),
+  ...namesOf('runs_a_line', 'IPython bpython ptpython timeit'),
 ])
 /** Workers of Python's own process pools get a line as their program. */
 const workerLine = new RegExp('^from (?:multiprocess(?:ing)?|joblib|loky)' +
@@ -42,7 +45,8 @@ export function useOf(process: LineageProcess): Use | null {
   if (kind === 'module') return modules.get(text) ?? modules.get(text.split('.')[0]) ?? null
   if (kind === 'code') return workerLine.test(text) ? null : 'runs_a_line'
   // Tools that are written in Python: what is run says the name.
-  return tools.get(scriptOf(text)) ?? null
+  const script = scriptOf(text)
+  return tools.get(script) ?? tools.get(programOf(script)) ?? null
 }
 
 /** Name of the program without folder; of one that is many, the one that was asked for. */

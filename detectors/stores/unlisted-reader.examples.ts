@@ -7,7 +7,19 @@ const pod = inPod(500, '/opt/vllm/bin/vllm', 'pod:serve/llm-0')
 const other = inPod(501, '/usr/bin/node', 'pod:web/front-0')
 const job = inJob(502, '/usr/bin/python3.11')
 
+/** Who may is said by where it is, and by who it is. */
+const twoWays = storePolicy.replace('readers: { workloads: ["job:*"] }',
+  'readers: { zones: [inference], systemd_units: [eval.service] }')
+
 const fires: Example[] = [
+  {
+    name: 'one outside of the zones that may, and one under another identity than may',
+    policy: twoWays,
+    events: [read(0, job, 'imagenet', 10, 1),
+      read(1, ofUnit(510, '/usr/bin/python3', 'report.service'), 'imagenet', 10, 1)],
+    fires: ['workload job:4711 on node-1) read 10.0 MiB of 1 file of the data set imagenet. It is '
+      + 'in no zone, and the policy does not name it as a reader', 'workload report.service'],
+  },
   {
     name: 'an inference server that reads a data set for training, told once',
     policy: storePolicy,
@@ -33,6 +45,13 @@ const fires: Example[] = [
 ]
 
 const staysQuiet: Example[] = [
+  {
+    name: 'one in a zone that may, and one whose identity may, in no zone',
+    policy: twoWays,
+    events: [read(0, pod, 'imagenet', 10, 1),
+      read(1, ofUnit(511, '/usr/bin/python3', 'eval.service'), 'imagenet', 10, 1)],
+    fires: [],
+  },
   {
     name: 'those whom the policy names, by workload, zone and unit',
     policy: storePolicy,

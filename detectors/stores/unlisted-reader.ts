@@ -45,7 +45,9 @@ export default defineDetector({
   atlas: ['AML.T0036', 'AML.T0037'],
   blindSpots: [
     'Stores for which the policy has no readers: there STO-001 and STO-002 look at what is usual.',
-    'A reader whom the policy names and who was taken over: STO-002, STO-003 and STO-005.',
+    'A reader whom the policy names and who was taken over: STO-002, STO-003 and STO-005. One '
+      + 'entry of readers is enough: who is named by an identity may read from any zone, and who '
+      + 'is in a zone that is named under any identity.',
     'What the kernel reads for others (a server of NFS, a loop device): the clients are not known '
       + 'on its node, but on their own.',
     'What one process hands to another in memory or over a pipe: the first one counts.',
@@ -136,18 +138,22 @@ function tell(
   const zone = context.zoneOf(process)
   const { amounts, mechanism } = state
   const { line } = verdictOf({ process, store }, context)
+  const { service_account: accountName, namespace, systemd_unit: unit } =
+    context.zones.factsOfProcess(process)
+  const account = accountName ? `the service account ${printable(accountName)}` : ''
   const where = zone < 0 ? 'in no zone' : `in the zone ${context.zoneName(zone)}`
   state.sentence = {
     who: actorInWords(process, context),
-    rest: `It is ${where}, and the policy does not name it as a reader (line ${line}).`,
+    rest: `It is ${where}${account === '' ? '' : ` as ${account}`}, and the policy does not name ` +
+      `it as a reader (line ${line}).`,
   }
   return {
     summary: sentenceInWords(state.sentence, amounts, store),
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
       sensitivity: store.sensitivity, mechanism, files: filesOfAll(amounts),
-      processes: amounts.processes,
-      policy_line: line,
+      processes: amounts.processes, policy_line: line,
+      service_account: accountName ?? '', namespace: namespace ?? '', systemd_unit: unit ?? '',
     },
     next_steps: [
       `Look at pid ${process.pid} on ${process.node_id}, and at what its workload has sent since.`,

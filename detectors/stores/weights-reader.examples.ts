@@ -77,6 +77,21 @@ const fires: Example[] = [
   },
 ]
 
+/** In a pod of a zone that may read. */
+const byHand = ['/usr/bin/tar', '/bin/cp', '/usr/bin/scp', '/usr/bin/python3.11'].map((exe, i) =>
+  inPod(700 + i, exe, `pod:serve/llm-${i}`))
+fires.push({
+  name: 'tar, cp, scp and a line of Python in inference pods that may read',
+  policy: storePolicy,
+  events: byHand.flatMap((process, i) => [
+    exec(100 * i, process, i < 3 ? `${process.comm} /data/weights/a b`
+      : ['python3', '-Ic', 'import shutil; shutil.copytree("/data/weights", "/mnt/x")']),
+    read(100 * i + 50, process, 'weights', 200, 1)]),
+  fires: ['/usr/bin/tar', '/bin/cp', '/usr/bin/scp', '/usr/bin/python3.11 (pid 703, uid 1000, '
+    + 'workload pod:serve/llm-3 on node-1) read 200 MiB of 1 file of the weights weights. It is a '
+    + 'program that was typed in, not a file, no server and no training. The policy lets it read'],
+})
+
 const staysQuiet: Example[] = [
   {
     name: 'ranks of a job that read the memory of each other',

@@ -2,6 +2,7 @@ import { existsSync, linkSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesOfSketch } from '../../agent/stores/sketch.ts'
+import { isPickle } from '../../detectors/stores/artifacts/formats.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { Ground, labelOf, labelOfAll, writeFile } from './store-ground.ts'
 import {
@@ -270,6 +271,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
       return paths.map((path) => path.slice(path.lastIndexOf('/') + 1))
     }
     for (const ending of endings) {
+      expect(isPickle(`m.${ending}`)).toBe(true)
       const paths = await shown('a.json', 'z.safetensors', `m.${ending}`)
       expect(paths[0]).toBe('a.json')
       expect(paths).toContain(`m.${ending}`)

@@ -221,7 +221,7 @@ function tell(event: WriteEvent, state: State, change: Change, context: Context)
   return {
     summary: `${actorInWords(process, context)} ${parts}${share} in the store ` +
       `${printable(store.name)} within minutes (${bytesInWords(bytes)} of what was there).` +
-      `${ending !== '' || overwritten >= least ? ' That is what encryption looks like.' : ''} ` +
+      (ending === '' && overwritten < least ? ' ' : ' That is what encryption looks like. ') +
       writeVerdictInWords(writeVerdict(change, context)) + usual,
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,

@@ -37,8 +37,9 @@ export default defineDetector({
     'Code in a pickle that stays in the process that loads it: it needs no program and no '
       + 'connection of its own. STO-010 tells pickles that nobody signed.',
     'What comes after the window: code can wait.',
-    'A process that reads many files between two reports names only one of them; when that is no '
-      + 'pickle, the load is not seen.',
+    'A report of reads names one file, a pickle before others: not which of several it was, and '
+      + 'none that came to the process as an open descriptor, or that it opened before the agent '
+      + 'began, after another file.',
     'Programs that a model server runs anyway, and compilers, at their usual names.',
     'Within a zone, connections are ordinary; where the policy has no zones, only those to the '
       + 'Internet are looked at, and only once it is known what is usual.',

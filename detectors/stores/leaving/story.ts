@@ -23,6 +23,8 @@ export function tellLeft(
   const bytesRead = origin.parcels.get(origin.key)?.bytes ?? bytesIn
   const bytesOut = bytesOf(outlets)
   const percent = Math.round(100 * bytesOut / bytesIn)
+  // Of what the first one read: it may have been packed on the way.
+  const readPercent = Math.round(100 * bytesOut / Math.max(1, bytesRead))
   const places = outlets.map(placeOf)
   const names = [...stores.keys()].flatMap((one) => one === '' ? [] : [printable(one)])
   const over = before.slice(1).map(({ who }) => who)
@@ -30,14 +32,15 @@ export function tellLeft(
   const process = context.processOf(origin.process)
   return {
     summary: `${origin.who} read ${bytesInWords(bytesRead)} of ${storesInWords(names)}; ` +
-      `then ${bytesInWords(bytesOut)}, ${percent}% of what it had in hand, went to ` +
+      `then ${bytesInWords(bytesOut)}, ${percent}% of what it had in hand` +
+      `${carrier === origin ? '' : ` (${readPercent}% of what was read)`}, went to ` +
       `${places.slice(0, TARGETS_TOLD_MAX).join(', ')}` +
       `${places.length > TARGETS_TOLD_MAX ? ' and others' : ''}${through}. ${whyNot(outlets)}`,
     details: {
       stores: Object.fromEntries([...stores].map(([name, bytes]) =>
         [name || 'others', Math.round(bytes)])),
       bytes_read: Math.round(bytesRead), bytes_in: Math.round(bytesIn),
-      bytes_out: bytesOut, ratio_percent: percent,
+      bytes_out: bytesOut, ratio_percent: percent, ratio_read_percent: readPercent,
       path: [names.map((name) => `store ${name}`).join(', '),
         ...before.map(({ who }) => who), carrier.who, places[0]],
       targets: outlets.map(({ target, bytes }): Json => ({
