@@ -1,6 +1,7 @@
 // What it costs a process that its reads of stores are counted: reads of 4 KiB out of the page
 // cache as fast as they go, with the probe attached and without, in turn. Where the kernel refuses
-// trampolines and kprobes, reads are seen at the end of system calls, which costs all of them.
+// trampolines and kprobes, reads are seen at the end of system calls, which costs all of them: then
+// also with a program there that does nothing, so that it is known what of it is the kernel's.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -12,24 +13,27 @@ import { ScopeCgroup } from '../test/probes/scope-cgroup.ts'
 import type { Watch } from '../test/probes/watch.ts'
 import { median } from './figure.ts'
 import type { Figure } from './figure.ts'
-import { compile, loadMaker, temporaryFolder } from './rig.ts'
+import { compile, compileBpf, loadMaker, temporaryFolder } from './rig.ts'
 import type { LoadMaker } from './rig.ts'
 
-const rounds = 15
-const count = 200_000
+const rounds = 61
+const count = 30_000
 /** `what` as store_reads.c numbers it. */
 const loads = [
-  { what: 0, name: 'of a store', below: 100 },
-  { what: 1, name: 'of no store, on its file system' },
-  { what: 2, name: 'of a file system without stores' },
+  { what: 0, name: 'a read of 4 KiB of a store', below: 100 },
+  { what: 1, name: 'a read of 4 KiB of no store, on its file system' },
+  { what: 2, name: 'a read of 4 KiB of a file system without stores' },
   { what: 3, name: 'another system call' },
 ]
+const attachNothing = 4
+const detachNothing = 5
 const fileBytes = 2 ** 20
 
 function startReads(cgroup: ScopeCgroup, folder: string, files: string[]): Promise<LoadMaker> {
   const enter = 'echo $$ > "$0" && exec "$@"'
   return loadMaker(spawn('/bin/sh', [
     '-c', enter, `${cgroup.path}/cgroup.procs`, compile('store_reads', folder), ...files,
+    compileBpf('store_reads', folder),
   ], { stdio: ['pipe', 'pipe', 'inherit'] }))
 }
 
@@ -51,6 +55,59 @@ function attach(watch: Watch, programs: string[]): void {
   }
 }
 
+/** ns of CPU per call of each load. */
+async function nsPerCall(load: LoadMaker): Promise<number[]> {
+  const all: number[] = []
+  for (const { what } of loads) all.push(await load.make(count, what) * 1e9 / count)
+  return all
+}
+
+interface Rounds { without: number[][], nothing: number[][], counted: number[][] }
+
+/** In turn, so that a machine that drifts does so for all. */
+async function measureRounds(
+  load: LoadMaker, watch: Watch, programs: string[], atCalls: boolean,
+): Promise<Rounds> {
+  const all: Rounds = { without: [], nothing: [], counted: [] }
+  programs.forEach((program) => watch.object.detach(program))
+  for (let round = 0; round <= rounds; round++) {
+    const without = await nsPerCall(load)
+    if (atCalls) await load.make(1, attachNothing)
+    const nothing = atCalls ? await nsPerCall(load) : without
+    if (atCalls) await load.make(1, detachNothing)
+    attach(watch, programs)
+    const counted = await nsPerCall(load)
+    programs.forEach((program) => watch.object.detach(program))
+    // The first round warms up.
+    if (round === 0) continue
+    all.without.push(without)
+    all.nothing.push(nothing)
+    all.counted.push(counted)
+  }
+  return all
+}
+
+function figuresOf({ without, nothing, counted }: Rounds, way: string): Figure[] {
+  return loads.flatMap(({ what: _, name, ...goal }, i) => {
+    const more = (rows: number[][], than: number[][]): number =>
+      Math.max(0, median(rows.map((row, at) => row[i] - than[at][i])))
+    const [on, off] = [median(counted.map((row) => row[i])), median(without.map((row) => row[i]))]
+    const figures: Figure[] = [{
+      name: `${name}: more`, value: more(counted, without), unit: 'ns', ...goal,
+      note: `${on.toFixed(0)} ns with, ${off.toFixed(0)} without (${way}); median of ` +
+        `${rounds} × ${count.toLocaleString('en-US')}`,
+    }]
+    if (way === 'tp_btf') {
+      figures.push({
+        name: '  of which ours', value: more(counted, nothing), unit: 'ns',
+        note: `the rest is the kernel's: a program that does nothing costs ${
+          more(nothing, without).toFixed(0)} ns`,
+      })
+    }
+    return figures
+  })
+}
+
 export async function measure(): Promise<Figure[]> {
   const cgroup = new ScopeCgroup()
   const [memory, disk] = [temporaryFolder('/dev/shm'), temporaryFolder(tmpdir())]
@@ -62,31 +119,9 @@ export async function measure(): Promise<Figure[]> {
     files.forEach((file) => writeFile(file, fileBytes))
     setLabels(watch, [labelOf(set, 1)])
     const load = await startReads(cgroup, memory, files)
-    const all = loads.map(() => ({ without: [] as number[], with: [] as number[] }))
-    for (let round = 0; round <= rounds; round++) {
-      for (const [i, { what }] of loads.entries()) {
-        for (const [kind, change] of [
-          ['without', () => programs.forEach((program) => watch.object.detach(program))],
-          ['with', () => attach(watch, programs)],
-        ] as const) {
-          change()
-          const ns = await load.make(count, what) * 1e9 / count
-          // The first round warms up.
-          if (round > 0) all[i][kind].push(ns)
-        }
-      }
-    }
+    const all = await measureRounds(load, watch, programs, way === 'tp_btf')
     load.end()
-    return loads.map(({ name, ...goal }, i) => {
-      const [without, on] = [median(all[i].without), median(all[i].with)]
-      const added = median(all[i].with.map((ns, at) => ns - all[i].without[at]))
-      return {
-        name: i < 3 ? `a read of 4 KiB ${name}: more` : name, value: Math.max(0, added),
-        unit: 'ns', ...('below' in goal ? { below: goal.below } : {}),
-        note: `${on.toFixed(0)} ns with, ${without.toFixed(0)} without (${way}); median of ` +
-          `${rounds} × ${count.toLocaleString('en-US')}`,
-      }
-    })
+    return figuresOf(all, way)
   } finally {
     watch.close()
     await cgroup.remove()

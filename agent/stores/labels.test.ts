@@ -50,6 +50,20 @@ describe('the labels of stores', () => {
     expect([maps.of('store_roots'), maps.of('store_devices'), labels.size]).toEqual([[], [], 0])
   })
 
+  it('have a bit for each device, until it has no label more', () => {
+    const maps = new Maps()
+    const labels = new StoreLabels(maps)
+    const bits = (): number[] => [...Buffer.from(maps.of('store_device_bits')[0].split(' ')[1], 'hex')]
+      .flatMap((byte, i) => [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => byte >> bit & 1).map((bit) => 8 * i + bit))
+    labels.set([folder, disk, { ...disk, device: 0xfff }, { ...disk, device: 0x103 << 20 | 0x1000 }])
+    // The major number changes the lower bits of the minor one.
+    expect(bits()).toEqual([9, 10, 0x103, 0xfff])
+    labels.set([disk])
+    expect(bits()).toEqual([10])
+    labels.set([])
+    expect(bits()).toEqual([])
+  })
+
   it('that the kernel refuses are told, and tried again', () => {
     const maps = new Maps()
     const labels = new StoreLabels(maps)

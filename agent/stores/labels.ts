@@ -22,6 +22,9 @@ const devicesMax = 1024
 const rootsMax = 65_536
 /** The entry of the map store_changes that is the agent's. */
 const changeOfRoots = 1
+/** struct store_device_bits. */
+const deviceBits = 4096
+const minorBits = 20
 
 type Entry = { map: string, key: Buffer, value: Buffer }
 
@@ -69,7 +72,21 @@ export class StoreLabels {
     for (const [name, { map, key, value }] of entries) {
       if (this.#set.get(name) !== value.toString('hex')) put(map, key, value)
     }
+    if (changed) failure = this.#setBits() ?? failure
     return (changed ? this.forget() : undefined) ?? failure
+  }
+
+  /** Which devices need to be looked up at all. */
+  #setBits(): NativeFailure | undefined {
+    const bits = Buffer.alloc(deviceBits / 8)
+    for (const name of this.#set.keys()) {
+      const [map, key] = name.split(' ')
+      if (map !== 'store_devices') continue
+      const device = Buffer.from(key, 'hex').readUInt32LE()
+      const bit = (device ^ device >>> minorBits) & (deviceBits - 1)
+      bits[bit >> 3] |= 1 << (bit & 7)
+    }
+    return this.#kernel.setEntry('store_device_bits', words(0), bits)
   }
 
   /** Every label is looked for anew: after a change that the probes do not see. */

@@ -7,6 +7,7 @@
  * Not seen: what 32-bit programs read, and files of which the descriptor was closed while a call
  * read from it. Of AIO the requests are counted, not what came of them.
  */
+#include "descriptor.bpf.h"
 #include "store/inside.bpf.h"
 #include "store/system_call.bpf.h"
 
@@ -64,23 +65,6 @@ enum position {
 	POSITION_GIVEN,
 };
 
-/* The file of a descriptor of the current process; NULL when there is none. */
-static __always_inline struct file *descriptor_file(u32 fd)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct files_struct *files = task->files;
-	struct fdtable *table;
-	struct file *file = NULL;
-
-	if (!files)
-		return NULL;
-	table = files->fdt;
-	if (fd >= table->max_fds)
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	return file;
-}
-
 static __always_inline u64 position_of(struct file *file, enum position kind, u64 argument,
 				       u64 bytes)
 {
@@ -110,24 +94,32 @@ static __always_inline int note_file(struct store_access *access, struct file *f
 	return store_read_file(access);
 }
 
-/* As note_read, without a helper for every field: nearly all reads of a node end here. */
+/* As note_read: nearly all reads of a node end here, and nearly all of them at once. */
 static __always_inline int note_read_fast(u32 fd, u64 bytes, enum position kind, u64 argument)
 {
-	struct file *address = descriptor_file(fd), *file;
-	struct store_access access = { .bytes = bytes, .mechanism = STORE_MECHANISM_READ };
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct file *address = file_of_task(task, fd), *file;
 	struct file___position *position;
+	struct store_access access;
+	u32 store;
+	bool known;
 
-	if ((s64)bytes <= 0 || !address)
+	if (!address)
 		return 0;
 	file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));
+	known = store_known(file, &store);
+	if (known && !store)
+		return 0;
+	__builtin_memset(&access, 0, sizeof(access));
 	position = (void *)file;
 	access.offset = kind == POSITION_GIVEN && argument != ~0ull ? argument :
 								       position->f_pos - bytes;
-	if (position->f_flags & FILE_FLAG_DIRECT)
-		access.mechanism = STORE_MECHANISM_DIRECT;
-	if (store_read_fast(file, access.offset, bytes, access.mechanism))
+	access.mechanism = position->f_flags & FILE_FLAG_DIRECT ? STORE_MECHANISM_DIRECT :
+								  STORE_MECHANISM_READ;
+	if (known && store_read_known(task, store, file, access.offset, bytes, access.mechanism))
 		return 0;
 	access.file = address;
+	access.bytes = bytes;
 	return store_read_file(&access);
 }
 
@@ -140,21 +132,33 @@ static __always_inline int note_read(u32 fd, u64 bytes, u8 mechanism, enum posit
 	/* The end of a file, and errors. */
 	if ((s64)bytes <= 0)
 		return 0;
-	file = descriptor_file(fd);
+	file = file_of_descriptor(fd);
 	if (!file || !store_may_have_read(file))
 		return 0;
 	access.offset = position_of(file, kind, argument, bytes);
 	return note_file(&access, file);
 }
 
-static __always_inline int note_open(u32 fd)
+/* `cast`: this kernel can read a file without a helper. Most that are opened are of no store. */
+static __always_inline int note_open(u32 fd, bool cast)
 {
 	struct store_access access = { .opened = 1, .mechanism = STORE_MECHANISM_READ };
-	struct file *file = descriptor_file(fd);
+	struct file *address, *file;
+	u32 store;
 
-	if (!file || !(BPF_CORE_READ(file, f_mode) & FILE_MODE_READ))
+	if (!cast) {
+		file = file_of_descriptor(fd);
+		if (!file || !(BPF_CORE_READ(file, f_mode) & FILE_MODE_READ))
+			return 0;
+		return note_file(&access, file);
+	}
+	address = file_of_task(bpf_get_current_task_btf(), fd);
+	if (!address)
 		return 0;
-	return note_file(&access, file);
+	file = bpf_rdonly_cast(address, bpf_core_type_id_kernel(struct file));
+	if (!(file->f_mode & FILE_MODE_READ) || (store_known(file, &store) && !store))
+		return 0;
+	return note_file(&access, address);
 }
 
 static __noinline int note_aio(u64 requests, u64 count)
@@ -169,7 +173,7 @@ static __noinline int note_aio(u64 requests, u64 count)
 		if (bpf_probe_read_user(&at, sizeof(at), (void *)(requests + i * sizeof(at))) ||
 		    bpf_probe_read_user(&request, sizeof(request), (void *)at))
 			return 0;
-		file = request.opcode == AIO_READ ? descriptor_file(request.fd) : NULL;
+		file = request.opcode == AIO_READ ? file_of_descriptor(request.fd) : NULL;
 		if (!file)
 			continue;
 		inode = (void *)BPF_CORE_READ(file, f_inode);
@@ -201,7 +205,7 @@ static __always_inline int note_memory(u32 pid, long result)
 }
 
 /* All but reads, which are the many. */
-static __always_inline int note_call(u64 number, struct pt_regs *registers, long result)
+static __always_inline int note_call(u64 number, struct pt_regs *registers, long result, bool cast)
 {
 	u64 first = CALL_ARGUMENT_1(registers);
 
@@ -219,7 +223,7 @@ static __always_inline int note_call(u64 number, struct pt_regs *registers, long
 	case CALL_OPENAT:
 	case CALL_OPENAT2:
 	case CALL_OPEN_BY_HANDLE:
-		return note_open(result);
+		return note_open(result, cast);
 	case CALL_PROCESS_VM_READV:
 		return note_memory(first, result);
 	case CALL_IO_SUBMIT:
@@ -242,14 +246,19 @@ int BPF_PROG(store_read_sys_exit, struct pt_regs *registers, long result)
 	switch (number) {
 	case CALL_READ:
 	case CALL_READV:
+		/* The end of a file. */
+		if (!result)
+			return 0;
 		return note_read_fast(CALL_ARGUMENT_1(registers), result, POSITION_OF_FILE, 0);
 	case CALL_PREAD64:
 	case CALL_PREADV:
 	case CALL_PREADV2:
+		if (!result)
+			return 0;
 		return note_read_fast(CALL_ARGUMENT_1(registers), result, POSITION_GIVEN,
 				      CALL_ARGUMENT_4(registers));
 	}
-	return note_call(number, registers, result);
+	return note_call(number, registers, result, true);
 }
 
 /* Before Linux 6.2. */
@@ -271,7 +280,7 @@ int BPF_PROG(store_read_sys_exit_slow, struct pt_regs *registers, long result)
 		return note_read(CALL_ARGUMENT_1(registers), result, STORE_MECHANISM_READ,
 				 POSITION_GIVEN, CALL_ARGUMENT_4(registers));
 	}
-	return note_call(number, registers, result);
+	return note_call(number, registers, result, false);
 }
 
 static __always_inline int on_ring(struct io_kiocb *request, s32 result)

@@ -69,10 +69,4 @@ struct file___position {
 
 #pragma clang attribute pop
 
-/*
- * From Linux 6.2 on: an address as something of a type, which is then read without a helper. Weak:
- * without it only the programs that call it are refused.
- */
-extern void *bpf_rdonly_cast(const void *address, u32 type) __weak __ksym;
-
 #endif

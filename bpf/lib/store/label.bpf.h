@@ -13,6 +13,8 @@
 #ifndef VEDETTE_STORE_LABEL_BPF_H
 #define VEDETTE_STORE_LABEL_BPF_H
 
+#include "device.bpf.h"
+#include "label_memory.bpf.h"
 #include "record.bpf.h"
 
 /* Folders between a file and the root of its store. */
@@ -59,22 +61,6 @@ struct backing_file {
 
 #pragma clang attribute pop
 
-/* A file system that holds stores. */
-struct store_device {
-	/* Store of all files that are below no root; 0: none. */
-	u32 store;
-	u8 has_roots;
-	u8 _pad[3];
-};
-
-/* By device number (kernel encoding). Filled by the agent; so are the next two. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, u32);
-	__type(value, struct store_device);
-} store_devices __weak SEC(".maps");
-
 struct store_root {
 	u64 inode;
 	u32 device;
@@ -90,82 +76,11 @@ struct {
 	__type(value, u32);
 } store_roots __weak SEC(".maps");
 
-/* What makes remembered labels wrong: counted by the kernel (renames), and by the agent. */
-enum store_change {
-	STORE_CHANGE_RENAME,
-	STORE_CHANGE_ROOTS,
-	STORE_CHANGES,
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, STORE_CHANGES);
-	__type(key, u32);
-	__type(value, u32);
-} store_changes __weak SEC(".maps");
-
-struct store_file_key {
-	u64 inode;
-	u32 device;
-	/* Of the inode: its number is given to another file later. */
-	u32 generation;
-};
-
-struct store_file {
-	/* Of the labels, when it was looked for. */
-	u64 generation;
-	/* 0: below no root. */
-	u32 store;
-	u32 _pad;
-};
-
-/* Labels that were found. A file that is forgotten is looked for again. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 32768);
-	__type(key, struct store_file_key);
-	__type(value, struct store_file);
-} store_files __weak SEC(".maps");
-
-/*
- * Files of a store that were given a name outside of it, to the number of the store. The one that
- * was not read for longest is forgotten, and then belongs to the store by its names in it only.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct store_file_key);
-	__type(value, u32);
-} store_links __weak SEC(".maps");
-
 static __always_inline u32 store_of_link(const struct store_file_key *key)
 {
 	u32 *store = bpf_map_lookup_elem(&store_links, key);
 
 	return store ? *store : 0;
-}
-
-static __always_inline struct store_device *store_device_of(u32 device)
-{
-	return bpf_map_lookup_elem(&store_devices, &device);
-}
-
-static __always_inline u64 store_labels_generation(void)
-{
-	u32 renames = STORE_CHANGE_RENAME, roots = STORE_CHANGE_ROOTS;
-	u32 *renamed = bpf_map_lookup_elem(&store_changes, &renames);
-	u32 *changed = bpf_map_lookup_elem(&store_changes, &roots);
-
-	return (u64)(renamed ? *renamed : 0) << 32 | (changed ? *changed : 0);
-}
-
-/* Every label is looked for again. */
-static __always_inline void store_labels_forget(void)
-{
-	u32 key = STORE_CHANGE_RENAME, *renamed = bpf_map_lookup_elem(&store_changes, &key);
-
-	if (renamed)
-		__sync_fetch_and_add(renamed, 1);
 }
 
 /*
@@ -338,6 +253,7 @@ static __always_inline int store_moved(struct dentry___store *dentry)
 	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	key.generation = BPF_CORE_READ(inode, i_generation);
 	bpf_map_delete_elem(&store_files, &key);
+	store_label_forget(store_label_hash(&key));
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #define VEDETTE_STORE_READ_BPF_H
 
 #include "container.bpf.h"
-#include "label.bpf.h"
+#include "known.bpf.h"
 #include "pickle.bpf.h"
 #include "read_memory.bpf.h"
 #include "scope.bpf.h"
@@ -298,89 +298,25 @@ __weak __noinline int store_read_file(struct store_access *access)
 	return store_read_note(access);
 }
 
-/* Is it a file in a layer of an overlay, which may know it as one of a store? */
-static __always_inline bool store_is_of_layer(struct file *file)
-{
-	struct dentry___store *dentry;
-
-	if (bpf_core_type_exists(struct backing_file))
-		return store_mode_of_layer(file->f_mode);
-	dentry = (void *)file->f_path.dentry;
-	return dentry->d_inode != (void *)file->f_inode;
-}
-
 /*
- * May a file belong to a store? One look-up, of its device. Of a file that the verifier trusts.
+ * A read by the current task of a file of a store, which the verifier trusts: counted at once when
+ * the reader is known and something was told of it since the last report, as nearly always.
+ * Otherwise false.
  */
-static __always_inline bool store_may_have(struct file *file)
+static __always_inline bool store_read_known(struct task_struct *task, u32 store, struct file *file,
+					     u64 offset, u64 bytes, u8 mechanism)
 {
 	struct inode *inode = file->f_inode;
-
-	if (store_device_of(inode->i_sb->s_dev))
-		return true;
-	return (inode->i_mode & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_BLOCK ||
-	       store_is_of_layer(file);
-}
-
-/* As store_may_have, of a file that the verifier does not trust. */
-static __always_inline bool store_may_have_read(struct file *file)
-{
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-
-	if (store_device_of(store_device_number((void *)inode)))
-		return true;
-	return store_overlay_dentry(file) != NULL;
-}
-
-/*
- * The store of a file that the verifier trusts, and of which the label is remembered; false when it
- * has to be looked for. No helper but for the look-ups.
- */
-static __always_inline bool store_known(struct file *file, u32 *store)
-{
-	struct inode___store *inode = (void *)file->f_inode;
-	struct store_device *device = store_device_of(inode->i_sb->s_dev);
-	struct store_file_key key = {};
-	struct store_file *known;
-
-	*store = 0;
-	if (!device)
-		return (inode->i_mode & STORE_INODE_TYPE_MASK) != STORE_INODE_TYPE_BLOCK &&
-		       !store_is_of_layer(file);
-	*store = device->store;
-	if (!device->has_roots)
-		return *store;
-	key.inode = inode->i_ino;
-	key.device = inode->i_sb->s_dev;
-	key.generation = inode->i_generation;
-	known = bpf_map_lookup_elem(&store_files, &key);
-	if (!known || known->generation != store_labels_generation())
-		return false;
-	if (known->store)
-		*store = known->store;
-	/* In no store, it may be in one by the overlay that it is a layer of. */
-	return *store || (inode->i_nlink <= 1 && !store_is_of_layer(file));
-}
-
-/*
- * A read of a file that the verifier trusts: counted at once when file and reader are known and
- * something was told of them since the last report, as nearly always. Otherwise false.
- */
-static __always_inline bool store_read_fast(struct file *file, u64 offset, u64 bytes, u8 mechanism)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct inode___store *inode = (void *)file->f_inode;
 	struct store_read_entry *entry;
 	struct store_read_key key = {};
 	u64 device;
 
-	if (!store_known(file, &key.store))
-		return false;
-	if (!key.store || (task->flags & TASK_FLAG_KERNEL_THREAD) || !scope_has_current() ||
-	    current_is_agent())
+	if ((task->flags & TASK_FLAG_KERNEL_THREAD) || !scope_has_current() ||
+	    task->tgid == agent_tgid)
 		return true;
 	key.start_time = task->group_leader->start_boottime;
 	key.pid = task->tgid;
+	key.store = store;
 	key.mechanism = mechanism;
 	entry = bpf_map_lookup_elem(&store_reads, &key);
 	if (!entry || !entry->first || entry->told != STORE_TOLD)
@@ -388,6 +324,17 @@ static __always_inline bool store_read_fast(struct file *file, u64 offset, u64 b
 	device = inode->i_sb->s_dev;
 	store_read_add(entry, inode->i_ino ^ device << 32, offset, bytes, false);
 	return true;
+}
+
+/* Both: false when file or reader have to be looked for. */
+static __always_inline bool store_read_fast(struct file *file, u64 offset, u64 bytes, u8 mechanism)
+{
+	u32 store;
+
+	if (!store_known(file, &store))
+		return false;
+	return !store || store_read_known(bpf_get_current_task_btf(), store, file, offset, bytes,
+					  mechanism);
 }
 
 #endif
