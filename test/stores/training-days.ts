@@ -157,14 +157,17 @@ function exchange(
 
 /** A file is written under another name and put in its place; one that is too old leaves. */
 function keeps(diary: Diary, process: Row, node_id: string, atMs: number, path: string, old: string): void {
-  const wrote = (at: number, operation: 'create' | 'rename' | 'delete', of: string, old_path = ''): void =>
+  type Operation = 'create' | 'rename' | 'delete' | 'overwrite'
+  const wrote = (at: number, operation: Operation, of: string, old_path = ''): void =>
     diary.add({ kind: 'store_write', at_ms: at, node_id, process, values: {
-      store: 'checkpoints', operation, path: of, old_path, count: 1, bytes: operation === 'delete' ? 1e9 : 0,
+      store: 'checkpoints', operation, path: of, old_path, count: 1, bytes: /delete|over/.test(operation) ? 1e9 : 0,
       inode: 88n, device: 8 << 20 | 1, fs_magic: 0x6969, store_id: 2, report: 'first',
     } })
   wrote(atMs, 'create', `${path}.tmp`)
   wrote(atMs + 2000, 'rename', path, `${path}.tmp`)
+  // Which one is the last stands in a file that is written over: told once of a process.
   if (old !== '') wrote(atMs + 2100, 'delete', old)
+  else wrote(atMs + 2100, 'overwrite', `${path.slice(0, path.lastIndexOf('/'))}/latest`)
 }
 
 const PYTHON = '/opt/conda/bin/python3.11'

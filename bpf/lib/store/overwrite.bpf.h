@@ -168,24 +168,25 @@ static __noinline bool store_overwritten_first(const struct store_open_file *ope
 __weak __noinline int store_closed(u64 as, u64 process)
 {
 	struct store_open_key key = { .file = as, .process = process };
-	struct store_open_file *known, open;
+	struct store_open_file *open;
 	struct store_alteration change = { .operation = STORE_OPERATION_OVERWRITE };
+	bool counts;
 
-	known = bpf_map_lookup_elem(&store_open_files, &key);
-	if (!known)
-		return 0;
-	open = *known;
-	bpf_map_delete_elem(&store_open_files, &key);
-	if (!store_is_watched(open.store) || !store_was_overwritten(&open) ||
-	    !store_overwritten_first(&open))
+	open = bpf_map_lookup_elem(&store_open_files, &key);
+	if (!open)
 		return 0;
 	change.hook = process ? STORE_HOOK_CALL : STORE_HOOK_CLOSE;
-	change.dentry = (void *)open.dentry;
-	change.inode = open.inode;
-	change.bytes = open.bytes;
-	change.device = open.device;
-	change.fs_magic = open.fs_magic;
-	change.store = open.store;
+	change.dentry = (void *)open->dentry;
+	change.inode = open->inode;
+	change.bytes = open->bytes;
+	change.device = open->device;
+	change.fs_magic = open->fs_magic;
+	change.store = open->store;
+	counts = store_is_watched(change.store) && store_was_overwritten(open) &&
+		 store_overwritten_first(open);
+	bpf_map_delete_elem(&store_open_files, &key);
+	if (!counts)
+		return 0;
 	store_write_note(&change);
 	return 0;
 }

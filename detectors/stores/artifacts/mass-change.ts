@@ -226,7 +226,8 @@ function tell(event: WriteEvent, state: State, change: Change, context: Context)
     details: {
       process: context.describe(process), store: store.name, store_kind: store.kind,
       path: event.path, files_deleted: deleted, files_truncated: truncated,
-      files_overwritten: overwritten, files_lost: lost, files_renamed: renamed, ending, thin: !mature, baseline: tellBaseline(state, context),
+      files_overwritten: overwritten, files_lost: lost, files_renamed: renamed, ending,
+      thin: !mature, baseline: tellBaseline(state, context),
     },
     next_steps: [
       `Stop pid ${process.pid} on ${process.node_id}, then make the store read-only.`,
