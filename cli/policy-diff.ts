@@ -116,7 +116,9 @@ function textLines(
     (compared === null ? '' : `, and do the same to ${formatCount(compared.extent.events)} events`)]
 }
 
-function comparedLines({ extent, verdicts, stores, incidents }: Comparison, width: number): string[] {
+function comparedLines(
+  { extent, verdicts, stores, incidents }: Comparison, width: number,
+): string[] {
   const span = extent.events === 0 ? ''
     : `, ${spanOf({ first_ms: extent.fromMs, last_ms: extent.toMs })}`
   const table = (list: readonly Incident[]): string[] =>
@@ -138,8 +140,8 @@ function verdictLines(verdicts: readonly VerdictChange[], width: number): string
     const what = `event ${example.seq} of ${example.node_id}: ${some(verdict.openers)} ` +
       `${established ? '' : 'tried to connect '}to ${some(verdict.servers)}`
     return [
-      verdictCell(now), formatCount(connections), `${from} > ${to}`, `${port === 0 ? 'any' : port}/${protocol}`,
-      printable(what),
+      verdictCell(now), formatCount(connections), `${from} > ${to}`,
+      `${port === 0 ? 'any' : port}/${protocol}`, printable(what),
     ]
   }), width)
 }

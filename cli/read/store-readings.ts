@@ -1,8 +1,9 @@
-/** What the log says of stores: where they are, and who read how much of them in a range. */
+/** What the log says of stores: where they are, and who read and changed what in a range. */
 import type { StorePolicy } from '../../policy/policy.ts'
 import { learningPolicy } from '../../policy/learning.ts'
 import { parsePolicy } from '../../policy/parse.ts'
 import type { EventJson } from '../../proto/event-json.ts'
+import { StoreBlindness, StoreContent } from './store-sights.ts'
 
 /** A store as a node told it. */
 export interface StoreSite {
@@ -16,7 +17,7 @@ export interface StoreSite {
   since: string
 }
 
-/** What a class of workloads read of a store in the range. */
+/** What a class of workloads did to a store in the range. */
 export interface Reader {
   store: string
   workload_class: string
@@ -29,18 +30,35 @@ export interface Reader {
   /** In one day, UTC. */
   bytes_most_per_day: number
   bytes_by_mechanism: Record<string, number>
+  /** By the program and how it read. A few: the others are one. */
+  bytes_by_program: { program: string, mechanism: string, bytes: number }[]
+  /** Files that it created, deleted and so on, by operation, and all together. */
+  changes: Record<string, number>
+  changes_total: number
+  /** Bytes of files that it deleted or cut short. */
+  bytes_lost: number
+  /** Directories that it listed. */
+  directories_listed: number
   /** A few of each. */
   workloads: string[]
   nodes: string[]
   programs: string[]
-  /** Bytes that the policy did not let it read. */
+  /** Bytes that the policy did not let it read, and changes that it did not let it make. */
   bytes_not_permitted: number
+  changes_not_permitted: number
+  /** Of reads, changes and listings together. */
+  first_seen: string
+  last_seen: string
+  /** '' when it read nothing. */
   first_read: string
   last_read: string
 }
 
 /** A reader, and what only serves to count. */
-type Counted = Reader & { days: Map<string, number> }
+type Counted = Omit<Reader, 'bytes_by_program'> & {
+  days: Map<string, number>
+  uses: Map<string, Reader['bytes_by_program'][number]>
+}
 
 /** As in StoreStates: what is read in a moment is no rate. */
 const REPORT_MS = 5000
@@ -49,6 +67,8 @@ const SITES_MAX = 100_000
 const NODES_MAX = 65_536
 const CONNECTIONS_MAX = 65_536
 const LISTED_MAX = 8
+const USES_MAX = 32
+const OTHERS = 'others'
 const NETWORK = 'network'
 
 export class StoreReadings {
@@ -62,19 +82,23 @@ export class StoreReadings {
   /** What open connections have brought so far, and when they told it. */
   readonly #connections = new Map<string, { bytes: number, timeMs: number }>()
   readonly #fromMs: number
+  /** What files hold by their manifests, and what of the reads could not be seen. */
+  readonly content = new StoreContent()
+  readonly blindness = new StoreBlindness()
 
   /** @param fromMs where the range begins, milliseconds since 1970 */
   constructor(fromMs: number) {
     this.#fromMs = fromMs
   }
 
-  /** Takes a `policy_applied` or `store_seen` event over, in the order of the log. */
+  /** Takes an event over that says what is watched and how, in the order of the log. */
   learn(event: EventJson): void {
     if (event['kind'] === 'policy_applied') {
       const text = textOf(event, 'text')
       const { policy } = text === '' ? { policy: learningPolicy() } : parsePolicy(text)
       if (policy !== null) this.stores = policy.stores
     } else if (event['kind'] === 'store_seen') this.#learnSite(event)
+    else if (event['kind'] === 'probe_state') this.blindness.learn(event)
   }
 
   #learnSite(event: EventJson): void {
@@ -102,13 +126,19 @@ export class StoreReadings {
     })
   }
 
-  /** Takes over an event in which something was read of a store; others are passed over. */
+  /** Takes over an event of the range in which something was done; others are passed over. */
   count(event: EventJson): void {
+    if (event['kind'] === 'gap') this.blindness.count(event)
     if (textOf(event, 'store') === '') return
     const ms = numberOf(event, 'duration_ns') / 1e6
     if (event['kind'] === 'store_read') {
       this.#add(event, textOf(event, 'mechanism'), numberOf(event, 'bytes'), ms)
-    } else if (textOf(event, 'kind').startsWith('connection_')) this.#countConnection(event, ms)
+    } else if (event['kind'] === 'store_write') this.#addChange(event)
+    else if (event['kind'] === 'store_listing') {
+      const reader = this.#readerOf(event)
+      if (reader !== null) reader.directories_listed += numberOf(event, 'directories')
+    } else if (event['kind'] === 'artifact_digest') this.content.take(event)
+    else if (textOf(event, 'kind').startsWith('connection_')) this.#countConnection(event, ms)
   }
 
   /** Counts what a connection brought since it was told last. */
@@ -135,34 +165,57 @@ export class StoreReadings {
     if (brought > 0) this.#add(event, NETWORK, brought, timeMs - (before?.timeMs ?? timeMs - ms))
   }
 
-  #add(event: EventJson, mechanism: string, bytes: number, ms: number): void {
+  /** The class that did it, which was seen again; null beyond the bound. */
+  #readerOf(event: EventJson): Counted | null {
     const store = textOf(event, 'store')
     const workload_class = textOf(event, 'workload_class') || textOf(event, 'workload')
     const key = JSON.stringify([store, workload_class])
+    const time = textOf(event, 'time')
     let reader = this.#readers.get(key)
     if (reader === undefined) {
       if (this.#readers.size >= READERS_MAX) {
         this.unlisted++
-        return
+        return null
       }
-      this.#readers.set(key, reader = newReader(store, workload_class, textOf(event, 'time')))
+      this.#readers.set(key, reader = newReader(store, workload_class, time))
     }
+    if (time > reader.last_seen) reader.last_seen = time
+    if (time < reader.first_seen) reader.first_seen = time
+    list(reader.workloads, textOf(event, 'workload'))
+    list(reader.nodes, textOf(event, 'node_id'))
+    list(reader.programs, programOf(event))
+    return reader
+  }
+
+  #addChange(event: EventJson): void {
+    const reader = this.#readerOf(event)
+    if (reader === null) return
+    const [operation, count] = [textOf(event, 'operation'), numberOf(event, 'count')]
+    reader.changes[operation] = (reader.changes[operation] ?? 0) + count
+    reader.changes_total += count
+    if (operation === 'delete' || operation === 'truncate') {
+      reader.bytes_lost += numberOf(event, 'bytes')
+    }
+    if (event['permitted'] === false) reader.changes_not_permitted += count
+  }
+
+  #add(event: EventJson, mechanism: string, bytes: number, ms: number): void {
+    const reader = this.#readerOf(event)
+    if (reader === null) return
     reader.bytes += bytes
     reader.calls += numberOf(event, 'calls')
     reader.files_distinct = Math.max(reader.files_distinct, numberOf(event, 'files_distinct'))
     const rate = Math.round(bytes / (Math.max(REPORT_MS, ms) / 1000))
     reader.bytes_per_second = Math.max(reader.bytes_per_second, rate)
     reader.bytes_by_mechanism[mechanism] = (reader.bytes_by_mechanism[mechanism] ?? 0) + bytes
+    addUse(reader.uses, programOf(event), mechanism, bytes)
     if (event['permitted'] === false) reader.bytes_not_permitted += bytes
     const time = textOf(event, 'time')
     const day = (reader.days.get(time.slice(0, 10)) ?? 0) + bytes
     reader.days.set(time.slice(0, 10), day)
     reader.bytes_most_per_day = Math.max(reader.bytes_most_per_day, day)
     if (time > reader.last_read) reader.last_read = time
-    if (time < reader.first_read) reader.first_read = time
-    list(reader.workloads, textOf(event, 'workload'))
-    list(reader.nodes, textOf(event, 'node_id'))
-    list(reader.programs, textOf(event, 'exe') || textOf(event, 'comm'))
+    if (reader.first_read === '' || time < reader.first_read) reader.first_read = time
   }
 
   /** Where a store is, by node. */
@@ -172,11 +225,14 @@ export class StoreReadings {
       .sort((a, b) => order(a.node_id, b.node_id) || order(a.path, b.path))
   }
 
-  /** Who read a store, the most first. */
+  /** Who did something to a store: who read the most first, then who changed the most. */
   readersOf(store: string): Reader[] {
     return [...this.#readers.values()].filter((reader) => reader.store === store)
-      .map(({ days: _, ...reader }) => reader)
-      .sort((a, b) => b.bytes - a.bytes || order(a.workload_class, b.workload_class))
+      .map(({ days: _, uses, ...reader }) => ({
+        ...reader, bytes_by_program: [...uses.values()].sort((a, b) => b.bytes - a.bytes),
+      }))
+      .sort((a, b) => b.bytes - a.bytes || b.changes_total - a.changes_total ||
+        order(a.workload_class, b.workload_class))
   }
 
   /** Stores of the policy in its order, then those that only the log knows and that are there. */
@@ -190,9 +246,23 @@ export class StoreReadings {
 function newReader(store: string, workload_class: string, time: string): Counted {
   return {
     store, workload_class, bytes: 0, calls: 0, files_distinct: 0, bytes_per_second: 0,
-    bytes_most_per_day: 0, bytes_by_mechanism: {}, workloads: [], nodes: [], programs: [],
-    bytes_not_permitted: 0, first_read: time, last_read: time, days: new Map(),
+    bytes_most_per_day: 0, bytes_by_mechanism: {}, changes: {}, changes_total: 0, bytes_lost: 0,
+    directories_listed: 0, workloads: [], nodes: [], programs: [], bytes_not_permitted: 0,
+    changes_not_permitted: 0, first_seen: time, last_seen: time, first_read: '', last_read: '',
+    days: new Map(), uses: new Map(),
   }
+}
+
+function addUse(uses: Counted['uses'], program: string, mechanism: string, bytes: number): void {
+  const key = JSON.stringify([program, mechanism])
+  const use = uses.get(key)
+  if (use !== undefined) use.bytes += bytes
+  else if (uses.size < USES_MAX || program === OTHERS) uses.set(key, { program, mechanism, bytes })
+  else addUse(uses, OTHERS, '', bytes)
+}
+
+function programOf(event: EventJson): string {
+  return textOf(event, 'exe') || textOf(event, 'comm')
 }
 
 function list(names: string[], name: string): void {

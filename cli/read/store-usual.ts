@@ -15,7 +15,8 @@ import { StoreReadings } from './store-readings.ts'
 /** Milliseconds since 1970, both ends included; Infinity for no end. */
 export interface Range { fromMs: number, toMs: number }
 
-const OF_STORES = ['policy_applied', 'store_seen']
+const OF_STORES = ['policy_applied', 'store_seen', 'probe_state']
+const IN_RANGE = ['store_read', 'store_write', 'store_listing', 'artifact_digest', 'gap']
 /** These say how much came over connections. */
 const OF_CONNECTIONS = ['connection_close', 'connection_repeat', 'connection_totals']
 
@@ -27,7 +28,7 @@ export async function readReadings(values: Values, range: Range): Promise<StoreR
     readings.learn(event)
     hasEndpoints ||= readings.stores.some(({ endpoints }) => endpoints.length > 0)
   }
-  const kinds = ['store_read', ...hasEndpoints ? OF_CONNECTIONS : []]
+  const kinds = [...IN_RANGE, ...hasEndpoints ? OF_CONNECTIONS : []]
   for await (const event of eventsOf(values, kinds, range)) readings.count(event)
   return readings
 }

@@ -24,7 +24,7 @@ export interface EventZones {
   remote_workload?: string
 }
 
-/** Of an event in which somebody reads or changes a store; left out otherwise. */
+/** Of an event in which somebody reads, lists or changes a store; left out otherwise. */
 export interface EventStores {
   /** Of a connection: the store at its far end. */
   store?: string
@@ -76,11 +76,12 @@ export class EventZoner {
     return { zone: policy.zones[near], remote_zone: policy.zones[other], ...zones }
   }
 
-  /** The store that the event's process reads or changes. */
+  /** The store that the event's process reads or changes; who may read it may list it. */
   storesOf(event: Event): EventStores {
     const { stores } = this.#policy
     const known = this.#known()
-    const files = event.kind === 'store_read' || event.kind === 'store_write'
+    const files = event.kind === 'store_read' || event.kind === 'store_write' ||
+      event.kind === 'store_listing'
     const store = files ? event.store : this.#storeBehind(known, event)
     if (store === '') return {}
     if (event.pid === 0) return { store }
