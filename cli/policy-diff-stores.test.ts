@@ -66,7 +66,7 @@ it('shows reads and changes of stores that another policy would judge otherwise,
     return `${String(one['only'])} ${findings.map(({ detector }) => detector).join()}`
   })
   expect(detectors.sort()).toEqual(['new STO-004', 'new STO-009', 'old STO-004'])
-})
+}, 60_000)
 
 it('finds nothing to tell where two policies let the same ones in, however they name them', async () => {
   writeFileSync(file('same.yaml'), OLD

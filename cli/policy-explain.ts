@@ -1,11 +1,12 @@
 import { compilePolicy } from '../policy/compile.ts'
 import { explainConnection } from '../policy/explain.ts'
-import { explainAccess } from '../policy/explain-store.ts'
+import { explainAccess, explainEndpoints, storeBehind } from '../policy/explain-store.ts'
 import type { StoreAction } from '../policy/explain-store.ts'
 import { suggest } from '../policy/read/suggest.ts'
 import type { CommandSpec, ExitCode } from './command.ts'
 import { CliError } from './errors.ts'
-import { accessJson, accessLines } from './explain/access-text.ts'
+import { accessJson, accessLines, endpointLines, endpointsJson } from './explain/access-text.ts'
+import { isOfFiles } from '../policy/match/store-rules.ts'
 import { END_FORMS, parseEnd, parseTarget } from './explain/ends.ts'
 import { explainEvents } from './explain/events.ts'
 import { timeOfEvent } from './explain/locate.ts'
@@ -35,6 +36,7 @@ export const explain: CommandSpec = {
     'vedette policy explain --from exe=/usr/bin/curl,namespace=serving --to hub.example:443',
     'vedette policy explain --from inference --to storage:9000 --policy site.yaml',
     'vedette policy explain --from namespace=serving,exe=/bin/tar --read imagenet',
+    'vedette policy explain --from training --read vectors   a database, and the way to it',
     'vedette policy explain 3f2a                   the connections of an incident',
     'vedette policy explain gpu-07:1203 --policy new.yaml   an event, under another policy',
   ],
@@ -81,21 +83,30 @@ async function explainStore(
       'program, or facts such as namespace=serving')
   }
   const access = explainAccess(policy, store, action, end.process ?? {}, end.zone)
-  await printLines(values.output === 'json' ? [JSON.stringify({ from, ...accessJson(access) })]
-    : accessLines(access, from, file, screenWidth()))
-  return access.allowed === false ? 1 : 0
+  const ways = explainEndpoints(policy, store, end)
+  await printLines(values.output === 'json'
+    ? [JSON.stringify({ from, ...accessJson(access), ...endpointsJson(ways) })]
+    : [...accessLines(access, from, file, screenWidth()),
+      ...endpointLines(access, ways, file, screenWidth())])
+  const isShut = ways.length > 0 && ways.every(({ explanation }) => !explanation.allowed)
+  return access.allowed === false || (isShut && !isOfFiles(store)) ? 1 : 0
 }
 
 async function explainAsked(values: Values, from: string, to: string): Promise<ExitCode> {
   const file = values.policy ?? POLICY_FILE
   const policy = compilePolicy(readPolicy(file))
   const { end, port, protocol } = parseTarget('--to', to, policy)
-  const explanation =
-    explainConnection(policy, parseEnd('--from', from, policy), end, port, protocol)
-  await printLines(values.output === 'json'
-    ? [JSON.stringify({ from, to, ...explanationJson(explanation) })]
-    : explanationLines(explanation, [from, to], file, screenWidth()))
-  return explanation.allowed ? 0 : 1
+  const opener = parseEnd('--from', from, policy)
+  const explanation = explainConnection(policy, opener, end, port, protocol)
+  const store = storeBehind(policy, end, port)
+  // Of an address alone nobody knows who reads.
+  const access = store === null || (opener.process === null && opener.zone === undefined) ? null
+    : explainAccess(policy, store, 'read', opener.process ?? {}, opener.zone)
+  await printLines(values.output === 'json' ? [JSON.stringify({ from, to,
+    ...explanationJson(explanation), ...access !== null && { read: accessJson(access) } })]
+    : [...explanationLines(explanation, [from, to], file, screenWidth()),
+      ...access === null ? [] : accessLines(access, from, file, screenWidth())])
+  return explanation.allowed && access?.allowed !== false ? 0 : 1
 }
 
 async function explainLogged(values: Values, what: string): Promise<ExitCode> {
@@ -149,13 +160,15 @@ async function wantedOf(
 }
 
 function isAllowed(event: ExplainedEvent): boolean {
-  return 'access' in event ? event.access.allowed !== false : event.explanation.allowed
+  return 'access' in event ? event.access.allowed !== false
+    : event.explanation.allowed && event.read?.allowed !== false
 }
 
 function eventJson(event: ExplainedEvent): string {
   const { evidence, kind, time, policy } = event
   const told = 'access' in event ? { by: event.by, ...accessJson(event.access) }
-    : { from: event.from, to: event.to, ...explanationJson(event.explanation) }
+    : { from: event.from, to: event.to, ...explanationJson(event.explanation),
+      ...event.read !== null && { read: accessJson(event.read) } }
   return JSON.stringify({ ...evidence, kind, time, policy_sha256: policy, ...told })
 }
 
@@ -163,7 +176,9 @@ function eventLines(event: ExplainedEvent, file: string): string[] {
   const { evidence: { node_id, seq }, kind, time } = event
   const width = screenWidth()
   const lines = 'access' in event ? accessLines(event.access, inWords(event.by), file, width)
-    : explanationLines(event.explanation, [inWords(event.from), inWords(event.to)], file, width)
+    : [...explanationLines(
+      event.explanation, [inWords(event.from), inWords(event.to)], file, width),
+    ...event.read === null ? [] : accessLines(event.read, inWords(event.from), file, width)]
   return [`${time}  ${kind} ${seq} of ${node_id}`, ...lines]
 }
 

@@ -148,7 +148,7 @@ describe('stores', () => {
     const vectors = await stores('vectors', ...FROM)
     expect([vectors.code, vectors.stdout]).toEqual([0, expect.stringMatching(/over the network at 10\.0\.0\.9:6333/)])
     expect(vectors.stdout).toMatch(/^ {2}- over the network: which files are read, and what is changed$/m)
-  })
+  }, 60_000)
 
   it('shows as many workloads as asked', async () => {
     const { stdout } = await stores('imagenet', ...FROM, '--limit', '1')

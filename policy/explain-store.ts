@@ -1,9 +1,13 @@
 /** Why a policy lets a process read or change a store, or does not. */
 import { NO_ZONE, UNZONED } from './compile.ts'
 import type { CompiledPolicy } from './compile.ts'
+import { explainConnection } from './explain.ts'
+import type { EndFacts, Explanation } from './explain.ts'
+import { endpointOf } from './match/endpoint.ts'
 import type { ProcessFacts } from './match/process-rules.ts'
 import type { StoreVerdict } from './match/store-rules.ts'
 import type { Matcher, StorePolicy } from './policy.ts'
+import { parseAddress } from '../proto/address.ts'
 
 /** What is done to a store. */
 export type StoreAction = 'read' | 'write'
@@ -51,6 +55,40 @@ export function explainAccess(
     zoneLine: decided?.line ?? 0,
     missing: verdict.allowed === false ? missingOf(facts, policy.zones[known]) : '',
   }
+}
+
+/** A place of a store on the network, and whether flows let somebody connect to it. */
+export type ReachedEndpoint = { endpoint: string, explanation: Explanation }
+
+const ENDPOINTS_MAX = 8
+const NOWHERE = new Uint8Array(16)
+
+/**
+ * Whether flows let somebody connect to the endpoints of a store, of those with a port. Nothing
+ * where the policy has no zones: then it judges no connection. Of a range its first address counts.
+ */
+export function explainEndpoints(
+  policy: CompiledPolicy, { endpoints }: StorePolicy, from: EndFacts,
+): ReachedEndpoint[] {
+  if (policy.learning) return []
+  return endpoints.slice(0, ENDPOINTS_MAX).flatMap(({ text }) => {
+    const { port, cidr, name, workload } = endpointOf(text)
+    if (port === 0) return []
+    const to: EndFacts = {
+      process: null,
+      address: cidr === null ? null : parseAddress(text.replace(/^\[|\].*$|\/.*$|:\d+$/g, '')),
+      named: { dns_names: name === null ? [] : [name.text], workload: workload?.text },
+    }
+    return [{ endpoint: text, explanation: explainConnection(policy, from, to, port, 'tcp') }]
+  })
+}
+
+/** The store behind an end of a connection; null when none is. */
+export function storeBehind(
+  policy: CompiledPolicy, { address, named }: EndFacts, port: number,
+): StorePolicy | null {
+  const name = policy.stores.storeOfConnection(address ?? NOWHERE, 0, port, named)
+  return name === null ? null : policy.stores.get(name)
 }
 
 function missingOf(facts: ProcessFacts, zone: string): string {

@@ -29,6 +29,8 @@ export interface ExplainedConnection extends Explained {
   from: ExplainedProcess
   to: ExplainedProcess
   explanation: Explanation
+  /** Whether who opened it may read the store at its far end; null: there is none. */
+  read: StoreExplanation | null
 }
 
 /** Somebody reads or changes a store. */
@@ -55,7 +57,7 @@ export interface Wanted { node_id: string, boot_id: string | null, seq: number }
 
 type Connection = EventViews[
   'connection_open' | 'connection_close' | 'connection_failed' | 'connection_repeat' |
-  'datagram_flow' | 'rdma_connection']
+  'connection_totals' | 'datagram_flow' | 'rdma_connection']
 type Access = EventViews['store_read' | 'store_write']
 
 /** So long after the last one the other end of a connection is waited for. */
@@ -128,7 +130,7 @@ function lookingWith(look: (event: Connection | Access, context: Context) => voi
     id: 'EXPLAIN-000', title: 'explains', severity: 'low', maturity: 'stable', attack: [],
     atlas: [], blindSpots: [], runbook: '', settings: {}, examples: [],
     needs: ['connection_open', 'connection_close', 'connection_failed', 'connection_repeat',
-      'datagram_flow', 'rdma_connection', 'store_read', 'store_write'],
+      'connection_totals', 'datagram_flow', 'rdma_connection', 'store_read', 'store_write'],
     state: { initial: () => null, keysMax: 1, idleMs: 1 },
     key: () => 'all',
     evaluate: (event, _, context) => look(event, context),
@@ -166,7 +168,17 @@ function explained(
     policy: context.policy.sha256,
     from: accepted ? far : near, to: accepted ? near : far,
     explanation: context.zones.explain(event, context.process, peer, accepted),
+    read: accepted ? null : readOver(event, context),
   }
+}
+
+/** Of the connecting end, when a store answers at the other one. */
+function readOver(event: Connection, context: Context): StoreExplanation | null {
+  const { policy, process, zones } = context
+  const { columns: { remote_addr: far, remote_port: port }, row } = event
+  const store = policy.stores.get(zones.storeAt(far, 16 * row, port[row]))
+  return store === null || process === null ? null
+    : explainAccess(policy, store, 'read', zones.factsOfProcess(process), context.zoneOf(process))
 }
 
 function endOf(

@@ -181,7 +181,8 @@ export function storeRulesOf({ stores }: Pick<Policy, 'stores'>): StoreRule[] {
   }))
 }
 
-function isOfFiles({ paths, mounts, fileSystems }: StorePolicy): boolean {
+/** False for a store that is reached over the network alone. */
+export function isOfFiles({ paths, mounts, fileSystems }: StorePolicy): boolean {
   return paths.length + mounts.length + fileSystems.length > 0
 }
 
