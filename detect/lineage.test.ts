@@ -179,4 +179,5 @@ it('takes the outermost unit of a cgroup path: a workload can name the inner one
   expect(unitOf('/user.slice/user@1000.service/app.slice/slurmctld.service'))
     .toBe('user@1000.service')
   expect(unitOf('/kubepods.slice/x')).toBeNull()
+  expect(unitOf('/a.service.d/b.scope.mount/c.service')).toBe('b.scope.mount')
 })

@@ -15,5 +15,12 @@ export function actorInWords(process: LineageProcess, context: Context): string 
 
 /** `/opt/conda/bin/python3.11` → `python`: the name of a program without folder and version. */
 export function programOf(exe: string): string {
-  return exe.slice(exe.lastIndexOf('/') + 1).replace(/[-.\d]+$/, '')
+  let end = exe.length
+  while (end > 0 && isOfVersion(exe.charCodeAt(end - 1))) end--
+  return exe.slice(exe.lastIndexOf('/') + 1, end)
+}
+
+/** A digit, a dot or a hyphen. */
+function isOfVersion(character: number): boolean {
+  return character >= 48 && character <= 57 || character === 45 || character === 46
 }

@@ -42,7 +42,7 @@ export type CgroupSnapshot = { cgroups: Cgroup[]; forgotten: Cgroup[]; nextNumbe
 
 const CGROUPS_MAX = 65_536
 const LABELS_MAX = 64
-const systemdUnit = /\.(service|scope|mount|socket|swap)$/
+const systemdUnit = /\.(?:service|scope|mount|socket|swap)(?=\/|$)/
 
 export class CgroupTable {
   /** Of processes of which no cgroup is known. */
@@ -140,7 +140,10 @@ export class CgroupTable {
  * by the workload itself and can have any name.
  */
 export function unitOf(path: string): string | null {
-  return path.split('/').find((segment) => systemdUnit.test(segment)) ?? null
+  const ending = systemdUnit.exec(path)
+  if (ending === null) return null
+  const { index } = ending
+  return path.slice(path.lastIndexOf('/', index) + 1, index + ending[0].length)
 }
 
 /** What was known stays where an event says nothing: each source tells its own part. */

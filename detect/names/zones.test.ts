@@ -132,3 +132,35 @@ describe('zones of connections', () => {
       .toEqual(['unzoned > serving no_flow pod:s/l'])
   })
 })
+
+it('what is known of a process is the same object until something of it changes', () => {
+  const seen: [object, object][] = []
+  const probe = defineDetector({
+    id: 'TST-001', title: 't', severity: 'low', maturity: 'stable', attack: [], atlas: [], blindSpots: [],
+    runbook: 'r', needs: ['connection_open'], settings: {},
+    state: { initial: () => null, keysMax: 1, idleMs: 1 },
+    key: () => 'all',
+    evaluate(_, __, { zones, process }) {
+      seen.push([zones.factsOfProcess(process!), zones.programOfProcess(process!)])
+    },
+    examples: [],
+  })
+  const engine = new Engine({ detectors: [probe], policy: parsePolicy(POLICY).policy! })
+  const connect = open('10.50.0.1', 9000, 7n)
+  const process = { ...connect.process!, exe: '/bin/y' }
+  const events: ExampleEvent[] = [
+    connect, connect,
+    { kind: 'process_exec', at_ms: 10, process, values: { exe: '/bin/y', args: [] } },
+    { ...connect, process },
+    { ...workload(7n, { namespace: 'serving', pod_name: 'a' }), at_ms: 10 },
+    { ...connect, process },
+  ]
+  for (const [position, batch] of batchesOf(events).entries()) engine.ingest(batch, position)
+  expect(seen[1][0]).toBe(seen[0][0])
+  expect(seen.map(([facts]) => facts)).toMatchObject([
+    { exe: '/bin/x' }, { exe: '/bin/x' }, { exe: '/bin/y', cgroup_path: '/c/7' },
+    { exe: '/bin/y', namespace: 'serving' },
+  ])
+  expect(seen.map(([, program]) => program)).toEqual(
+    ['/bin/x', '/bin/x', '/bin/y', '/bin/y'].map((exe) => ({ exe, systemd_unit: null })))
+})

@@ -22,11 +22,24 @@ interface InForce {
   readonly watermarkMs: number
 }
 
+/** Facts of a process, and what they were made of. */
+interface KeptFacts {
+  facts: ProcessFacts
+  program: ProcessFacts
+  exe: string
+  rowWorkload: string
+  cgroup: Cgroup
+  version: number
+  policyNumber: number
+}
+
 const NO_NAMES: readonly string[] = []
 
 export class Zones {
   private readonly inForce: InForce
   private readonly names: AddressNames
+  /** As long as the process is known. */
+  private readonly facts = new WeakMap<LineageProcess, KeptFacts>()
   private readonly identity = {
     serviceAccount: null as string | null, from: null as Uint8Array | null, fromOffset: 0,
     toNames: NO_NAMES,
@@ -214,9 +227,29 @@ export class Zones {
     return name !== null && name.service_account !== '' ? accountOf(name) : null
   }
 
-  /** All that the policy can ask of a process. */
-  factsOfProcess({ exe, rowWorkload, cgroup, node_id }: LineageProcess): ProcessFacts {
-    return processFacts(exe, rowWorkload, cgroup, this.names.nodes.get(node_id))
+  /** All that the policy can ask of a process. The same object until something of it changes. */
+  factsOfProcess(process: LineageProcess): ProcessFacts {
+    return this.kept(process).facts
+  }
+
+  /** Of these its program and unit alone: what it is, and not where it runs. */
+  programOfProcess(process: LineageProcess): ProcessFacts {
+    return this.kept(process).program
+  }
+
+  private kept(process: LineageProcess): KeptFacts {
+    const { exe, rowWorkload, cgroup, node_id } = process
+    const { policyNumber } = this.inForce
+    const known = this.facts.get(process)
+    if (known?.exe === exe && known.rowWorkload === rowWorkload && known.cgroup === cgroup &&
+      known.version === cgroup.version && known.policyNumber === policyNumber) return known
+    const facts = processFacts(exe, rowWorkload, cgroup, this.names.nodes.get(node_id))
+    const program = { exe, systemd_unit: facts.systemd_unit }
+    const kept = {
+      facts, program, exe, rowWorkload, cgroup, version: cgroup.version, policyNumber,
+    }
+    this.facts.set(process, kept)
+    return kept
   }
 
   /** Group of a node; '' when it has none, or none is known. */
@@ -232,7 +265,7 @@ export class Zones {
   storeAt(bytes: Uint8Array, at: number, port: number): string {
     const { policy: { stores }, watermarkMs } = this.inForce
     if (!stores.hasEndpoints) return ''
-    const name = this.names.find(bytes, at, port, watermarkMs)
+    const name = stores.hasNamedEndpoints ? this.names.find(bytes, at, port, watermarkMs) : null
     const facts = name === null ? {} : this.factsOfName(name)
     return stores.storeOfConnection(bytes, at, port, facts) ?? ''
   }

@@ -52,6 +52,8 @@ export class StoreStates {
   readonly #reads: ProcessReads
   readonly #connections = new StoreConnections()
   readonly #lineage: Lineage
+  /** The latest answer, until something is read: several detectors ask the same of one event. */
+  #asked: { workloadClass: string | number; store: string; usual: Usual | null } | null = null
 
   constructor(lineage: Lineage, options: StoreStatesOptions = {}) {
     this.#lineage = lineage
@@ -78,7 +80,11 @@ export class StoreStates {
    * @param workloadClass as `StoreReading`, or of `classOf`
    */
   usualOf(workloadClass: string | number, store: string): Usual | null {
-    return this.#usual.of(className(workloadClass), store)
+    const asked = this.#asked
+    if (asked?.workloadClass === workloadClass && asked.store === store) return asked.usual
+    const usual = this.#usual.of(className(workloadClass), store)
+    this.#asked = { workloadClass, store, usual }
+    return usual
   }
 
   /** Every class and store with what is usual, for whoever shows it. */
@@ -129,6 +135,7 @@ export class StoreStates {
     const workloadClass = className(classOf(process))
     const bytesPerSecond = bytes / (Math.max(REPORT_MS, ms) / 1000)
     const program = process.exe || process.comm
+    this.#asked = null
     const novelty = this.#usual.note(workloadClass, store,
       { timeMs, bytes, files, bytesPerSecond, program })
     this.#reads.note(process, this.#lineage, store, bytes, timeMs)
@@ -150,6 +157,7 @@ export class StoreStates {
 
   /** Takes over what `snapshot` gave; this one must be empty. */
   restore({ usual, reads, connections }: StoreStatesSnapshot): void {
+    this.#asked = null
     this.#usual.restore(usual)
     this.#reads.restore(reads)
     this.#connections.restore(connections)

@@ -37,8 +37,7 @@ export function verdictOf({ process, store }: Reader, context: Context): StoreVe
 
 /** The policy names the program or its unit as a reader, not just where it runs. */
 export function isNamedReader({ process, store }: Reader, context: Context): boolean {
-  const { exe, systemd_unit: unit } = context.zones.factsOfProcess(process)
-  const facts = { exe, systemd_unit: unit }
+  const facts = context.zones.programOfProcess(process)
   return context.policy.stores.mayRead(store.name, facts, -1).allowed === true
 }
 

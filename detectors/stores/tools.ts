@@ -34,8 +34,22 @@ const modules: ReadonlyMap<string, Use> = new Map([
 const workerLine = new RegExp('^from (?:multiprocess(?:ing)?|joblib|loky)' +
   '[.\\w]* import \\w+; ?\\w+\\([\\w\\s=,.:*\'"/{}\\-\\[\\]]*\\)$')
 
+/** The answer for a process as long as it runs the same: every detector asks, at every read. */
+const kept = new WeakMap<LineageProcess, Kept>()
+
+interface Kept { exe: string, comm: string, args: string, use: Use | null }
+
 /** Null for what may be a server, a training or a check of files: nothing that is known. */
 export function useOf(process: LineageProcess): Use | null {
+  const { exe, comm, args } = process
+  const known = kept.get(process)
+  if (known?.exe === exe && known.comm === comm && known.args === args) return known.use
+  const use = useByName(process)
+  kept.set(process, { exe, comm, args, use })
+  return use
+}
+
+function useByName(process: LineageProcess): Use | null {
   const name = nameOf(process)
   const own = tools.get(name) ?? tools.get(programOf(name))
   if (own !== undefined) return own

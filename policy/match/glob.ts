@@ -39,8 +39,18 @@ export function compileGlob(text: string): Glob {
     literals: prefix.length + tokens.filter((token) => token >= 0).length,
     // Crossing levels is wider than any number of wildcards within a level that a pattern holds.
     stars: stars + wide * 1000,
-    matches: (other) => other.startsWith(prefix) && run(tokens, other, prefix.length),
+    matches: matcherOf(prefix, tokens),
   }
+}
+
+function matcherOf(prefix: string, tokens: number[]): (text: string) => boolean {
+  // Most end with their only wildcard.
+  const [token] = tokens
+  if (tokens.length === 1 && token === ANYTHING) return (text) => text.startsWith(prefix)
+  if (tokens.length === 1 && token === STAR) {
+    return (text) => text.startsWith(prefix) && !text.includes('/', prefix.length)
+  }
+  return (text) => text.startsWith(prefix) && run(tokens, text, prefix.length)
 }
 
 /** Sorts the more specific glob first: more literal characters, then fewer and narrower stars. */

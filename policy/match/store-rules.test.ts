@@ -68,6 +68,13 @@ describe('who may read and change a store', () => {
     expect(rules.mayRead('moon', {}, TRAINING)).toEqual({ allowed: null, list: '', matcher: '', text: '', line: 0 })
   })
 
+  it('is asked anew of another store, and in another zone, with the same facts', () => {
+    const facts = { namespace: 'train' }
+    const allowed = (name: string, zone: number) => rules.mayRead(name, facts, zone).allowed
+    expect([allowed('imagenet', NO_ZONE), allowed('imagenet', TRAINING), allowed('tokens', TRAINING),
+      allowed('tokens', NO_ZONE), allowed('imagenet', NO_ZONE)]).toEqual([false, true, false, true, false])
+  })
+
   it('takes who is in no zone for unzoned', () => {
     expect([NO_ZONE, UNZONED].map((zone) => rules.mayRead('tokens', {}, zone).allowed)).toEqual([true, true])
     expect(rules.mayRead('tokens', {}, TRAINING).allowed).toBe(false)

@@ -2,14 +2,10 @@ import type { StoreRule } from '../../stores/rule.ts'
 import { DRILL_STORES } from '../drill-stores.ts'
 import type { Actors, Matcher, Policy, StoreActors, StorePolicy } from '../policy.ts'
 import type { AddressFacts } from './address-rules.ts'
-import { cidrHolds } from './cidr.ts'
-import { endpointOf } from './endpoint.ts'
-import type { Endpoint } from './endpoint.ts'
 import { FactRules } from './fact-rules.ts'
-import { compareSpecificity } from './glob.ts'
-import type { Glob } from './glob.ts'
 import { ProcessRules } from './process-rules.ts'
 import type { ProcessFacts } from './process-rules.ts'
+import { StorePlaces } from './store-places.ts'
 import { UNZONED_ZONE } from '../zone-names.ts'
 
 /** Whether somebody may read or change a store, and the place in the policy that says so. */
@@ -27,20 +23,19 @@ export type StoreVerdict = {
 
 const NOT_SAID: StoreVerdict = { allowed: null, list: '', matcher: '', text: '', line: 0 }
 
-/** An endpoint, and the store behind it. */
-type Place = Endpoint & { store: string }
+/** An answer, and what it was asked of. */
+type Kept = { name: string, zone: number, verdict: StoreVerdict }
 
-/**
- * The stores of a policy by name, who may read and change them, and which one is behind an
- * address. Not for the hot path: callers keep the answers.
- */
+/** The stores of a policy by name, who may read and change them, and which one is at an address. */
 export class StoreRules {
   /** In the order of the file, without those of drills. */
   readonly all: readonly StorePolicy[]
   readonly #byName: ReadonlyMap<string, StorePolicy>
   readonly #readers: ReadonlyMap<string, Members>
   readonly #writers: ReadonlyMap<string, Members>
-  readonly #places: Places
+  readonly #places: StorePlaces
+  /** The latest answer for each set of facts: several detectors ask the same of one event. */
+  readonly #kept = new WeakMap<ProcessFacts, Kept>()
   readonly #zones: readonly string[]
 
   /** @param zones names of zones by their index, as in `CompiledPolicy.zones` */
@@ -51,7 +46,7 @@ export class StoreRules {
     this.#byName = new Map(known.map((store) => [store.name, store]))
     this.#readers = membersOf(known, 'readers')
     this.#writers = membersOf(known, 'writers')
-    this.#places = new Places(stores)
+    this.#places = new StorePlaces(stores)
   }
 
   /** Kind, zone, sensitivity and what is expected of a store; null when the policy has no such. */
@@ -62,9 +57,18 @@ export class StoreRules {
   /**
    * Whether a process may read a store: readers may, and writers too.
    *
+   * @param facts must stay as they are: the answer is kept with them
    * @param zone `zoneOfProcess`; in none it is `unzoned`. Of whom nothing is known, do not ask
    */
   mayRead(name: string, facts: ProcessFacts, zone: number): StoreVerdict {
+    const kept = this.#kept.get(facts)
+    if (kept?.name === name && kept.zone === zone) return kept.verdict
+    const verdict = this.#judgeReader(name, facts, zone)
+    this.#kept.set(facts, { name, zone, verdict })
+    return verdict
+  }
+
+  #judgeReader(name: string, facts: ProcessFacts, zone: number): StoreVerdict {
     const readers = this.#readers.get(name)
     if (readers === undefined) return NOT_SAID
     const zoneName = this.#zoneName(zone)
@@ -81,6 +85,11 @@ export class StoreRules {
 
   #zoneName(zone: number): string {
     return this.#zones[zone] ?? UNZONED_ZONE
+  }
+
+  /** False: the store at an address is that of its bytes, whatever the address is called. */
+  get hasNamedEndpoints(): boolean {
+    return this.#places.hasNames
   }
 
   /** False when no store has an endpoint: no connection leads to one. */
@@ -128,39 +137,6 @@ class Members {
       return { allowed: true, list, matcher: 'zones', text: named.text, line: named.line }
     }
     return { allowed: false, list, matcher: '', text: '', line: this.#actors.line }
-  }
-}
-
-/** The endpoints of all stores, those that decide first first. */
-class Places {
-  readonly count: number
-  readonly #workloads: readonly Place[]
-  readonly #cidrs: readonly Place[]
-  readonly #names: readonly Place[]
-
-  constructor(stores: readonly StorePolicy[]) {
-    const places = stores.flatMap(({ name: store, endpoints }) =>
-      endpoints.map(({ text }): Place => ({ ...endpointOf(text), store })))
-    this.count = places.length
-    const byPort = (a: Place, b: Place): number => Math.sign(b.port) - Math.sign(a.port)
-    const byGlob = (globOf: (place: Place) => Glob | null): Place[] =>
-      places.filter((place) => globOf(place) !== null).sort((a, b) =>
-        compareSpecificity(globOf(a)!, globOf(b)!) || byPort(a, b))
-    this.#workloads = byGlob(({ workload }) => workload)
-    this.#names = byGlob(({ name }) => name)
-    this.#cidrs = places.filter(({ cidr }) => cidr !== null)
-      .sort((a, b) => b.cidr!.bits - a.cidr!.bits || byPort(a, b))
-  }
-
-  find(bytes: Uint8Array, offset: number, port: number, facts: AddressFacts): string | null {
-    const { workload, dns_names } = facts
-    const fits = (place: Place): boolean => place.port === 0 || place.port === port
-    const found = (workload ? this.#workloads.find((one) =>
-      fits(one) && one.workload!.matches(workload)) : undefined) ??
-      this.#cidrs.find((one) => fits(one) && cidrHolds(one.cidr!, bytes, offset)) ??
-      (dns_names?.length ? this.#names.find((one) =>
-        fits(one) && dns_names.some((name) => one.name!.matches(name))) : undefined)
-    return found?.store ?? null
   }
 }
 
