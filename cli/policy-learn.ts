@@ -1,3 +1,4 @@
+import { amount } from '../detect/words.ts'
 import { evidenceOf, whyRefused } from '../policy/learn/told.ts'
 import type { Listed } from '../policy/learn/stores/propose.ts'
 import { refusedInWords, whyStoreRefused } from '../policy/learn/stores/refused.ts'
@@ -44,10 +45,10 @@ export const learn: CommandSpec = {
     })
     const { text, zones, flows, refused, stores: { stores, refused: left, candidates } } = learned
     await printLines(values.output === 'json' ? jsonLines(learned) : [text.trimEnd()])
-    const ofStores = stores.length === 0 ? '' : `, ${stores.length} stores`
+    const ofStores = stores.length === 0 ? '' : `, ${amount(stores.length, 'store')}`
     say(`${zones.length} zones, ${flows.length} flows${ofStores}; ` +
       `${refused.length + left.length} seen and not proposed` +
-      (candidates.length === 0 ? '' : `; ${candidates.length} guesses at further stores`))
+      (candidates.length === 0 ? '' : `; guessed: ${amount(candidates.length, 'further store')}`))
     for (const what of learned.lost) say(`vedette: not complete: ${what}`)
     return 0
   },

@@ -21,7 +21,7 @@ import { BatchCursor } from '../../proto/batch-cursor.ts'
 import { CliError } from '../errors.ts'
 import { Crossings } from './crossings.ts'
 import type { CrossingOptions } from './crossings.ts'
-import { checkInWords, learnStores, storeFindings, storeRemarks, textWithStores } from './stores.ts'
+import { checkOfStores, learnStores, storeRemarks, textWithStores } from './stores.ts'
 import type { LearnedStores } from './stores.ts'
 import { extentOf, judge, partsOf } from './range.ts'
 import type { Extent, Frames } from './range.ts'
@@ -84,7 +84,7 @@ export function learnPolicy(frames: Frames, options: LearnOptions): Learned {
     namesOf: (address) => census.names.get(address) ?? [],
   })
   const body = textWithStores(draft.text, stores, ofStores, policy, zoneNames(draft.zones, policy))
-  const found = checkInWords(storeFindings(frames, extent, parsed(body)), stores)
+  const found = checkOfStores(frames, extent, parsed(body))
   lost.push(...lossesOf(census, extent, zonesRefused), ...stores.lost)
   const head = headOf(extent, census, violations, [found, ...lost.map((what) =>
     `Not complete: ${what}.`)], options)

@@ -4,6 +4,7 @@
  * is no habit to learn.
  */
 import { detectors } from '../../detectors/index.ts'
+import { programOf } from '../../detectors/actor.ts'
 import { isByHand, isInterpreter } from '../../detectors/programs.ts'
 import { useOf } from '../../detectors/stores/tools.ts'
 import type { Context } from '../../detect/context.ts'
@@ -25,6 +26,9 @@ type AccessEvent = EventViews['store_read' | 'store_write' | 'connection_close'
 const ACCESSES_MAX = 20_000
 /** They say only that somebody is new or not in the policy: that is what it is learned for. */
 const SAY_NEW = new Set(['STO-001', 'STO-004'])
+
+const SMALL_TOOLS = new Set(['ls', 'find', 'du', 'rm', 'rmdir', 'unlink', 'shred', 'mkdir', 'touch',
+  'truncate', 'chmod', 'chown', 'chgrp', 'ln', 'stat', 'file', 'wc', 'sha256sum', 'md5sum', 'sum'])
 
 export interface AccessOptions {
   /** What is outside of it is not counted, wall clock milliseconds. */
@@ -87,6 +91,8 @@ export class StoreAccesses {
     const reading = context.stores.current
     const store = write ? event.store : reading?.store ?? ''
     if (store === '' || process === null || watermarkMs < fromMs) return
+    // Whoever only opened it has read nothing.
+    if (!write && reading!.bytes === 0) return
     const access = this.#accessOf(process, store, write ? 'write' : 'read', context)
     if (access === null) return
     const bytes = write ? 0 : reading!.bytes
@@ -126,7 +132,7 @@ export class StoreAccesses {
     }
     const access: Access = {
       ...told, store, does, program, node_id: process.node_id,
-      program_kind: isByHand(process) || useOf(process) !== null ? 'by_hand'
+      program_kind: isByHand(process) || useOf(process) !== null || isSmallTool(process) ? 'by_hand'
         : isInterpreter(process) ? 'interpreter' : 'own',
       reports: 0, bytes: 0, changes: 0, files: 0, days: new Map(), first_ms: Infinity,
       last_ms: -Infinity, example: context.evidence, suspected: [],
@@ -154,6 +160,11 @@ export class StoreAccesses {
       }
     }
   }
+}
+
+/** Besides what reads and sends files: what people tidy up with. */
+function isSmallTool({ exe, comm }: LineageProcess): boolean {
+  return SMALL_TOOLS.has(exe === '' ? comm : programOf(exe))
 }
 
 function suspect(access: Access, what: string): void {

@@ -57,7 +57,9 @@ export function learnStores(
   if (accesses.unlisted > 0) {
     lost.push(`${accesses.unlisted} reports of stores by programs beyond the bound`)
   }
-  return { stores: proposed.stores, refused: proposed.refused, candidates, lost }
+  const told = base === undefined ? proposed.stores
+    : proposed.stores.filter((one) => addedLines(one).length > 0)
+  return { stores: told, refused: proposed.refused, candidates, lost }
 }
 
 /** The store without the zones of another policy. */
@@ -96,22 +98,16 @@ export function storeRemarks({ refused, candidates }: LearnedStores): string[] {
   return [...left, ...left.length > 0 && guesses.length > 0 ? [''] : [], ...guesses]
 }
 
-/** Findings about stores that the range would raise under a policy, by detector; low ones out. */
-export function storeFindings(
-  frames: Frames, extent: Extent, policy: Policy,
-): ReadonlyMap<string, number> {
+/**
+ * What the range would raise about stores under a policy, as a sentence for its head; low findings
+ * left out. '' when it has no stores.
+ */
+export function checkOfStores(frames: Frames, extent: Extent, policy: Policy): string {
+  if (policy.stores.length === 0) return ''
   const { fromMs, toMs } = extent
   const accesses = new StoreAccesses({ fromMs, toMs })
-  if (policy.stores.length > 0) judge(frames, policy, accesses, extent)
-  return accesses.findings
-}
-
-/** One sentence for the head of the policy; '' when it has no stores. */
-export function checkInWords(
-  findings: ReadonlyMap<string, number>, { stores }: LearnedStores,
-): string {
-  if (stores.length === 0) return ''
-  const told = [...findings].sort().map(([id, count]) => `${id} ${count}`)
+  judge(frames, policy, accesses, extent)
+  const told = [...accesses.findings].sort().map(([id, count]) => `${id} ${count}`)
   return told.length === 0
     ? 'Checked: nothing that was done to stores in this range is found by it.'
     : `Checked: of what was done to stores in this range it finds ${told.join(', ')}; who did it ` +

@@ -24,9 +24,11 @@ export function refusedStoreLines(refused: readonly StoreRefused[]): string[] {
 
 /** Who, why not, and what was seen. */
 export function refusedInWords(refused: StoreRefused): string {
-  const { store, list: key, seen } = refused
+  const { store, list: key, seen, refusal, suspected } = refused
+  const also = refusal === 'suspected' || suspected.length === 0 ? ''
+    : ` Also part of what ${some(suspected)} tells.`
   return `${store}, ${key === 'readers' ? 'read' : 'changed'} by ${some(seen.programs)}: ` +
-    `${whyStoreRefused(refused)} ${seenInWords(seen)}`
+    `${whyStoreRefused(refused)}${also} ${seenInWords(seen)}`
 }
 
 /** One sentence that says why it is left to a person. */

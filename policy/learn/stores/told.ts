@@ -91,9 +91,10 @@ export function expectedInWords(expected: ExpectedStore): string {
   const { bytes_per_day: bound, usual_bytes_per_day: usual, most_bytes_per_day: most } = expected
   const { days, reports, thin, files } = expected
   const name = expected.workload_class || 'one whose name is not known'
-  return `Of all that read it, ${name} read most in a day: at most ${bytes(usual)} in nearly ` +
-    `every one of ${count(days, 'day', 'days')} (${count(reports, 'report', 'reports')}); the ` +
-    'bound is four times that.' +
+  const often = days === 1 ? 'on its only day'
+    : `in nearly every one of ${count(days, 'day', 'days')}`
+  return `Of all that read it, ${name} read most in a day: at most ${bytes(usual)} ${often} ` +
+    `(${count(reports, 'report', 'reports')}); the bound is four times that.` +
     (most > bound ? ` On one day it read ${bytes(most)}: that is above the bound.` : '') +
     (files === 0 ? '' : ' Files: the most that one process read; write how many there are.') +
     (thin ? ' That is too little to go by (7 days and 100 reports): look at it, and take it over.'
