@@ -91,6 +91,8 @@ enum fault {
 	FAULT_STORE_READS_FULL,
 	/* A file of which the kernel knew no name: it may belong to a store. */
 	FAULT_STORE_FILE_UNNAMED,
+	/* A path was in the making on this CPU by a program that waits for it: a read has no path. */
+	FAULT_STORE_PATH_BUSY,
 	FAULTS_MAX,
 };
 

@@ -46,13 +46,26 @@ static __noinline int store_read_tell(const struct store_read_key *key,
 	return 0;
 }
 
+static __always_inline bool store_path_of(const struct store_access *access,
+					  struct inode___store *inode, char *scratch, char *out)
+{
+	struct hlist_node *node;
+
+	if (access->file)
+		return path_read(access->file, scratch, out);
+	node = BPF_CORE_READ(inode, i_dentry.first);
+	if (!node)
+		return false;
+	return path_read_below(
+		(void *)node - bpf_core_field_offset(struct dentry___store, d_u.d_alias), scratch, out);
+}
+
 /* The file that a report shows, of all that it speaks of. */
 static __noinline int store_read_show(struct store_read_entry *entry,
 				      const struct store_access *access)
 {
 	struct inode___store *inode = (void *)access->inode;
 	struct store_scratch *scratch = store_scratch();
-	struct hlist_node *node;
 
 	if (!scratch || !inode)
 		return 0;
@@ -60,16 +73,11 @@ static __noinline int store_read_show(struct store_read_entry *entry,
 	entry->device = BPF_CORE_READ(inode, i_sb, s_dev);
 	entry->fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	__builtin_memset(entry->path, 0, sizeof(entry->path));
-	if (access->file) {
-		entry->path_cut = path_read(access->file, scratch->path, entry->path);
-		return 0;
-	}
-	node = BPF_CORE_READ(inode, i_dentry.first);
-	if (!node)
-		return 0;
-	entry->path_cut = path_read_below(
-		(void *)node - bpf_core_field_offset(struct dentry___store, d_u.d_alias),
-		scratch->path, entry->path);
+	if (__sync_fetch_and_add(&scratch->users, 1) == 0)
+		entry->path_cut = store_path_of(access, inode, scratch->path, entry->path);
+	else
+		fault_count(FAULT_STORE_PATH_BUSY);
+	__sync_fetch_and_add(&scratch->users, -1);
 	return 0;
 }
 

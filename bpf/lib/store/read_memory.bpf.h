@@ -155,9 +155,14 @@ struct {
 	__type(value, u64);
 } store_process_starts __weak SEC(".maps");
 
-/* For paths, and for records. A program does not interrupt itself on its CPU: one is enough. */
+/*
+ * For paths, and for the records of the iterator. The kernel lets no program interrupt itself on
+ * its CPU; but where it takes the CPU away inside of one (PREEMPT), another one of ours may run.
+ */
 struct store_scratch {
 	char path[PATH_SCRATCH_BYTES];
+	/* Programs that make, or wanted to make, a path here. */
+	u64 users;
 	struct store_read record;
 };
 
