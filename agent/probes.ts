@@ -68,11 +68,9 @@ export function openProbes(
   const refusals: Refusal[] = facts.kprobes === false ? [refusalWithoutKprobes()] : []
   if (cgroupDir === '') refusals.push(refusalWithoutCgroup())
   if (!facts.lsms.includes('bpf')) refusals.push(refusalWithoutBpfLsm())
-  const ofModules = table.filter(({ module }) => module)
   const idle = facts.modules ? [] : table.filter(({ needs }) => needs === 'modules')
-  const ofStores = table.filter(({ needs }) => needs === 'stores')
-  const own = table.filter((probe) =>
-    !probe.module && !idle.includes(probe) && !ofStores.includes(probe))
+  const later = table.filter(({ module, needs }) => module || needs === 'stores')
+  const own = table.filter((probe) => !idle.includes(probe) && !later.includes(probe))
   const idleStates = idle.map((probe) => waitingFor(probe, reasonWithoutModules))
   for (let tries = 1; tries <= triesMax; tries++) {
     const choices = chooseWays(own, refusals)
@@ -80,7 +78,7 @@ export function openProbes(
     const waiting = waitingOf(choices)
     const isWaiting = (name: string): boolean => waiting.some((probe) => probe.name === name)
     const states = probeStates(choices.filter(({ probe }) => !isWaiting(probe.name)), refusals)
-    const lateProbes = [...waiting, ...ofModules, ...ofStores]
+    const lateProbes = [...waiting, ...later]
     if (programs.length === 0) {
       const none = probeStates(lateProbes.map((probe) => ({ probe, way: -1 })), refusals)
       return { states: [...states, ...idleStates, ...none], iterators: [], tries }

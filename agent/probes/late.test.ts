@@ -171,4 +171,31 @@ describe('the probes of data stores', () => {
     expect(open(kernel).setStores(true)).toMatchObject([{
       state: 'missing', lost: 'reads', reason: expect.not.stringContaining('module') }])
   })
+
+  it('that wait for a module and a store need both, and give way to one that sees all of it', () => {
+    const nfs: Probe = {
+      name: 'store_read_nfs', needs: 'stores', module: 'nfs', untyped: true, lost: 'direct reads',
+      unless: { probe: 'store_read', attach_type: 'tp_btf' },
+      ways: [{ programs: ['nfs_kretprobe'], attach_type: 'kretprobe', lost: '' }],
+    }
+    let found: 'absent' | 'loaded' = 'absent'
+    const kernel = new FakeKernel()
+    const openBoth = () => new LateProbes({
+      kernel, probes: [reads, nfs], refusals: [], privileged: true, readModule: () => found,
+      moduleIdentity: () => 1,
+    })
+    const late = openBoth()
+    const waiting = { probe: 'store_read_nfs', state: 'waiting', lost: '' }
+    expect(late.states[1]).toMatchObject({ ...waiting, reason: 'there is no data store on this node' })
+    expect(late.setStores(true)[1]).toMatchObject({ ...waiting, reason: 'the kernel module nfs is not loaded' })
+    found = 'loaded'
+    expect(late.look()).toMatchObject([{ probe: 'store_read_nfs', state: 'attached' }])
+    expect([...kernel.attached]).toEqual(['read_fexit', 'nfs_kretprobe'])
+    expect(late.setStores(false)).toMatchObject([{ probe: 'store_read', state: 'waiting' }, waiting])
+    expect([...kernel.attached]).toEqual([])
+    kernel.refused = { load: 'read_fexit' }
+    const without = openBoth()
+    expect(without.setStores(true)[1]).toMatchObject({ ...waiting, reason: 'store_read sees this itself in its way' })
+    expect([...kernel.attached]).toEqual(['read_exit', 'read_ring'])
+  })
 })

@@ -17,7 +17,7 @@ export interface ExtensibleKernel {
 
 export interface LateOptions {
   kernel: ExtensibleKernel
-  /** Those of the table with a module, and those that need stores. */
+  /** Those of the table with a module, and those that need stores, in its order. */
   probes: readonly Probe[]
   /** What the kernel refused of the other probes. */
   refusals: readonly Refusal[]
@@ -96,6 +96,8 @@ export class LateProbes {
 
   #stateOf(probe: Probe): ProbeState {
     const { refusals } = this.#options
+    const idle = this.#idle(probe)
+    if (idle) return idle
     // What kind of program this kernel refuses is known from the others, module or not.
     if (probe.ways.every((way) => against(way, refusals))) return missing(probe, refusals)
     const notYet = this.#notYet(probe)
@@ -110,10 +112,24 @@ export class LateProbes {
     return state
   }
 
+  /** Of one that another probe makes needless, which is known when there are stores. */
+  #idle(probe: Probe): ProbeState | undefined {
+    if (!probe.unless) return undefined
+    if (probe.needs === 'stores' && !this.#storesThere) {
+      return waitingFor(probe, reasonWithoutStores)
+    }
+    const { probe: other, attach_type: type } = probe.unless
+    return this.#states.get(other)?.attach_type === type
+      ? waitingFor(probe, `${other} sees this itself in its way`) : undefined
+  }
+
   /** Of one whose module or store is not there, or is of no use. */
   #notYet(probe: Probe): ProbeState | undefined {
     const { module } = probe
-    if (!module) return this.#storesThere ? undefined : waitingFor(probe, reasonWithoutStores)
+    if (probe.needs === 'stores' && !this.#storesThere) {
+      return waitingFor(probe, reasonWithoutStores)
+    }
+    if (!module) return undefined
     const found = this.#options.readModule(module)
     if (found === 'absent') {
       return waitingFor(probe, `the kernel module ${module} is not loaded`)

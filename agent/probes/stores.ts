@@ -3,9 +3,8 @@
 import type { Probe, ProbeWay } from './table.ts'
 
 /** Of the kernel's own functions, which see every read with what it gave. */
-const insideLost = 'reads by file systems that have functions of their own, such as FUSE with ' +
-  'direct_io, WekaFS, and NFS with O_DIRECT; huge pages of mappings; what ptrace takes from ' +
-  'memory word by word'
+const insideLost = 'reads by file systems that have functions of their own, such as WekaFS, ' +
+  'CephFS past the page cache, and DAX; what ptrace takes from memory word by word'
 const callsLost = 'what 32-bit programs read of stores, what is cloned (FICLONE), what is read ' +
   'of the memory of other processes from /proc/PID/mem or inside a container; of AIO what was ' +
   'asked for is counted, not what came of it, and vectors are not; a page of a file that is ' +
@@ -37,6 +36,40 @@ const calls = (...programs: string[]): ProbeWay => ({
   lost: (programs.length > 2 ? '' : 'what is read of stores by mappings; ') + callsLost,
 })
 
+/**
+ * What goes past the functions of store_read; where that one is attached to system calls, they see
+ * this, too. By kprobes alone: they let a module go, and need no types of it.
+ */
+const past = (name: string, lost: string, module: string, ...ways: string[][]): Probe => ({
+  name: `store_read_${name}`,
+  needs: 'stores',
+  unless: { probe: 'store_read', attach_type: 'tp_btf' },
+  ...module ? { module, untyped: true } : {},
+  ways: ways.map((names) =>
+    ({ programs: names.flatMap(pair), attach_type: 'kretprobe', lost: '' })),
+  lost,
+})
+
+const pastProbes: readonly Probe[] = [
+  past('disk', 'who reads the disk below a store past the page cache', '', ['store_disk']),
+  past('nfs', 'reads of stores on NFS with O_DIRECT', 'nfs', ['store_nfs']),
+  past('fuse', 'reads of stores on FUSE with O_DIRECT or direct_io', 'fuse', ['store_fuse']),
+  past('9p', 'reads of stores on 9P past the page cache', '9p',
+    ['store_9p_shared'], ['store_9p', 'store_9p_direct', 'store_9p_mapped'],
+    ['store_9p', 'store_9p_direct']),
+  past('smb', 'reads of stores on SMB past the page cache', 'cifs',
+    ['store_smb_shared'], ['store_smb']),
+  past('gpu', 'which direct reads of stores go into the memory of a GPU', 'nvidia_fs',
+    ['store_gpu']),
+  {
+    ...past('huge', 'reads of stores by huge pages of mappings', '', ['store_huge']),
+    ways: [
+      { programs: ['store_huge_fexit'], attach_type: 'fexit', lost: '' },
+      { programs: pair('store_huge'), attach_type: 'kretprobe', lost: '' },
+    ],
+  },
+]
+
 /** In the order in which they are attached. */
 export const storeProbes: readonly Probe[] = [
   {
@@ -66,6 +99,7 @@ export const storeProbes: readonly Probe[] = [
     ],
     lost: 'who reads data stores, and how much',
   },
+  ...pastProbes,
   {
     name: 'store_read_totals',
     ways: [{ programs: ['store_reads_iter'], attach_type: 'iterator', every_ms: 5000, lost: '' }],

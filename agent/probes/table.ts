@@ -39,6 +39,8 @@ export interface Probe {
    * here. `stores`: attached only while there is a store on this node, since it costs others.
    */
   needs?: 'modules' | 'stores'
+  /** Not attached where that probe, which comes before it, is attached so: it sees all of this. */
+  unless?: { probe: string, attach_type: AttachType }
   /** Best first. */
   ways: readonly ProbeWay[]
   /** What nobody sees when no way is left. */

@@ -10,6 +10,7 @@ import { keyOf } from './roots/claims.ts'
 import type { StoreRoot } from './roots/claims.ts'
 import type { StoreIds } from './ids.ts'
 import type { Label, StoreLabels } from './labels.ts'
+import { findDisks } from './roots/disks.ts'
 import { readLoops } from './roots/loops.ts'
 import { findMoved } from './roots/moved.ts'
 import { MountNamespaces } from './roots/namespaces.ts'
@@ -163,6 +164,7 @@ export class StoreWatch {
       namespaces: seen.namespaces, loops,
       asking: (store, path) => { this.#busy!.asked = { store, path } },
     })
+    resolution.roots.push(...await findDisks(resolution.roots, this.#options.sysDir))
     // What the policy no longer names is not followed.
     const same = rules.filter((rule) => this.#looked.get(rule.name) === JSON.stringify(rule))
     const moved = await findMoved(this.#roots, resolution.roots,

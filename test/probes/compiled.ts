@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 /** The programs, and what each is compiled with. */
 const programs = new Map([
   ['datagram.c', ['clang', '-O2', '-Wall', '-Werror']],
+  ['fuse.c', ['cc', '-O1']],
   ['overwrite.c', ['cc', '-O1']],
   ['store_read.c', ['cc', '-O1']],
   ['uring.c', ['cc', '-O1']],

@@ -1,10 +1,20 @@
 // For the tests of the probes of stores: places with files, and what labels them.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Label } from '../../agent/stores/labels.ts'
+
+/**
+ * How much is read through each door, and how many files. An emulated machine is slow; the
+ * environment can say otherwise: VEDETTE_TEST_STORES=full or small.
+ */
+export const storeAmounts = (() => {
+  const emulated = existsSync('/dev/ttyS1') && !existsSync('/run/systemd/system')
+  const wanted = process.env['VEDETTE_TEST_STORES'] || (emulated ? 'small' : 'full')
+  return wanted === 'small' ? { mebibytes: 4, files: 3000 } : { mebibytes: 64, files: 100_000 }
+})()
 
 /** Folders and mounts of a test, gone with it. */
 export class Ground {

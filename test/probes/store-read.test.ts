@@ -4,37 +4,22 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesOfSketch } from '../../agent/stores/sketch.ts'
 import { isPickle } from '../../detectors/stores/artifacts/formats.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
-import { Ground, labelOf, labelOfAll, writeFile } from './store-ground.ts'
+import { Ground, labelOf, labelOfAll, storeAmounts, writeFile } from './store-ground.ts'
 import {
-  readBytes, readThrough, readWays, reportsOf, setLabels, watchReads,
+  readBytes, readThrough, reportsOf, setLabels, watchReads, waysOfReads,
 } from './store-watch.ts'
-import { waysToTry } from './tables.ts'
 import { whyNot } from './watch.ts'
 import type { Watch } from './watch.ts'
 
 const reason = whyNot()
 if (reason) process.stderr.write(`!! SKIPPED: reads of stores: ${reason}\n`)
-/** An emulated kernel reads slowly. */
 const emulated = existsSync('/dev/ttyS1') && !existsSync('/run/systemd/system')
 const mib = 2 ** 20
-const size = (emulated ? 4 : 64) * mib + 4097
-const filesMany = emulated ? 3000 : 100_000
+const size = storeAmounts.mebibytes * mib + 4097
+const filesMany = storeAmounts.files
 const [dataset, models] = [7, 8]
 
-function waysOrNone(): string[] {
-  if (reason) return []
-  const cgroup = new ScopeCgroup()
-  const able = readWays.filter((way) => {
-    const watch = watchReads(cgroup, way)
-    if (typeof watch !== 'string') watch.close()
-    else process.stderr.write(`!! SKIPPED: reads of stores by ${way}: ${watch}\n`)
-    return typeof watch !== 'string'
-  })
-  void cgroup.remove()
-  return waysToTry(able)
-}
-
-const ways = waysOrNone()
+const ways = reason ? [] : waysOfReads()
 
 describe.skipIf(reason)(`reads of stores ${reason}`, () => {
   it('are seen in some way on every kernel', () => {
@@ -62,7 +47,7 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     cgroup = new ScopeCgroup()
     ground = new Ground()
     // On a disk, where there is one: the memory of an emulated machine has no direct reads.
-    const disk = emulated ? ground.mountImage('disk', 48) : ground.make('disk')
+    const disk = emulated ? ground.mountImage('disk', 3 * size / mib + 40 | 0) : ground.make('disk')
     const opened = watchReads(cgroup, way)
     if (typeof opened === 'string') throw new Error(opened)
     watch = opened

@@ -7,11 +7,15 @@ import { probeTable } from '../../agent/probes/table.ts'
 import type { Probe } from '../../agent/probes/table.ts'
 import type { EventJson } from '../../proto/event-json.ts'
 import { compiled } from './compiled.ts'
-import type { Program, ScopeCgroup } from './scope-cgroup.ts'
+import { ScopeCgroup } from './scope-cgroup.ts'
+import type { Program } from './scope-cgroup.ts'
+import { waysToTry } from './tables.ts'
 import { Watch } from './watch.ts'
 
 /** What the tests need beside the probes of stores: who runs, and who ended. */
 const others = ['store_process_end', 'process_exec', 'process_exit']
+/** Those that see reads in several ways. */
+const choosing = ['store_read', 'store_read_huge']
 /** The walks of the tests come sooner than those of an agent. */
 const walkMs = 100
 
@@ -20,12 +24,13 @@ export const readWays = [...new Set(probeTable.find(({ name }) => name === 'stor
   .map(({ attach_type: type }) => type))]
 
 /** The probes with reads seen in one way, or ways; stores or not. */
-export function readTable(attachType: string): Probe[] {
-  return probeTable.filter(({ name }) => name.startsWith('store_read') || others.includes(name))
+function readTable(attachType: string): Probe[] {
+  return probeTable.filter(({ name, unless }) => others.includes(name) ||
+    (name.startsWith('store_read') && unless?.attach_type !== attachType))
     .map(({ needs: _, ...probe }) => ({
       ...probe,
       ways: probe.ways
-        .filter(({ attach_type: type }) => probe.name !== 'store_read' || type === attachType)
+        .filter(({ attach_type: type }) => type === attachType || !choosing.includes(probe.name))
         .map((way) => way.every_ms ? { ...way, every_ms: walkMs } : way),
     }))
 }
@@ -37,6 +42,19 @@ export function watchReads(cgroup: ScopeCgroup, attachType: string): Watch | str
   if (state.state !== 'missing') return watch
   watch.close()
   return state.reason
+}
+
+/** The kinds of programs by which this kernel lets reads be seen and that are tried, best first. */
+export function waysOfReads(): string[] {
+  const cgroup = new ScopeCgroup()
+  const able = readWays.filter((way) => {
+    const watch = watchReads(cgroup, way)
+    if (typeof watch !== 'string') watch.close()
+    else process.stderr.write(`!! SKIPPED: reads of stores by ${way}: ${watch}\n`)
+    return typeof watch !== 'string'
+  })
+  void cgroup.remove()
+  return waysToTry(able)
 }
 
 const labelsOf = new WeakMap<Watch, StoreLabels>()

@@ -104,7 +104,8 @@ async function runProbeTests(kernel: string, timeoutS: number): Promise<KernelRe
   // The guest cannot know what its output ends up on.
   const plain = process.stdout.isTTY && process.env.NO_COLOR === undefined ? [] : ['NO_COLOR=1']
   const ways = `VEDETTE_TEST_WAYS=${process.env['VEDETTE_TEST_WAYS'] || 'all'}`
-  const command = ['env', ...plain, ways, COMPILE_CACHE, ...VITEST,
+  const amounts = `VEDETTE_TEST_STORES=${process.env['VEDETTE_TEST_STORES'] ?? ''}`
+  const command = ['env', ...plain, ways, amounts, COMPILE_CACHE, ...VITEST,
     `--outputFile=${resultsPath}`]
   try {
     compileAll()

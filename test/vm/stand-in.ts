@@ -16,6 +16,7 @@ const MODULES: readonly Module[] = [
     name: `nvidia-${version}`, sources: 'test/gpu/driver', built: 'nvidia.ko', words: [`NV_VERSION=${version}`],
   })),
   { name: 'gpu-card', sources: 'test/gpu/card', built: 'gpu_card.ko', words: [] },
+  { name: 'gpu-storage', sources: 'test/gpu/storage', built: 'nvidia_fs.ko', words: [] },
 ]
 
 /** Where the driver for a running kernel lies, below the checkout; also asked inside of a guest. */
@@ -26,6 +27,11 @@ export function standInPath(release: string, version: string): string {
 /** The same of the card: a PCI device of NVIDIA that does nothing. */
 export function cardPath(release: string): string {
   return modulePath(release, 'gpu-card')
+}
+
+/** The same of the driver of GPUDirect Storage. */
+export function storagePath(release: string): string {
+  return modulePath(release, 'gpu-storage')
 }
 
 function modulePath(release: string, name: string): string {

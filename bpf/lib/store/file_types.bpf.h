@@ -10,12 +10,15 @@
 #define FILE_MODE_READ 1
 /* The kernel goes on with a read and tells its end later. Only inside the kernel. */
 #define READ_QUEUED (-529)
+/* kiocb.ki_flags: past the page cache. */
+#define REQUEST_DIRECT (1 << 17)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct kiocb {
 	struct file *ki_filp;
 	s64 ki_pos;
+	int ki_flags;
 };
 
 /* Until Linux 6.4: into a pipe, with the same function as into memory. */
@@ -37,6 +40,7 @@ struct vm_area_struct {
 
 struct vm_fault {
 	struct vm_area_struct *vma;
+	unsigned long address;
 };
 
 struct mm_struct___owner {

@@ -9,7 +9,10 @@
 /* A read in progress of a thread, of which the return does not know the beginning. */
 struct store_call {
 	struct file *file;
-	struct kiocb *request;
+	union {
+		struct kiocb *request;
+		struct vm_fault *fault;
+	};
 	u64 *position;
 	u64 offset;
 	/* Most that it can give. */
@@ -26,6 +29,9 @@ enum store_function {
 	STORE_CALL_COPY,
 	STORE_CALL_CLONE,
 	STORE_CALL_MEMORY,
+	STORE_CALL_HUGE,
+	/* Reads within it go into the memory of a GPU. */
+	STORE_CALL_GPU,
 };
 
 struct store_call_key {
@@ -118,30 +124,53 @@ static __always_inline void store_direct_begin(struct kiocb *request, struct iov
 	store_call_begin(STORE_CALL_DIRECT, &call);
 }
 
+/* What a direct read asked for that the file has. */
+static __always_inline s64 store_direct_asked(const struct store_call *call)
+{
+	struct file *file = call->file;
+	struct inode___store *inode = (void *)BPF_CORE_READ(file, f_inode);
+	u64 size = BPF_CORE_READ(inode, i_size);
+
+	if (size <= call->offset)
+		return 0;
+	return size - call->offset < call->bytes ? size - call->offset : call->bytes;
+}
+
+/* A direct read that the driver of GPUDirect Storage asks for, in the thread of its caller. */
+static __always_inline u8 store_direct_mechanism(void)
+{
+	struct store_call_key key = { bpf_get_current_pid_tgid(), STORE_CALL_GPU };
+
+	return bpf_map_lookup_elem(&store_calls, &key) ? STORE_MECHANISM_GPU_DIRECT :
+							 STORE_MECHANISM_DIRECT;
+}
+
+/* Its end, by how far the file was read: the result may hold what was read before. */
 static __always_inline int store_direct_end(s64 result)
 {
-	struct inode___store *inode;
-	struct kiocb *request;
 	struct store_call call;
-	struct file *file;
-	u64 size;
+	struct kiocb *request;
 	s64 bytes;
+
+	if (!store_call_end(STORE_CALL_DIRECT, &call) || (result <= 0 && result != READ_QUEUED))
+		return 0;
+	request = call.request;
+	bytes = result == READ_QUEUED ? store_direct_asked(&call) :
+					BPF_CORE_READ(request, ki_pos) - call.offset;
+	return store_read_ended(call.file, call.offset + bytes, bytes, store_direct_mechanism());
+}
+
+/* As store_direct_end, of functions that leave it to their caller to note how far it was read. */
+static __always_inline int store_direct_end_by(s64 result)
+{
+	struct store_call call;
 
 	if (!store_call_end(STORE_CALL_DIRECT, &call))
 		return 0;
-	request = call.request;
-	file = call.file;
-	if (result == READ_QUEUED) {
-		inode = (void *)BPF_CORE_READ(file, f_inode);
-		size = BPF_CORE_READ(inode, i_size);
-		if (size <= call.offset)
-			return 0;
-		bytes = size - call.offset < call.bytes ? size - call.offset : call.bytes;
-	} else {
-		bytes = BPF_CORE_READ(request, ki_pos) - call.offset;
-	}
-	return result == READ_QUEUED || result > 0 ?
-		store_read_ended(call.file, call.offset + bytes, bytes, STORE_MECHANISM_DIRECT) : 0;
+	if (result == READ_QUEUED)
+		result = store_direct_asked(&call);
+	return store_read_ended(call.file, call.offset + result, result,
+				store_direct_mechanism());
 }
 
 /* The memory of a process that read stores is about to be read by another one. */
