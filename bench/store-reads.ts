@@ -1,7 +1,8 @@
 // What it costs a process that its reads of stores are counted: reads of 4 KiB out of the page
 // cache as fast as they go, with the probe attached and without, in turn. Where the kernel refuses
 // trampolines and kprobes, reads are seen at the end of system calls, which costs all of them: then
-// also with a program there that does nothing, so that it is known what of it is the kernel's.
+// also with a program there that does nothing, so that it is known what of it is the kernel's, and
+// with one that looks up something in a map.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
@@ -20,13 +21,14 @@ const rounds = 61
 const count = 30_000
 /** `what` as store_reads.c numbers it. */
 const loads = [
-  { what: 0, name: 'a read of 4 KiB of a store', below: 100 },
-  { what: 1, name: 'a read of 4 KiB of no store, on its file system' },
-  { what: 2, name: 'a read of 4 KiB of a file system without stores' },
-  { what: 3, name: 'another system call' },
+  { what: 0, name: 'a read of 4 KiB of a store', below: 100, ofStore: true },
+  { what: 1, name: 'a read of 4 KiB of no store, on its file system', ofStore: false },
+  { what: 2, name: 'a read of 4 KiB of a file system without stores', ofStore: false },
+  { what: 3, name: 'another system call', ofStore: false },
 ]
 const attachNothing = 4
-const detachNothing = 5
+const attachLookUp = 5
+const detach = 6
 const fileBytes = 2 ** 20
 
 function startReads(cgroup: ScopeCgroup, folder: string, files: string[]): Promise<LoadMaker> {
@@ -62,19 +64,29 @@ async function nsPerCall(load: LoadMaker): Promise<number[]> {
   return all
 }
 
-interface Rounds { without: number[][], nothing: number[][], counted: number[][] }
+interface Rounds {
+  without: number[][]
+  nothing: number[][]
+  lookUp: number[][]
+  counted: number[][]
+}
 
 /** In turn, so that a machine that drifts does so for all. */
 async function measureRounds(
   load: LoadMaker, watch: Watch, programs: string[], atCalls: boolean,
 ): Promise<Rounds> {
-  const all: Rounds = { without: [], nothing: [], counted: [] }
+  const all: Rounds = { without: [], nothing: [], lookUp: [], counted: [] }
+  const beside = async (program: number): Promise<number[]> => {
+    await load.make(1, program)
+    const ns = await nsPerCall(load)
+    await load.make(1, detach)
+    return ns
+  }
   programs.forEach((program) => watch.object.detach(program))
   for (let round = 0; round <= rounds; round++) {
     const without = await nsPerCall(load)
-    if (atCalls) await load.make(1, attachNothing)
-    const nothing = atCalls ? await nsPerCall(load) : without
-    if (atCalls) await load.make(1, detachNothing)
+    const nothing = atCalls ? await beside(attachNothing) : without
+    const lookUp = atCalls ? await beside(attachLookUp) : without
     attach(watch, programs)
     const counted = await nsPerCall(load)
     programs.forEach((program) => watch.object.detach(program))
@@ -82,13 +94,14 @@ async function measureRounds(
     if (round === 0) continue
     all.without.push(without)
     all.nothing.push(nothing)
+    all.lookUp.push(lookUp)
     all.counted.push(counted)
   }
   return all
 }
 
-function figuresOf({ without, nothing, counted }: Rounds, way: string): Figure[] {
-  return loads.flatMap(({ what: _, name, ...goal }, i) => {
+function figuresOf({ without, nothing, lookUp, counted }: Rounds, way: string): Figure[] {
+  return loads.flatMap(({ what: _, name, ofStore, ...goal }, i) => {
     const more = (rows: number[][], than: number[][]): number =>
       Math.max(0, median(rows.map((row, at) => row[i] - than[at][i])))
     const [on, off] = [median(counted.map((row) => row[i])), median(without.map((row) => row[i]))]
@@ -100,8 +113,10 @@ function figuresOf({ without, nothing, counted }: Rounds, way: string): Figure[]
     if (way === 'tp_btf') {
       figures.push({
         name: '  of which ours', value: more(counted, nothing), unit: 'ns',
-        note: `the rest is the kernel's: a program that does nothing costs ${
-          more(nothing, without).toFixed(0)} ns`,
+        // What is of no store may cost a look-up.
+        ...(ofStore ? {} : { below: more(lookUp, nothing) }),
+        note: `a program that does nothing costs ${more(nothing, without).toFixed(0)} ns, a ` +
+          `look-up in a map ${more(lookUp, nothing).toFixed(0)}`,
       })
     }
     return figures

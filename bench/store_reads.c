@@ -4,8 +4,8 @@
  *   store_reads FILE_OF_STORE FILE_BESIDE_IT FILE_ELSEWHERE OBJECT
  *
  * One order per line on stdin, "COUNT WHAT"; one answer per line on stdout, "COUNT NANOSECONDS", of
- * CPU. WHAT: 0 to 2 the files in their order, 3 getppid() instead; 4 attaches the program of
- * store_reads.bpf.c, which is OBJECT, and 5 detaches it.
+ * CPU. WHAT: 0 to 2 the files in their order, 3 getppid() instead; 4 and 5 attach the programs of
+ * store_reads.bpf.c, which is OBJECT, that do nothing and that look up; 6 detaches what is there.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -19,8 +19,9 @@
 
 #define FILES 3
 #define ANOTHER_CALL 3
-#define ATTACH 4
-#define DETACH 5
+#define ATTACH_NOTHING 4
+#define ATTACH_LOOK_UP 5
+#define DETACH 6
 #define BYTES 4096
 /* Of a file that are read, over and over. */
 #define BLOCKS 256
@@ -44,9 +45,10 @@ static struct bpf_object *load(const char *path)
 	return object;
 }
 
-static struct bpf_link *attach(struct bpf_object *object)
+static struct bpf_link *attach(struct bpf_object *object, const char *name)
 {
-	struct bpf_link *link = bpf_program__attach(bpf_object__next_program(object, NULL));
+	struct bpf_program *program = bpf_object__find_program_by_name(object, name);
+	struct bpf_link *link = bpf_program__attach(program);
 
 	if (!link) {
 		perror("attach");
@@ -90,8 +92,10 @@ int main(int argc, char **argv)
 	while (scanf("%d %d", &count, &what) == 2) {
 		uint64_t start = cpu_ns();
 
-		if (what == ATTACH)
-			link = attach(object);
+		if (what == ATTACH_NOTHING)
+			link = attach(object, "store_reads_nothing");
+		else if (what == ATTACH_LOOK_UP)
+			link = attach(object, "store_reads_look_up");
 		else if (what == DETACH)
 			bpf_link__destroy(link);
 		else
