@@ -8,8 +8,8 @@
 #   VEDETTE_TEST_IMAGE      1 builds the container image (two minutes); so does CI with time left
 #   VEDETTE_TEST_WAYS       all (default), hooks or best: ways to attach tried in the rig; CI: hooks
 #                           on the first kernel, the best on the others
-#   VEDETTE_TEST_STORES     small (default in the rig) or full (elsewhere): what tests of stores read, 4 MiB and
-#                           3,000 files, or 64 MiB and 100,000
+#   VEDETTE_TEST_STORES     small (default in the rig) or full (elsewhere): what tests of stores
+#                           read, 4 MiB and 3,000 files, or 64 MiB and 100,000
 #   VEDETTE_TEST_DEADLINE   seconds since 1970; kernels that do not end before it have failed
 set -uo pipefail
 
