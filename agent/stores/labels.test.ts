@@ -23,14 +23,14 @@ class Maps {
   }
 }
 
-const folder = { device: 0x800001, inode: 0x1234n, id: 3 }
-const disk = { device: 0x800002, inode: 0n, id: 4 }
+const folder = { device: 0x800001, inode: 0x1234n, folder: true, id: 3 }
+const disk = { device: 0x800002, inode: 0n, folder: true, id: 4 }
 
 describe('the labels of stores', () => {
   it('are in the maps as the probes read them', () => {
     const maps = new Maps()
     expect(new StoreLabels(maps).set([folder, disk, { ...folder, id: 9 }])).toBeUndefined()
-    expect(maps.of('store_roots')).toEqual(['34120000000000000100800000000000 03000000'])
+    expect(maps.of('store_roots')).toEqual(['34120000000000000100800001000000 03000000'])
     expect(maps.of('store_devices')).toEqual(['01008000 0000000001000000', '02008000 0400000000000000'])
     expect(maps.of('store_changes')).toEqual(['01000000 01000000'])
   })
@@ -43,11 +43,19 @@ describe('the labels of stores', () => {
     labels.set([disk, folder])
     expect(maps.calls).toBe(calls)
     labels.set([{ ...folder, id: 5 }, { ...disk, device: folder.device }])
-    expect(maps.of('store_roots')).toEqual(['34120000000000000100800000000000 05000000'])
+    expect(maps.of('store_roots')).toEqual(['34120000000000000100800001000000 05000000'])
     expect(maps.of('store_devices')).toEqual(['01008000 0400000001000000'])
     expect(maps.of('store_changes')).toEqual(['01000000 02000000'])
     labels.set([])
     expect([maps.of('store_roots'), maps.of('store_devices'), labels.size]).toEqual([[], [], 0])
+  })
+
+  it('tell a file from a folder of the same number, as overlays of several file systems have them', () => {
+    const maps = new Maps()
+    new StoreLabels(maps).set([folder, { ...folder, folder: false, id: 9 }])
+    expect(maps.of('store_roots')).toEqual([
+      '34120000000000000100800000000000 09000000', '34120000000000000100800001000000 03000000',
+    ])
   })
 
   it('have a bit for each device, until it has no label more', () => {
@@ -76,9 +84,9 @@ describe('the labels of stores', () => {
 
   it('beyond what the maps hold are left out and counted', () => {
     const labels = new StoreLabels(new Maps())
-    labels.set(Array.from({ length: 1030 }, (_, device) => ({ device, inode: 0n, id: 1 })))
+    labels.set(Array.from({ length: 1030 }, (_, device) => ({ device, inode: 0n, folder: true, id: 1 })))
     expect([labels.size, labels.left]).toEqual([1024, 6])
-    labels.set(Array.from({ length: 65_540 }, (_, inode) => ({ device: 1, inode: BigInt(inode + 1), id: 1 })))
+    labels.set(Array.from({ length: 65_540 }, (_, at) => ({ ...folder, device: 1, inode: BigInt(at + 1) })))
     expect([labels.size, labels.left]).toEqual([65_537, 4])
   })
 })

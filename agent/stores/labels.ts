@@ -13,6 +13,8 @@ export interface Label {
   device: number
   /** 0: all of the device. */
   inode: bigint
+  /** Some overlays give the number of a file to a folder, too. */
+  folder: boolean
   /** Number of the store, from 1 on. */
   id: number
 }
@@ -101,7 +103,7 @@ function entriesOf(labels: readonly Label[]): { entries: Map<string, Entry>, lef
   const entries = new Map<string, Entry>()
   const devices = new Map<number, { id: number, hasRoots: boolean }>()
   let left = 0
-  for (const { device, inode, id } of labels) {
+  for (const { device, inode, folder, id } of labels) {
     const known = devices.get(device)
     if (known ? inode !== 0n && entries.size >= rootsMax : devices.size >= devicesMax) {
       left++
@@ -110,7 +112,7 @@ function entriesOf(labels: readonly Label[]): { entries: Map<string, Entry>, lef
     const entry = known ?? { id: 0, hasRoots: false }
     devices.set(device, entry)
     if (inode === 0n) entry.id ||= id
-    else addRoot(entries, device, inode, id)
+    else addRoot(entries, { device, inode, folder, id })
     if (inode !== 0n) entry.hasRoots = true
   }
   for (const [device, { id, hasRoots }] of devices) {
@@ -121,10 +123,11 @@ function entriesOf(labels: readonly Label[]): { entries: Map<string, Entry>, lef
   return { entries, left }
 }
 
-function addRoot(entries: Map<string, Entry>, device: number, inode: bigint, id: number): void {
+function addRoot(entries: Map<string, Entry>, { device, inode, folder, id }: Label): void {
   const key = Buffer.alloc(16)
   key.writeBigUInt64LE(inode, 0)
   key.writeUInt32LE(device, 8)
+  key.writeUInt32LE(Number(folder), 12)
   const name = `store_roots ${key.toString('hex')}`
   if (!entries.has(name)) entries.set(name, { map: 'store_roots', key, value: words(id) })
 }

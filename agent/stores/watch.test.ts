@@ -72,6 +72,7 @@ describe('the watch over stores', () => {
     const key = Buffer.alloc(16)
     key.writeBigUInt64LE(ino)
     key.writeUInt32LE(device, 8)
+    key.writeUInt32LE(1, 12)
     expect(maps.get(`store_roots ${key.toString('hex')}`)).toBe('01000000')
     watch.setRules([])
     await watch.look()

@@ -2,6 +2,7 @@
 // the labels of the probes up to date. One look at a time: a file server that is away may hold one
 // for ever, and must not hold more than that.
 
+import { isDeepStrictEqual } from 'node:util'
 import { AgentError } from '../errors.ts'
 import type { NativeFailure } from '../../native/index.ts'
 import type { StoreSeen } from '../../proto/gen/events.ts'
@@ -192,12 +193,11 @@ export class StoreWatch {
   #setLabels(): void {
     const { labels, ids, complain } = this.#options
     if (!labels || this.#stopped) return
-    const all = [...this.#roots, ...this.#links]
-      .map(({ store, device, inode }) => ({ device, inode, id: ids.idOf(store) }))
+    const files = this.#links.map((link) => ({ ...link, folder: false }))
+    const all = [...this.#roots, ...files].map(({ store, device, inode, folder }) =>
+      ({ device, inode, folder, id: ids.idOf(store) }))
     const before = this.#labelled
-    const isSame = all.length === before?.length && all.every(({ device, inode, id }, at) =>
-      device === before[at].device && inode === before[at].inode && id === before[at].id)
-    if (isSame) return
+    if (isDeepStrictEqual(all, before)) return
     const failure = labels.set(all)
     this.#labelled = failure ? undefined : all
     this.#left = { ...this.#left, labels: labels.left }

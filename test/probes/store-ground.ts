@@ -71,8 +71,8 @@ export function writeFile(path: string, bytes: number): string {
 
 /** The label of a folder or file; `id` is the number of its store. */
 export function labelOf(path: string, id: number): Label {
-  const { dev, ino } = statSync(path, { bigint: true })
-  return { device: kernelDevice(dev), inode: ino, id }
+  const found = statSync(path, { bigint: true })
+  return { device: kernelDevice(found.dev), inode: found.ino, folder: found.isDirectory(), id }
 }
 
 /** The label of a whole file system. */

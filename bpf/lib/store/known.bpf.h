@@ -75,6 +75,8 @@ static __always_inline bool store_known(struct file *file, u32 *store)
 		       !store_is_of_layer(file);
 	key.inode = inode->i_ino;
 	key.generation = inode->i_generation;
+	if ((inode->i_mode & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_FOLDER)
+		key.generation ^= STORE_FILE_IS_FOLDER;
 	hash = store_label_hash(&key);
 	if (!store_label_at(hash, store)) {
 		if (!store_remembered(&key, store))

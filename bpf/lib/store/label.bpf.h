@@ -61,10 +61,12 @@ struct backing_file {
 
 #pragma clang attribute pop
 
+/* Overlays of several file systems number their folders and their files each for itself. */
 struct store_root {
 	u64 inode;
 	u32 device;
-	u32 _pad;
+	/* 1: it is one. */
+	u32 folder;
 };
 
 /* Folders, and files of which one name lies in a store, to the number of the store. */
@@ -75,6 +77,11 @@ struct {
 	__type(key, struct store_root);
 	__type(value, u32);
 } store_roots __weak SEC(".maps");
+
+static __always_inline bool store_is_folder(struct inode___store *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_FOLDER;
+}
 
 static __always_inline u32 store_of_link(const struct store_file_key *key)
 {
@@ -95,6 +102,7 @@ __weak __noinline u32 store_walk(u64 address)
 	u32 *store;
 
 	key.device = BPF_CORE_READ(dentry, d_sb, s_dev);
+	key.folder = store_is_folder(BPF_CORE_READ(dentry, d_inode));
 	for (int i = 0; i < STORE_LEVELS; i++) {
 		key.inode = BPF_CORE_READ(dentry, d_inode, i_ino);
 		store = bpf_map_lookup_elem(&store_roots, &key);
@@ -104,6 +112,7 @@ __weak __noinline u32 store_walk(u64 address)
 		if (parent == dentry)
 			return 0;
 		dentry = parent;
+		key.folder = 1;
 	}
 	return 0;
 }
@@ -129,8 +138,7 @@ __weak __noinline u32 store_walk_names(u64 address)
 		store = store_walk((u64)dentry);
 		node = BPF_CORE_READ(node, next);
 	}
-	if (!named && !store &&
-	    (BPF_CORE_READ(inode, i_mode) & STORE_INODE_TYPE_MASK) != STORE_INODE_TYPE_FOLDER)
+	if (!named && !store && !store_is_folder(inode))
 		fault_count(FAULT_STORE_FILE_UNNAMED);
 	return store;
 }
@@ -146,6 +154,8 @@ __weak __noinline u32 store_of_inode(u64 inode_address, u64 dentry_address)
 	key.inode = BPF_CORE_READ(inode, i_ino);
 	key.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	key.generation = BPF_CORE_READ(inode, i_generation);
+	if (store_is_folder(inode))
+		key.generation ^= STORE_FILE_IS_FOLDER;
 	found.generation = store_labels_generation();
 	known = bpf_map_lookup_elem(&store_files, &key);
 	/* With several names, one that came since may lead into a store. */
@@ -245,7 +255,7 @@ static __always_inline int store_moved(struct dentry___store *dentry)
 
 	if (!inode)
 		return 0;
-	if ((BPF_CORE_READ(inode, i_mode) & STORE_INODE_TYPE_MASK) == STORE_INODE_TYPE_FOLDER) {
+	if (store_is_folder(inode)) {
 		store_labels_forget();
 		return 0;
 	}

@@ -22,9 +22,11 @@ struct {
 struct store_file_key {
 	u64 inode;
 	u32 device;
-	/* Of the inode: its number is given to another file later. */
+	/* Of the inode: its number is given to another file later. Of a folder with this bit turned. */
 	u32 generation;
 };
+
+#define STORE_FILE_IS_FOLDER (1u << 31)
 
 struct store_file {
 	/* Of the labels, when it was looked for. */
