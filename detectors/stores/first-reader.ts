@@ -7,6 +7,7 @@ import { isThin, seenInWords } from '../../stores/usual-words.ts'
 import { actorInWords } from '../actor.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
 import type { Amounts } from './amounts.ts'
+import { isOfDisk } from './disk.ts'
 import { firstReaderExamples } from './first-reader.examples.ts'
 import { readKinds, readOf, verdictOf, warmUpOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
@@ -51,6 +52,7 @@ export default defineDetector({
   readsOnly: true,
   settings: {
     learn_ms: 7 * 86_400_000, learn_days: 7, learn_reports: 100, bytes_min: 65_536,
+    disk_bytes_min: 4_194_304,
   },
   key: (_, context) => {
     const read = readOf(context)
@@ -80,7 +82,8 @@ export default defineDetector({
       })
       return
     }
-    if (state.amounts.bytes < context.setting('bytes_min')) return
+    const least = isOfDisk(event) ? 'disk_bytes_min' : 'bytes_min'
+    if (state.amounts.bytes < context.setting(least)) return
     state.told = true
     state.incident = context.report({
       key: store.name, severity: severityOf(read), stores: [store.name],

@@ -37,6 +37,20 @@ const fires: Example[] = [
     fires: ['/usr/bin/python3.11', '/usr/bin/node', '/usr/bin/node'],
   },
   {
+    name: 'one who reads the disk below the store, past its files',
+    policy: storePolicy,
+    events: [read(0, ofUnit(512, '/usr/bin/dd', 'ssh.service'), 'imagenet', 64, 1,
+      { path: '/dev/nvme1n1' })],
+    fires: ['/usr/bin/dd'],
+  },
+  {
+    name: 'a store in the memory of the node, below /dev/shm',
+    policy: storePolicy,
+    events: [read(0, ofUnit(514, '/usr/bin/cp', 'ssh.service'), 'imagenet', 1, 1,
+      { path: '/dev/shm/imagenet/part-0001' })],
+    fires: ['/usr/bin/cp'],
+  },
+  {
     name: 'a database that brings much to someone who is no reader',
     policy: storePolicy,
     events: [received(0, job, 0.01), received(100, job, 3), received(200, job, 4)],
@@ -64,6 +78,13 @@ const staysQuiet: Example[] = [
     name: 'a store without readers in the policy, and a policy that says nothing of readers',
     policy: openPolicy,
     events: [read(0, other, 'scratch', 1000, 1), read(1, other, 'imagenet', 1000, 1)],
+    fires: [],
+  },
+  {
+    name: 'udev, which asks what is on the disk below the store',
+    policy: storePolicy,
+    events: [read(0, ofUnit(513, '/usr/bin/udevadm', 'systemd-udevd.service'), 'imagenet', 1.5, 1,
+      { path: '/dev/nvme1n1' })],
     fires: [],
   },
   {

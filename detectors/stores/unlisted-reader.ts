@@ -8,6 +8,7 @@ import type { StorePolicy } from '../../policy/policy.ts'
 import { actorInWords } from '../actor.ts'
 import { addRead, filesOfAll, newAmounts } from './amounts.ts'
 import type { Amounts } from './amounts.ts'
+import { isOfDisk } from './disk.ts'
 import { readKinds, readOf, verdictOf, weighed } from './reading.ts'
 import type { Read } from './reading.ts'
 import { unlistedReaderExamples } from './unlisted-reader.examples.ts'
@@ -51,7 +52,8 @@ export default defineDetector({
     'What the kernel reads for others (a server of NFS, a loop device): the clients are not known '
       + 'on its node, but on their own.',
     'What one process hands to another in memory or over a pipe: the first one counts.',
-    'Less than the threshold over a connection, as the greeting of a database is.',
+    'Less than the thresholds over a connection, as the greeting of a database is, and of a disk '
+      + 'below a store, as udev and blkid read of each.',
     'Bytes of an encrypted connection count as they come: what is asked for is not known.',
   ],
   runbook: 'Ask who runs the workload what it needs the store for. If it does, add it to readers '
@@ -59,7 +61,9 @@ export default defineDetector({
     + 'from it where the store is: mounts, keys, passwords.',
   needs: readKinds,
   readsOnly: true,
-  settings: { bytes_min: 1, network_bytes_min: 65_536, hold_ms: 5000 },
+  settings: {
+    bytes_min: 1, network_bytes_min: 65_536, disk_bytes_min: 4_194_304, hold_ms: 5000,
+  },
   key: (_, context) => {
     const read = readOf(context)
     if (read === null || verdictOf(read, context).allowed !== false) return null
@@ -77,13 +81,14 @@ export default defineDetector({
     keysMax: 10_000,
     idleMs: 3_600_000,
   },
-  evaluate(_, state, context) {
+  evaluate(event, state, context) {
     const read = readOf(context)!
     const { process, store, reading } = read
     addRead(state.amounts, read)
     if (state.told) return amend(state, read, context)
-    const network = reading.mechanism === NETWORK
-    if (state.amounts.bytes < context.setting(network ? 'network_bytes_min' : 'bytes_min')) return
+    const least = reading.mechanism === NETWORK ? 'network_bytes_min'
+      : isOfDisk(event) ? 'disk_bytes_min' : 'bytes_min'
+    if (state.amounts.bytes < context.setting(least)) return
     // The labels of a pod come a little later than its first reads.
     if (!state.waited && context.zones.awaitsNames(process)) {
       context.wakeIn(context.setting('hold_ms'))
