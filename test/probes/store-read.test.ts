@@ -59,7 +59,8 @@ describe.each(ways)('reads of stores, seen by %s programs', (way) => {
     watch.close()
     await cgroup.remove()
     ground.remove()
-  })
+    // A hundred thousand files, on a disk that may be busy.
+  }, 300_000)
 
   /** Reads a file to its end, and waits for the last report of it. */
   async function told(door: string, path: string) {
