@@ -1,7 +1,7 @@
 import { examineNode } from '../agent/self/doctor.ts'
 import { examineNvml } from '../agent/gpu/examine.ts'
 import { examineStores } from '../agent/stores/examine.ts'
-import type { DoctorFact } from '../agent/self/doctor.ts'
+import type { DoctorFact } from '../agent/self/doctor-fact.ts'
 import type { CommandSpec } from './command.ts'
 import { printLines, screenWidth, tone, toneOf } from './output.ts'
 import { alignRows, wrap } from './text/table.ts'
@@ -15,7 +15,7 @@ export const spec: CommandSpec = {
   summary: 'what this machine can show: have, missing, what is lost, how to get it',
   examples: [
     'vedette doctor                 a table; exit 1 when something is missing',
-    'vedette doctor --output json   one JSON object per fact',
+    'vedette doctor --output json   one JSON object per fact, and for every program of a probe',
   ],
   settings: ['gpu_root', 'gpu_library', 'data'],
   changes: {
@@ -26,7 +26,7 @@ export const spec: CommandSpec = {
     const stores = await examineStores({ dataDirs: data === undefined ? DATA_DIRS : [data] })
     const facts = [...examineNode(), ...nvml ? [nvml] : [], ...stores]
     await printLines(output === 'json' ? facts.map((fact) => JSON.stringify(fact))
-      : doctorLines(facts, screenWidth()))
+      : doctorLines(facts.filter(({ name }) => !name.startsWith('program ')), screenWidth()))
     return isImpaired(facts) ? 1 : 0
   },
 }
@@ -54,7 +54,8 @@ export function doctorLines(facts: readonly DoctorFact[], width: number): string
   const missing = facts.filter(({ state }) => state === 'missing').length
   const degraded = facts.filter(({ state }) => state === 'degraded').length
   return [...lines, '', isImpaired(facts)
-    ? `${missing} missing, ${degraded} degraded: what is lost stands below each.`
+    ? `${missing} missing, ${degraded} degraded: what is lost stands below each. ` +
+      'Programs: --output json.'
     : 'Everything that Vedette needs is here.']
 }
 

@@ -6,7 +6,7 @@ import { Nvml } from '../../native/gpu.ts'
 import type { NvmlAnswer } from '../../native/gpu.ts'
 import { nvmlAbsent, nvmlReason } from '../../gpu/state/nvml-codes.ts'
 import { boundedText } from '../../gpu/state/item.ts'
-import type { DoctorFact } from '../self/doctor.ts'
+import type { DoctorFact } from '../self/doctor-fact.ts'
 import { findGpus } from './readers/driver.ts'
 import { Files } from './readers/files.ts'
 

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { examineNode, judgeKernel, judgePrograms } from './doctor.ts'
-import type { ProgramTrial } from './doctor.ts'
+import { examineNode, judgeKernel } from './doctor.ts'
 import type { KernelFacts } from '../probes/kernel-facts.ts'
 
 const good: KernelFacts = {
@@ -13,12 +12,6 @@ const good: KernelFacts = {
 
 function judged(more: Partial<KernelFacts>, name: string) {
   return judgeKernel({ ...good, ...more }).find((fact) => fact.name === name)
-}
-
-function trial(name: string, type: 'fexit' | 'kretprobe' | 'tp_btf', code?: string): ProgramTrial {
-  const program = { name, section: `${type}/x`, attach_type: type }
-  if (!code) return { program }
-  return { program, failure: { operation: 'load', errno: 1, code, program: name, detail: '' } }
 }
 
 describe('judgeKernel', () => {
@@ -52,48 +45,6 @@ describe('judgeKernel', () => {
     expect(judged({ capabilities }, 'capabilities')).toMatchObject({
       state: 'missing', detail: 'CAP_PERFMON not held', lost: 'every probe',
     })
-  })
-})
-
-describe('judgePrograms', () => {
-  it('has a program that loads', () => {
-    expect(judgePrograms([trial('process_exec_tp_btf', 'tp_btf')], good)).toEqual([{
-      name: 'program process_exec_tp_btf', state: 'have', detail: 'tp_btf/x', lost: '', fix: '',
-    }])
-  })
-
-  it('does not mourn a program whose probe has another way', () => {
-    const facts = judgePrograms(
-      [trial('connection_accept_fexit', 'fexit', 'EPERM'),
-        trial('connection_accept_kretprobe', 'kretprobe')], good)
-    expect(facts[0]).toMatchObject({
-      state: 'degraded', lost: '', fix: 'not needed: kretprobe works',
-    })
-  })
-
-  it('says what is lost when no way of the probe is left', () => {
-    const facts = judgePrograms([trial('connection_accept_fexit', 'fexit', 'EPERM')], good)
-    expect(facts[0]).toMatchObject({ state: 'missing', detail: 'fexit/x: load failed (EPERM)' })
-    expect(facts[0].lost).toContain('worker')
-    expect(facts[0].fix).toContain('fexit')
-  })
-})
-
-describe('programs of kernel modules', () => {
-  const program = {
-    name: 'vsock_connect_fexit', section: 'fexit/vsock_connect', attach_type: 'fexit',
-  } as const
-
-  it('lack nothing while the module is not loaded', () => {
-    expect(judgePrograms([{ program, module: 'vsock', foreign: false }], good)).toMatchObject([{
-      state: 'waiting', detail: 'fexit/vsock_connect: for the module vsock', lost: '', fix: '',
-    }])
-  })
-
-  it('are missing when the module is not of this kernel', () => {
-    const [fact] = judgePrograms([{ program, module: 'vsock', foreign: true }], good)
-    expect(fact).toMatchObject({ state: 'missing', fix: 'the vsock of the kernel itself' })
-    expect(fact.lost).toContain('vsock')
   })
 })
 

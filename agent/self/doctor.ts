@@ -6,35 +6,12 @@ import { AddonMissingError } from '../../native/addon.ts'
 import type { NativeFailure, ProgramInfo } from '../../native/index.ts'
 import { readKernelFacts, readModule } from '../probes/kernel-facts.ts'
 import type { KernelFacts } from '../probes/kernel-facts.ts'
-import { explainRefusal, reasonWithoutBtf, reasonWithoutModules } from '../probes.ts'
+import { reasonWithoutBtf, reasonWithoutModules } from '../probes.ts'
 import { familyOf, refusalOf } from '../probes/refusal.ts'
-import { probeTable } from '../probes/table.ts'
-import type { Probe } from '../probes/table.ts'
-
-/** One line of the report. */
-export interface DoctorFact {
-  /** Such as 'btf', or 'program process_exec_tp_btf'. */
-  name: string
-  /** degraded: it works, and something is lost. waiting: not tried, as its module is not loaded. */
-  state: 'have' | 'missing' | 'degraded' | 'waiting'
-  /** What was found. */
-  detail: string
-  /** What cannot be seen or done because of it; '' when nothing. */
-  lost: string
-  /** How to get it; '' when there is nothing to do. */
-  fix: string
-}
-
-/** What became of one program when it was loaded and attached alone. */
-export interface ProgramTrial {
-  program: ProgramInfo
-  failure?: NativeFailure
-  /** Not tried, since its kernel module is not loaded, or is of another origin than the kernel. */
-  module?: string
-  foreign?: boolean
-  /** Not tried, since there is nothing that it could see; why. */
-  idle?: string
-}
+import { fact } from './doctor-fact.ts'
+import type { DoctorFact } from './doctor-fact.ts'
+import { judgeProbes, judgePrograms, probeOf } from './doctor-probes.ts'
+import type { ProgramTrial } from './doctor-probes.ts'
 
 /** Reads the node and tries every program for a moment. About 50 ms per program. */
 export function examineNode(): DoctorFact[] {
@@ -44,7 +21,8 @@ export function examineNode(): DoctorFact[] {
 
 function judgeAddon(facts: KernelFacts): DoctorFact[] {
   try {
-    return judgePrograms(tryPrograms(programs(), facts), facts)
+    const trials = tryPrograms(programs(), facts)
+    return [...judgeProbes(trials, facts), ...judgePrograms(trials, facts)]
   } catch (error) {
     if (!(error instanceof AddonMissingError)) throw error
     return [fact('addon', 'missing', error.message, 'every probe', 'npm run build')]
@@ -84,12 +62,6 @@ function tryProgram(program: ProgramInfo, cgroupDir: string): NativeFailure | un
   const refused = failure ?? object?.attach(program.name)
   object?.close()
   return refused
-}
-
-function fact(
-  name: string, state: DoctorFact['state'], detail: string, lost = '', fix = '',
-): DoctorFact {
-  return { name, state, detail, lost, fix }
 }
 
 /** Judges what /proc and /sys say. Pure. */
@@ -202,45 +174,4 @@ function judgeMount(name: string, found: string, place: string, lost: string): D
     ? fact(name, 'have', found)
     : fact(name, lost ? 'degraded' : 'missing', 'not mounted', lost,
       `mount -t ${type} none ${place}`)
-}
-
-/**
- * Judges the trials: a refused program is degraded when its probe has another way that works,
- * missing otherwise. Pure.
- */
-export function judgePrograms(trials: ProgramTrial[], facts: KernelFacts): DoctorFact[] {
-  const works = new Set(trials.filter(({ failure }) => !failure).map(({ program }) => program.name))
-  return trials.map(({ program, failure, module, foreign, idle }) => {
-    const name = `program ${program.name}`
-    if (idle) return fact(name, 'waiting', `${program.section}: ${idle}`)
-    const probe = probeOf(program)
-    if (module && foreign) {
-      return fact(name, 'missing', `${program.section}: ${module} was not built with this kernel`,
-        probe?.lost ?? '', `the ${module} of the kernel itself`)
-    }
-    if (module) return fact(name, 'waiting', `${program.section}: for the module ${module}`)
-    if (!failure) return fact(name, 'have', program.section)
-    const detail = `${program.section}: ${failure.operation} failed (${failure.code})`
-    const other = probe?.ways.find((way) => way.programs.every((one) => works.has(one)))
-    if (other) {
-      return fact(name, 'degraded', detail, other.lost, `not needed: ${other.attach_type} works`)
-    }
-    const whole = failure.program ? '' : explainRefusal(failure, facts)
-    return fact(name, 'missing', detail, probe?.lost ?? '', whole || fixFor(program))
-  })
-}
-
-function probeOf(program: ProgramInfo): Probe | undefined {
-  return probeTable.find(({ ways }) => ways.some((way) => way.programs.includes(program.name)))
-}
-
-function fixFor(program: ProgramInfo): string {
-  const fixes: Partial<Record<ProgramInfo['attach_type'], string>> = {
-    fexit: 'a kernel that allows fentry and fexit (5.5 or newer; on arm64 6.4 or newer)',
-    fentry: 'a kernel that allows fentry and fexit (5.5 or newer; on arm64 6.4 or newer)',
-    kprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
-    kretprobe: 'a kernel with CONFIG_KPROBE_EVENTS=y',
-    cgroup: 'CAP_NET_ADMIN, and a cgroup v2 mount that the agent can see',
-  }
-  return fixes[program.attach_type] ?? 'a newer kernel (5.10 or later)'
 }
