@@ -74,6 +74,11 @@ export const faultCosts: Readonly<Record<string, FaultCost>> = {
     reason: 'files were read by handle, of which the kernel knew no name: they may belong to a ' +
       'store',
   },
+  store_open_files_evicted: {
+    event_kind: 'store_write',
+    reason: 'more files of stores open for writing at once than fit: what was overwritten in the ' +
+      'oldest was not seen',
+  },
   flows_full: {
     event_kind: 'datagram_flow',
     reason: 'the table of datagram flows was locked: these are not counted',

@@ -36,7 +36,7 @@ export const storeWriteProbes: readonly Probe[] = [
         lost: 'changes of stores by 32-bit programs and io_uring; those by a path through links, ' +
           'with "..", or in a mount namespace that is new, unless relative to a folder of the ' +
           'store; which file a path named, and what it held before; what is overwritten in place ' +
-          'by a process that ends without closing the file',
+          'by a process that ends without closing the file, or while 16,384 others are open',
       },
     ],
     lost: 'who changes the files of weights, checkpoints and registries',

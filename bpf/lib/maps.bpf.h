@@ -93,6 +93,8 @@ enum fault {
 	FAULT_STORE_FILE_UNNAMED,
 	/* A path was in the making on this CPU by a program that waits for it: a read has no path. */
 	FAULT_STORE_PATH_BUSY,
+	/* More files of stores were open for writing than fit: the oldest were forgotten. */
+	FAULT_STORE_OPEN_FILES_EVICTED,
 	FAULTS_MAX,
 };
 

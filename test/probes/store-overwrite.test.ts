@@ -92,6 +92,21 @@ describe.each(ways)('files that are overwritten in place, seen by %s programs', 
     expect(await toldOf(place, calls)).toEqual(calls)
   })
 
+  it.skipIf(way === 'tp_btf')('more files open at once than are remembered are counted', async () => {
+    const [fit, more] = [16_384, 100]
+    const folder = ground.mount('many', '-t', 'tmpfs', 'tmpfs')
+    writeFileSync(join(folder, 'one.bin'), 'x'.repeat(size))
+    stores.set([{ folder, id: models }], [models])
+    const forgotten = () => watch.object.faults()['store_open_files_evicted']
+    const before = forgotten()
+    const program = cgroup.start('/bin/sh', '-c', 'ulimit -n 20000; exec perl -e "$1" "$2" "$3"', '',
+      'for (1 .. $ARGV[1]) { open(my $f, "+<", $ARGV[0]) or die $!; push @f, $f } print "done\\n"; close STDOUT',
+      join(folder, 'one.bin'), String(fit + more))
+    expect(await program.line()).toBe('done')
+    await program.ended()
+    expect(forgotten() - before).toBe(more)
+  }, 60_000)
+
   it.skipIf(nfs)(`on NFS: by calls and by mappings ${nfs}`, async () => {
     const served = ground.mount('served', '-t', 'tmpfs', 'tmpfs')
     const stop = serveNfs(served)

@@ -69,13 +69,38 @@ struct store_open_file {
 	u32 generation;
 };
 
+#define STORE_OPEN_FILES 16384
+
 /* Those that opened longest ago are forgotten when it is full: what they do is not told. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, STORE_OPEN_FILES);
 	__type(key, struct store_open_key);
 	__type(value, struct store_open_file);
 } store_open_files __weak SEC(".maps");
+
+/*
+ * How many of them are open, by file. The kernel does not tell what it evicts: one more than fit
+ * has cost another one. Descriptors are not counted: their end may not be seen, and so what is
+ * evicted is mostly over.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, s64);
+} store_open_count __weak SEC(".maps");
+
+static __always_inline void store_open_counted(s64 more)
+{
+	u32 zero = 0;
+	s64 *count = bpf_map_lookup_elem(&store_open_count, &zero);
+
+	if (!count || __sync_fetch_and_add(count, more) + more <= STORE_OPEN_FILES)
+		return;
+	__sync_fetch_and_add(count, -1);
+	fault_count(FAULT_STORE_OPEN_FILES_EVICTED);
+}
 
 struct store_overwritten_key {
 	u64 start_time;
@@ -134,7 +159,11 @@ __weak __noinline int store_overwrite_expect(u64 file_address, u32 store, u64 as
 	open.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	open.fs_magic = BPF_CORE_READ(inode, i_sb, s_magic);
 	open.changed = store_changed_at(inode);
-	bpf_map_update_elem(&store_open_files, &key, &open, BPF_ANY);
+	if (bpf_map_update_elem(&store_open_files, &key, &open, BPF_NOEXIST) != 0)
+		/* What another file of this address or number left behind: it failed to open. */
+		bpf_map_update_elem(&store_open_files, &key, &open, BPF_ANY);
+	else if (!process)
+		store_open_counted(1);
 	return 0;
 }
 
@@ -184,7 +213,8 @@ __weak __noinline int store_closed(u64 as, u64 process)
 	change.store = open->store;
 	counts = store_is_watched(change.store) && store_was_overwritten(open) &&
 		 store_overwritten_first(open);
-	bpf_map_delete_elem(&store_open_files, &key);
+	if (bpf_map_delete_elem(&store_open_files, &key) == 0 && !process)
+		store_open_counted(-1);
 	if (!counts)
 		return 0;
 	store_write_note(&change);
