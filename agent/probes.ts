@@ -93,7 +93,9 @@ export function openProbes(
       const order = table.map(({ name }) => name)
       const all = [...states, ...idleStates, ...late.states]
         .sort((one, other) => order.indexOf(one.probe) - order.indexOf(other.probe))
-      return { object, states: all, iterators: iteratorsOf(choices), late, tries }
+      const lateOnes = iteratorsOf(lateProbes.map((probe) => ({ probe, way: 0 })))
+        .map((one) => ({ ...one, late: true as const }))
+      return { object, states: all, iterators: [...iteratorsOf(choices), ...lateOnes], late, tries }
     }
     object?.close()
     const { program = '' } = refused!

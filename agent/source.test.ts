@@ -47,10 +47,13 @@ class ScriptedKernel implements Kernel {
 }
 
 /** A source whose consumer keeps the number of every record. */
-function watch(kernel: ScriptedKernel, once: string[] = [], everyMs: Record<string, number> = {}) {
+function watch(
+  kernel: ScriptedKernel, once: string[] = [], everyMs: Record<string, number> = {},
+  late?: true,
+) {
   const iterators = [
     ...once.map((program) => ({ program, every_ms: 0 })),
-    ...Object.entries(everyMs).map(([program, every_ms]) => ({ program, every_ms })),
+    ...Object.entries(everyMs).map(([program, every_ms]) => ({ program, every_ms, late })),
   ]
   const seen: number[] = []
   const failures: [string, string][] = []
@@ -133,6 +136,25 @@ describe('Source', () => {
       source.stop()
       expect(seen).toEqual([9, 1, 2, 1, 3])
     })
+
+  it('waits for an iterator that is loaded late, and hears no refusal of it', async () => {
+    const kernel = new ScriptedKernel()
+    const absent = { operation: 'read_iterator', errno: 2, code: 'ENOENT', detail: '' }
+    kernel.iterators = { reports: absent }
+    const { source, seen, failures } = watch(kernel, [], { reports: 2 }, true)
+    source.start()
+    kernel.iterators = { reports: [7] }
+    await until(() => seen.length > 0)
+    kernel.iterators = { reports: { ...absent, code: 'EPERM' } }
+    await until(() => failures.length > 0)
+    source.stop()
+    expect([seen, failures]).toEqual([[7], [['reports', 'EPERM']]])
+    const strict = watch(kernel, [], { reports: 2 })
+    kernel.iterators = { reports: absent }
+    strict.source.start()
+    strict.source.stop()
+    expect(strict.failures).toEqual([['reports', 'ENOENT']])
+  })
 
   it('runs a periodic iterator no more once the kernel refused it', async () => {
     const kernel = new ScriptedKernel()

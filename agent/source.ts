@@ -20,8 +20,11 @@ export interface SourceOptions {
   kernel: Kernel
   /** Size of the ring, as it was loaded. */
   ring_bytes: number
-  /** Programs that are run at the start, in this order; and then every `every_ms`, unless 0. */
-  iterators: readonly { program: string, every_ms: number }[]
+  /**
+   * Programs that are run at the start, in this order; and then every `every_ms`, unless 0. A late
+   * one may not be loaded yet.
+   */
+  iterators: readonly { program: string, every_ms: number, late?: true }[]
   /**
    * Takes one batch: whole records in the first `bytes` of the views. The buffer is reused: what
    * is kept must be copied before this returns.
@@ -73,6 +76,7 @@ export class Source {
   readonly #records: RecordBuffer = recordBuffer(new ArrayBuffer(batchBytes))
   #timer: NodeJS.Timeout | undefined
   #immediate: NodeJS.Immediate | undefined
+  readonly #late: ReadonlySet<string>
   readonly #periods = new Map<string, NodeJS.Timeout>()
   #delayMs = delayMsMax
   #batches = 0
@@ -81,6 +85,8 @@ export class Source {
 
   constructor(options: SourceOptions) {
     this.#options = options
+    this.#late = new Set(
+      options.iterators.filter(({ late }) => late).map(({ program }) => program))
   }
 
   /** Runs the iterators, then begins to pull. The programs are attached already. */
@@ -161,6 +167,7 @@ export class Source {
     for (;;) {
       const result = this.#options.kernel.readIterator(program, buffer)
       if (typeof result !== 'number') {
+        if (this.#late.has(program) && result.code === 'ENOENT') return true
         this.#options.failed(program, result)
         return false
       }

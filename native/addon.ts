@@ -16,7 +16,7 @@ export interface RawFailure {
 /** Account of one kind of record. */
 export interface RawCount { kind: number, produced: number, lost: number, over_quota: number }
 
-/** The class in native/src/kernel_object.cc. Numbers below 0 are a negative errno. */
+/** The class in native/src/kernel/object.cc. Numbers below 0 are a negative errno. */
 export interface RawKernelObject {
   load(
     programs: string[], ringBytes: number, socketsMax: number, settings: (string | bigint)[],

@@ -308,6 +308,30 @@ describe.runIf(able)('on the live kernel', () => {
     expect(seen).toEqual(['attached', 'attached', 'ENOENT', 'ENOENT', 'EINVAL'])
   })
 
+  it('makes the maps that its programs use, and others once they are filled or used', () => {
+    const [bare, again, filled, used, missing] = child(`
+      const { object } = load(['process_exit_tp_btf'])
+      const key = new Uint8Array(4)
+      const sizes = [object.mapBytes()]
+      const results = [object.setEntry('store_artifacts', key)]
+      sizes.push(object.mapBytes())
+      results.push(object.setEntry('store_artifacts', key, Uint8Array.of(1)))
+      sizes.push(object.mapBytes())
+      results.push(object.extend(['flows_iter']))
+      sizes.push(object.mapBytes(), object.setEntry('no_such', key, key).code)
+      object.close()
+      if (results.some((one) => one)) throw new Error(JSON.stringify(results))
+      if (bpfFds() > 0) throw new Error('maps are left open')
+      say(sizes)`)
+    expect(missing).toBe('ENOENT')
+    expect(again).toBe(bare)
+    expect(filled).toBeGreaterThan(bare)
+    // The table of flows.
+    expect(used).toBeGreaterThan(filled + 2 ** 20)
+    // Of some fifty maps that nobody uses here.
+    expect(bare).toBeLessThan(2 * 2 ** 20)
+  })
+
   it('counts run time only while somebody asks for it', () => {
     const [off, on] = child(`
       const { object } = load(['process_exit_tp_btf'])

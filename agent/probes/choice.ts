@@ -22,8 +22,14 @@ export function programsOf(choices: readonly Choice[]): string[] {
   return choices.flatMap(({ probe, way }) => way < 0 ? [] : [...probe.ways[way].programs])
 }
 
-/** A program that is run by reading, not attached; `every_ms` 0: once. */
-export interface IteratorRun { program: string, every_ms: number }
+/** A program that is run by reading, not attached. */
+export interface IteratorRun {
+  program: string
+  /** 0: once. */
+  every_ms: number
+  /** It is loaded later, or never. */
+  late?: true
+}
 
 /** The programs among them that are iterators. */
 export function iteratorsOf(choices: readonly Choice[]): IteratorRun[] {

@@ -172,6 +172,30 @@ describe('the probes of data stores', () => {
       state: 'missing', lost: 'reads', reason: expect.not.stringContaining('module') }])
   })
 
+  it('are loaded together, but for those that the kernel refuses, which are tried alone', () => {
+    const kernel = new FakeKernel()
+    const probe = (name: string): Probe => ({
+      name, needs: 'stores', lost: name,
+      ways: [{ programs: [`${name}_fexit`], attach_type: 'fexit', lost: '' },
+        { programs: [`${name}_kprobe`], attach_type: 'kretprobe', lost: '' }],
+    })
+    const late = new LateProbes({
+      kernel, probes: [probe('one'), probe('two'), probe('three')], refusals: [], privileged: true,
+      readModule: () => 'absent', moduleIdentity: () => 0,
+    })
+    kernel.refused = { load: 'two_fexit' }
+    expect(late.setStores(true)).toMatchObject([
+      { attach_type: 'fexit', reason: '' },
+      { attach_type: 'kretprobe', reason: expect.stringContaining('two_fexit') },
+      { attach_type: 'fexit', reason: '' },
+    ])
+    expect(kernel.extended).toEqual([
+      ['one_fexit', 'two_fexit', 'three_fexit'], ['one_fexit', 'three_fexit'],
+      ['two_fexit'], ['two_kprobe'],
+    ])
+    expect([...kernel.attached]).toEqual(['one_fexit', 'two_kprobe', 'three_fexit'])
+  })
+
   it('that wait for a module and a store need both, and give way to one that sees all of it', () => {
     const nfs: Probe = {
       name: 'store_read_nfs', needs: 'stores', module: 'nfs', untyped: true, lost: 'direct reads',

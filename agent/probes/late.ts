@@ -42,7 +42,7 @@ export class LateProbes {
   readonly #tries = new Map<string, number>()
   /** Of the module that each probe was attached to. */
   readonly #identities = new Map<string, number>()
-  /** Programs that are loaded and were attached once. */
+  /** Programs that are loaded, and were not refused when they were attached. */
   readonly #loaded = new Set<string>()
   #storesThere = false
 
@@ -68,6 +68,7 @@ export class LateProbes {
 
   /** Tries what is not attached and can be by now; the states that changed. */
   look(): ProbeState[] {
+    this.#loadTogether()
     return this.#options.probes.flatMap((probe) => {
       if (this.#isReplaced(probe)) {
         this.#letGo(probe, `the kernel module ${probe.module} was unloaded`)
@@ -79,6 +80,34 @@ export class LateProbes {
       this.#states.set(probe.name, state)
       return [state]
     })
+  }
+
+  /**
+   * Loads the best ways of all probes that can be attached now at once: each load reads the types
+   * of the kernel anew, which takes longer than most programs. What is refused then is left to its
+   * probe.
+   */
+  #loadTogether(): void {
+    let ways = this.#options.probes.flatMap((probe) => this.#loadable(probe) ?? [])
+    while (ways.length > 1) {
+      const programs = [...new Set(ways.flatMap(({ programs }) => programs))]
+      const failure = this.#options.kernel.extend(programs)
+      if (!failure) {
+        programs.forEach((name) => this.#loaded.add(name))
+        return
+      }
+      const others = ways.filter((way) => !way.programs.includes(failure.program ?? ''))
+      if (others.length === ways.length) return
+      ways = others
+    }
+  }
+
+  /** The way that is tried first of a probe that waits no more; undefined when it is loaded. */
+  #loadable(probe: Probe): ProbeWay | undefined {
+    const before = this.#states.get(probe.name)?.state ?? 'waiting'
+    const way = probe.ways.find((one) => !against(one, this.#options.refusals))
+    if (!way || before !== 'waiting' || probe.unless || this.#notYet(probe)) return undefined
+    return way.programs.every((name) => this.#loaded.has(name)) ? undefined : way
   }
 
   /** Was the module unloaded since, and maybe loaded again? Only untyped probes let that happen. */
@@ -162,9 +191,11 @@ export class LateProbes {
       if (failure) return failure
     }
     for (const [index, program] of way.programs.entries()) {
-      const refused = kernel.attach(program)
+      // Iterators are run by reading.
+      const refused = way.attach_type === 'iterator' ? undefined : kernel.attach(program)
       if (!refused) continue
       for (const attached of way.programs.slice(0, index)) kernel.detach(attached)
+      way.programs.forEach((name) => this.#loaded.delete(name))
       return refused
     }
     way.programs.forEach((name) => this.#loaded.add(name))

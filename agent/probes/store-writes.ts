@@ -43,6 +43,7 @@ export const storeWriteProbes: readonly Probe[] = [
   },
   {
     name: 'store_write_totals',
+    needs: 'stores',
     ways: [{ programs: ['store_writes_iter'], attach_type: 'iterator', every_ms: 5000, lost: '' }],
     lost: 'changes of stores after the first 16 of a process',
   },
@@ -63,6 +64,7 @@ export const storeWriteProbes: readonly Probe[] = [
   },
   {
     name: 'store_listing_totals',
+    needs: 'stores',
     ways: [
       { programs: ['store_listings_iter'], attach_type: 'iterator', every_ms: 5000, lost: '' },
     ],

@@ -102,6 +102,7 @@ export const storeProbes: readonly Probe[] = [
   ...pastProbes,
   {
     name: 'store_read_totals',
+    needs: 'stores',
     ways: [{ programs: ['store_reads_iter'], attach_type: 'iterator', every_ms: 5000, lost: '' }],
     lost: 'what is read of data stores after the first read of a process',
   },

@@ -13,7 +13,7 @@ import type { DoctorFact } from './doctor-fact.ts'
 import { judgeProbes, judgePrograms, probeOf } from './doctor-probes.ts'
 import type { ProgramTrial } from './doctor-probes.ts'
 
-/** Reads the node and tries every program for a moment. About 50 ms per program. */
+/** Reads the node and tries every program for a moment. */
 export function examineNode(): DoctorFact[] {
   const facts = readKernelFacts()
   return [...judgeKernel(facts), ...judgeAddon(facts)]
@@ -29,39 +29,67 @@ function judgeAddon(facts: KernelFacts): DoctorFact[] {
   }
 }
 
+/** So many programs are loaded at once: each load reads the types of the kernel anew. */
+const togetherMax = 16
+
 /**
- * Loads each program alone with the smallest ring, attaches it, and takes it away again. When a
- * kernel refuses one for its kind, the others of that kind need no try.
+ * Loads every program with the smallest ring, attaches it, and takes it away again. When a kernel
+ * refuses one for its kind, the others of that kind need no try.
  */
 function tryPrograms(list: ProgramInfo[], facts: KernelFacts): ProgramTrial[] {
   const refused = new Map<string, NativeFailure>()
-  return list.map((program) => {
-    const { module, needs, untyped } = probeOf(program) ?? {}
-    if (needs === 'modules' && !facts.modules) return { program, idle: reasonWithoutModules }
-    const found = module ? readModule(module) : 'loaded'
-    const foreign = found === 'foreign'
-    if (found !== 'loaded' && !(foreign && untyped)) return { program, module, foreign }
+  const trials = list.map((program) => trialWithoutTry(program, facts))
+  const open = list.filter((_, index) => !trials[index])
+    .sort((one, other) => familyOf(one.attach_type).localeCompare(familyOf(other.attach_type)))
+  const tried = new Map<string, ProgramTrial>()
+  for (let from = 0; from < open.length; from += togetherMax) {
+    for (const trial of tryTogether(open.slice(from, from + togetherMax), facts, refused)) {
+      tried.set(trial.program.name, trial)
+    }
+  }
+  return list.map(({ name }, index) => trials[index] ?? tried.get(name)!)
+}
+
+/** Of a program that has nothing to see here, or whose module is not there. */
+function trialWithoutTry(program: ProgramInfo, facts: KernelFacts): ProgramTrial | undefined {
+  const { module, needs, untyped } = probeOf(program) ?? {}
+  if (needs === 'modules' && !facts.modules) return { program, idle: reasonWithoutModules }
+  const found = module ? readModule(module) : 'loaded'
+  const foreign = found === 'foreign'
+  return found === 'loaded' || (foreign && untyped) ? undefined : { program, module, foreign }
+}
+
+/** When one is refused while they are loaded, each is tried alone. */
+function tryTogether(
+  list: ProgramInfo[], facts: KernelFacts, refused: Map<string, NativeFailure>,
+): ProgramTrial[] {
+  const fresh = list.filter((program) => !refused.has(familyOf(program.attach_type)))
+  const { object, failure: whole } = fresh.length > 0 ? load(fresh, facts.cgroup2) : {}
+  const trials = list.map((program): ProgramTrial => {
     const family = familyOf(program.attach_type)
     const known = refused.get(family)
     if (known) return { program, failure: { ...known, program: program.name } }
-    const failure = tryProgram(program, facts.cgroup2)
+    const failure = whole && list.length > 1
+      ? tryTogether([program], facts, refused)[0].failure : whole ?? object?.attach(program.name)
+    object?.detach(program.name)
     if (!failure) return { program }
     const ofKind = refusalOf(failure, program.name, program.attach_type).family
     // Without kprobes they load, and are refused when they are attached.
     if (ofKind || (family === 'kprobe' && facts.kprobes === false)) refused.set(family, failure)
     return { program, failure }
   })
+  object?.close()
+  return trials
 }
 
-function tryProgram(program: ProgramInfo, cgroupDir: string): NativeFailure | undefined {
-  const { object, failure } = KernelObject.load({
-    programs: [program.name], ring_bytes: 65536, sockets_max: 1, flows_max: 1,
+function load(
+  list: ProgramInfo[], cgroupDir: string,
+): { object?: KernelObject, failure?: NativeFailure } {
+  return KernelObject.load({
+    programs: list.map(({ name }) => name), ring_bytes: 65536, sockets_max: 1, flows_max: 1,
     cgroup_dir: cgroupDir, scope_cgroup_id: 0n, scope_cgroup_level: 0,
     accept_visible: false, connect_visible: false,
   })
-  const refused = failure ?? object?.attach(program.name)
-  object?.close()
-  return refused
 }
 
 /** Judges what /proc and /sys say. Pure. */

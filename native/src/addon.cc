@@ -9,7 +9,7 @@
 #include <set>
 
 #include "gpu/object.h"
-#include "kernel_object.h"
+#include "kernel/object.h"
 
 namespace vedette {
 namespace {

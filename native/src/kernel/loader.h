@@ -4,6 +4,8 @@
 #include <bpf/libbpf.h>
 
 #include <cstdint>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,11 +50,12 @@ class Loader {
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;
 
-  // Creates the maps and loads the named programs. On failure everything is closed again.
+  // Loads the named programs, and makes the maps that they use. On failure everything is closed
+  // again.
   Failure Load(const LoadOptions& options);
   // Loads more programs, which share the maps and settings of those loaded before. On failure
   // everything is as it was.
-  Failure Extend(const std::vector<std::string>& names);
+  Failure Extend(const std::vector<std::string>& names) { return Extend(names, {}); }
   Failure Attach(const std::string& name);
   void Detach(const std::string& name);
   void Close();
@@ -63,16 +66,23 @@ class Loader {
   // A loaded program; null when there is none of that name.
   Program* Find(const std::string& name);
   // Sets an entry of a map, or removes it when `value` is null; the sizes must be those of the map.
+  // A map that no program uses yet is made.
   Failure SetEntry(const std::string& map, const void* key, size_t key_bytes, const void* value,
-                   size_t value_bytes) const;
-  // File descriptor of a map; -1 when there is none of that name.
-  int MapFd(const char* name) const;
-  // The map that an iterator of maps walks, by its name: `flows_iter` walks `flows`. -1 for others.
-  int WalkedMapFd(const bpf_program* program) const;
+                   size_t value_bytes);
+  // The maps that were made, by name. They stay until everything is closed.
+  const std::map<std::string, bpf_map*>& maps() const { return maps_; }
+  // File descriptor of a map; -1 when there is none of that name, or nobody uses it.
+  int MapFd(const std::string& name) const;
+  // Name of the map that an iterator of maps walks: `flows_iter` walks `flows`. Empty for others.
+  static std::string WalkedMap(const bpf_program* program);
 
  private:
   Failure Prepare(const LoadOptions& options);
-  Failure ShareMaps(bpf_object* extension) const;
+  Failure Extend(const std::vector<std::string>& names, std::set<std::string> maps);
+  Failure SetSizes(bpf_object* object) const;
+  // Of an object that is not loaded yet: shares the maps there are, leaves out those not used.
+  Failure ChooseMaps(bpf_object* object, const std::set<std::string>& used) const;
+  void KeepMaps(bpf_object* object);
   bpf_link* AttachCgroup(bpf_program* program) const;
 
   bpf_object* object_ = nullptr;
@@ -80,6 +90,9 @@ class Loader {
   std::vector<bpf_object*> extensions_;
   std::string cgroup_dir_;
   std::vector<Program> programs_;
+  // Entries of the maps whose size is a setting.
+  std::map<std::string, uint32_t> sizes_;
+  std::map<std::string, bpf_map*> maps_;
 };
 
 }  // namespace vedette

@@ -1,4 +1,4 @@
-#include "kernel_object.h"
+#include "object.h"
 
 #include <cerrno>
 
@@ -150,8 +150,12 @@ Napi::Value KernelObject::ReadIterator(const Napi::CallbackInfo& info) {
   } else if (entry == nullptr) {
     result = -ENOENT;
   } else if (buffer.size > 0) {
-    const int map_fd = loader_.WalkedMapFd(entry->program);
-    result = entry->iterator.Read(entry->program, map_fd, buffer.data, buffer.size);
+    const std::string walked = Loader::WalkedMap(entry->program);
+    const int map_fd = walked.empty() ? -1 : loader_.MapFd(walked);
+    // A map that nobody fills was not made.
+    result = !walked.empty() && map_fd < 0
+                 ? 0
+                 : entry->iterator.Read(entry->program, map_fd, buffer.data, buffer.size);
   }
   return Napi::Number::New(info.Env(), static_cast<double>(result));
 }

@@ -141,9 +141,7 @@ std::vector<ProgramStat> ReadProgramStats(Loader& loader) {
 
 uint64_t ReadMapBytes(const Loader& loader) {
   uint64_t sum = 0;
-  bpf_map* map = nullptr;
-  if (loader.object() == nullptr) return 0;
-  bpf_object__for_each_map(map, loader.object()) {
+  for (const auto& [name, map] : loader.maps()) {
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", bpf_map__fd(map));
     FILE* file = fopen(path, "re");

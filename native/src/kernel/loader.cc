@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "capture.h"
+#include "map_use.h"
 
 // embedded.S: the linked object, as the build made it.
 extern "C" const unsigned char vedette_bpf_start[];
@@ -64,18 +65,22 @@ Failure SetSetting(bpf_object* object, const char* name, uint64_t value) {
   return {};
 }
 
-Failure SetEntries(bpf_object* object, const char* name, uint32_t entries) {
-  bpf_map* map = bpf_object__find_map_by_name(object, name);
-  if (map == nullptr) return Missing(std::string("map ") + name);
-  const int status = bpf_map__set_max_entries(map, entries);
-  if (status != 0) return {"configure", -status, "", std::string("map ") + name + ": size refused"};
-  return {};
-}
-
 // Sections of programs that belong to a cgroup: "cgroup_skb/egress", "cgroup/sock_create".
 bool IsOfCgroup(const bpf_program* program) {
   constexpr std::string_view prefix = "cgroup";
   return std::string_view(bpf_program__section_name(program)).substr(0, prefix.size()) == prefix;
+}
+
+// Maps that these programs use, and those that are read from here whatever runs. Not the map that
+// an iterator walks: when nobody else uses it, there is nothing in it.
+std::set<std::string> UsedMaps(const std::vector<Loader::Program>& programs) {
+  static const MapUse use(vedette_bpf_start,
+                          static_cast<size_t>(vedette_bpf_end - vedette_bpf_start));
+  std::set<std::string> used = {"ring", "counters", "faults"};
+  for (const Loader::Program& one : programs) {
+    use.Add(bpf_program__name(one.program), &used);
+  }
+  return used;
 }
 
 // Only these programs of the object will be loaded; they are added to `chosen`.
@@ -136,9 +141,10 @@ std::vector<ProgramName> ListPrograms(Failure* failure) {
 
 Failure Loader::Prepare(const LoadOptions& options) {
   if (Failure f = Choose(object_, options.programs, &programs_); !f.ok()) return f;
-  if (Failure f = SetEntries(object_, "ring", options.ring_bytes); !f.ok()) return f;
-  if (Failure f = SetEntries(object_, "sockets", options.socket_sets); !f.ok()) return f;
-  if (Failure f = SetEntries(object_, "flows", options.flows_max); !f.ok()) return f;
+  sizes_ = {{"ring", options.ring_bytes}, {"sockets", options.socket_sets},
+            {"flows", options.flows_max}};
+  if (Failure f = SetSizes(object_); !f.ok()) return f;
+  if (Failure f = ChooseMaps(object_, UsedMaps(programs_)); !f.ok()) return f;
   cgroup_dir_ = options.cgroup_dir;
   for (const auto& [setting, value] : options.settings) {
     if (Failure f = SetSetting(object_, setting.c_str(), value); !f.ok()) return f;
@@ -158,31 +164,56 @@ Failure Loader::Load(const LoadOptions& options) {
     const int status = bpf_object__load(object_);
     if (status != 0) failure = Refused("load", -status, capture);
   }
+  if (failure.ok()) KeepMaps(object_);
   if (!failure.ok()) Close();
   // libbpf parsed the kernel's types (several MB) and freed them: give the pages back.
   malloc_trim(0);
   return failure;
 }
 
-Failure Loader::ShareMaps(bpf_object* extension) const {
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, extension) {
-    const bpf_map* own = bpf_object__find_map_by_name(object_, bpf_map__name(map));
-    const int status = own == nullptr ? -ENOENT : bpf_map__reuse_fd(map, bpf_map__fd(own));
-    if (status == 0) continue;
-    return {"configure", -status, "", std::string("map ") + bpf_map__name(map) + ": not shared"};
+Failure Loader::SetSizes(bpf_object* object) const {
+  for (const auto& [name, entries] : sizes_) {
+    bpf_map* map = bpf_object__find_map_by_name(object, name.c_str());
+    if (map == nullptr) return Missing("map " + name);
+    const int status = bpf_map__set_max_entries(map, entries);
+    if (status != 0) return {"configure", -status, "", "map " + name + ": size refused"};
   }
   return {};
 }
 
-Failure Loader::Extend(const std::vector<std::string>& names) {
+Failure Loader::ChooseMaps(bpf_object* object, const std::set<std::string>& used) const {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const char* name = bpf_map__name(map);
+    const auto own = maps_.find(name);
+    int status = 0;
+    if (own != maps_.end()) {
+      status = bpf_map__reuse_fd(map, bpf_map__fd(own->second));
+    } else if (!bpf_map__is_internal(map)) {
+      status = bpf_map__set_autocreate(map, used.count(name) != 0);
+    }
+    if (status != 0) return {"configure", -status, "", std::string("map ") + name};
+  }
+  return {};
+}
+
+void Loader::KeepMaps(bpf_object* object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    if (bpf_map__fd(map) >= 0) maps_.try_emplace(bpf_map__name(map), map);
+  }
+}
+
+Failure Loader::Extend(const std::vector<std::string>& names, std::set<std::string> maps) {
   if (!loaded()) return {"load", EBADF, "", "there is nothing to extend"};
   Failure failure;
   bpf_object* extension = OpenEmbedded(&failure);
   if (extension == nullptr) return failure;
   std::vector<Program> chosen;
   failure = Choose(extension, names, &chosen);
-  if (failure.ok()) failure = ShareMaps(extension);
+  maps.merge(UsedMaps(chosen));
+  if (failure.ok()) failure = SetSizes(extension);
+  if (failure.ok()) failure = ChooseMaps(extension, maps);
   if (failure.ok()) {
     Capture capture;
     const SignalsHeld held;
@@ -191,6 +222,7 @@ Failure Loader::Extend(const std::vector<std::string>& names) {
   }
   if (failure.ok()) {
     extensions_.push_back(extension);
+    KeepMaps(extension);
     for (const Program& program : chosen) programs_.push_back(program);
   } else {
     bpf_object__close(extension);
@@ -214,12 +246,15 @@ Failure Loader::Attach(const std::string& name) {
   Program* entry = Find(name);
   if (entry == nullptr) return {"attach", ENOENT, name, "not among the loaded programs"};
   if (entry->link != nullptr) return {};
+  const std::string walked = WalkedMap(entry->program);
+  if (!walked.empty() && MapFd(walked) < 0) {
+    if (Failure failure = Extend({}, {walked}); !failure.ok()) return failure;
+  }
   Capture capture;
-  const int map_fd = WalkedMapFd(entry->program);
   if (IsOfCgroup(entry->program)) {
     entry->link = AttachCgroup(entry->program);
-  } else if (map_fd >= 0) {
-    entry->link = AttachIterator(entry->program, map_fd);
+  } else if (!walked.empty()) {
+    entry->link = AttachIterator(entry->program, MapFd(walked));
   } else {
     entry->link = bpf_program__attach(entry->program);
   }
@@ -246,6 +281,7 @@ void Loader::Close() {
   programs_.clear();
   for (bpf_object* extension : extensions_) bpf_object__close(extension);
   extensions_.clear();
+  maps_.clear();
   if (object_ != nullptr) bpf_object__close(object_);
   object_ = nullptr;
 }
@@ -258,10 +294,15 @@ Loader::Program* Loader::Find(const std::string& name) {
 }
 
 Failure Loader::SetEntry(const std::string& name, const void* key, size_t key_bytes,
-                         const void* value, size_t value_bytes) const {
-  bpf_map* map =
-      object_ == nullptr ? nullptr : bpf_object__find_map_by_name(object_, name.c_str());
-  if (map == nullptr) return {"set_entry", ENOENT, "", "the BPF object has no map " + name};
+                         const void* value, size_t value_bytes) {
+  if (!loaded() || bpf_object__find_map_by_name(object_, name.c_str()) == nullptr) {
+    return {"set_entry", ENOENT, "", "the BPF object has no map " + name};
+  }
+  if (maps_.count(name) == 0) {
+    if (value == nullptr) return {};
+    if (Failure failure = Extend({}, {name}); !failure.ok()) return failure;
+  }
+  const bpf_map* map = maps_.at(name);
   const int status = value == nullptr
                          ? bpf_map__delete_elem(map, key, key_bytes, 0)
                          : bpf_map__update_elem(map, key, key_bytes, value, value_bytes, BPF_ANY);
@@ -269,19 +310,17 @@ Failure Loader::SetEntry(const std::string& name, const void* key, size_t key_by
   return {"set_entry", -status, "", "map " + name};
 }
 
-int Loader::MapFd(const char* name) const {
-  if (object_ == nullptr) return -1;
-  bpf_map* map = bpf_object__find_map_by_name(object_, name);
-  return map == nullptr ? -1 : bpf_map__fd(map);
+int Loader::MapFd(const std::string& name) const {
+  const auto found = maps_.find(name);
+  return found == maps_.end() ? -1 : bpf_map__fd(found->second);
 }
 
-int Loader::WalkedMapFd(const bpf_program* program) const {
-  constexpr std::string_view section = "iter/bpf_map_elem";
+std::string Loader::WalkedMap(const bpf_program* program) {
   constexpr std::string_view suffix = "_iter";
-  if (section != bpf_program__section_name(program)) return -1;
   const std::string_view name = bpf_program__name(program);
-  if (name.size() <= suffix.size()) return -1;
-  return MapFd(std::string(name.substr(0, name.size() - suffix.size())).c_str());
+  const std::string_view section = bpf_program__section_name(program);
+  if (section != "iter/bpf_map_elem" || name.size() <= suffix.size()) return {};
+  return std::string(name.substr(0, name.size() - suffix.size()));
 }
 
 }  // namespace vedette
