@@ -32,5 +32,5 @@ WORKDIR /var/lib/vedette
 # The correlator needs no right at all. The agent needs CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE and
 # CAP_NET_ADMIN, which a runtime gives only to user 0: deploy/kubernetes says runAsUser: 0 for it, and no more.
 USER 65532:65532
-ENTRYPOINT ["/usr/bin/node", "/opt/vedette/cli/main.ts"]
+ENTRYPOINT ["/usr/bin/node", "/opt/vedette/cli/vedette.js"]
 CMD ["--help"]

@@ -21,7 +21,7 @@ const calmPerS = 4
 const eventsPerConnection = 4
 /** Then something is stuck. */
 const waitMsMax = 60_000
-const command = join(import.meta.dirname, '../cli/main.ts')
+const command = join(import.meta.dirname, '../cli/vedette.js')
 
 interface Rig {
   agent: { pid: number, http: string, stop(): Promise<void> }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { endWithUs } from './rig.ts'
 
-const command = join(import.meta.dirname, '../cli/main.ts')
+const command = join(import.meta.dirname, '../cli/vedette.js')
 /** As the systemd unit and the DaemonSet in deploy/ set it. */
 const agentEnvironment = { NODE_OPTIONS: '--max-semi-space-size=1' }
 /** Lines that are kept for the message when it ends too early. */

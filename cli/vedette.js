@@ -10,6 +10,8 @@ const NODE_MAJOR_MIN = 24
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 
 if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) {
+  const { keepCompiledCode } = await import('./compile-cache.js')
+  keepCompiledCode()
   const { main } = await import('./main.ts')
   process.exit(await main(process.argv.slice(2)))
 } else {

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-export const cli = join(import.meta.dirname, '../cli/main.ts')
+export const cli = join(import.meta.dirname, '../cli/vedette.js')
 
 const waitMsMax = 25_000
 

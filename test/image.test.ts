@@ -15,7 +15,7 @@ const reason = process.env.VEDETTE_TEST_IMAGE === '1' ? imageToolsMissing() : 'V
 if (reason) process.stderr.write(`!! SKIPPED: the container image: ${reason}\n`)
 
 const image = 'localhost/vedette:test'
-const command = ['/usr/bin/node', '/opt/vedette/cli/main.ts']
+const command = ['/usr/bin/node', '/opt/vedette/cli/vedette.js']
 
 /** What the DaemonSet gives the agent. */
 function agentSandbox(): Sandbox {

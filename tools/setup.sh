@@ -283,6 +283,30 @@ build_native() {
   outcome='built'
 }
 
+# The first start is to be as fast as the second.
+compile_ahead() {
+  local stamp=build/.compile-cache-hash hash users=()
+  if [ ! -e tools/compile-cache.sh ] || [ ! -e cli/vedette.js ]; then
+    outcome='SKIPPED: the sources are not there'
+    return
+  fi
+  # Who the unit of systemd runs as; it may not write here.
+  if id vedette > /dev/null 2>&1; then users=(vedette); fi
+  hash=$({
+    echo "$lock_hash ${users[*]}"
+    find . \( -name node_modules -o -name build -o -name .git -o -name test \) -prune \
+      -o -name '*.[jt]s' -type f ! -name '*.test.ts' -print0 | sort -z | xargs -0 sha256sum
+  } | sha256sum)
+  if [ "$(cat "$stamp" 2> /dev/null)" = "$hash" ] && [ -d build/compile-cache ]; then return; fi
+  # It is faster with it, and works without.
+  if quietly bash tools/compile-cache.sh . "${users[@]}"; then
+    printf '%s\n' "$hash" > "$stamp"
+    outcome='compiled'
+  else
+    outcome="FAILED, commands start slower: read $LOG"
+  fi
+}
+
 mount_kernel_file_systems() {
   local pair type dir done_=() failed=()
   for pair in $KERNEL_MOUNTS; do
@@ -324,5 +348,6 @@ step 'Debian packages' install_packages
 step 'npm packages' install_npm_packages
 step 'kernel file systems' mount_kernel_file_systems
 step 'native build' build_native
+step 'compiled code' compile_ahead
 if [ "$FOR_TEST" = 1 ]; then step 'rig kernels' fetch_rig_kernels; fi
 say "ready after $((SECONDS - started)) s"

@@ -61,6 +61,8 @@ printf 'root:x:0:0:root:/:/none\nvedette:x:%d:%d:Vedette:/var/lib/vedette:/none\
 printf 'root:x:0:\nvedette:x:%d:\n' "$USER_ID" > "$out/etc/group"
 # Without this file glibc asks DNS before /etc/hosts.
 printf 'hosts: files dns\n' > "$out/etc/nsswitch.conf"
+# Compiled with the Node of the image, and read by both users that deploy/ runs it as.
+PATH=$out/usr/bin:$PATH bash tools/compile-cache.sh "$home" 0 "$USER_ID"
 chown -R 0:0 "$out"
 # So that a new volume mounted here belongs to the user of the image, too.
 chown "$USER_ID:$USER_ID" "$out/var/lib/vedette"

@@ -15,7 +15,7 @@ import type { RigNode } from './node.ts'
 import { until } from './program.ts'
 import type { Program } from './program.ts'
 
-const VEDETTE = ['/opt/node/bin/node', '/opt/vedette/cli/main.ts']
+const VEDETTE = ['/opt/node/bin/node', '/opt/vedette/cli/vedette.js']
 
 export interface HalvesOptions {
   nodes: ReadonlyMap<string, RigNode>
