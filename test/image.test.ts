@@ -97,6 +97,21 @@ describe.skipIf(reason)(`the container image ${reason}`, () => {
     for (const name of ['agent', 'correlator', 'doctor', 'replay']) expect(stdout).toContain(`  ${name}`)
   })
 
+  it('starts from code that was compiled with it, as both of its users', () => {
+    const words = [command[1], 'agent', '--help']
+    const script = `
+      const { spawnSync } = require('node:child_process')
+      const { status, stderr } = spawnSync(process.execPath, ${JSON.stringify(words)}, { encoding: 'utf8',
+        maxBuffer: 2 ** 26, env: { NODE_DEBUG_NATIVE: 'COMPILE_CACHE', NODE_OPTIONS: '--max-semi-space-size=1' } })
+      const count = (pattern) => stderr.split('\\n').filter((line) => pattern.test(line)).length
+      console.log(JSON.stringify({ status, uid: process.getuid(), hits: count(/ was accepted,/) > 100,
+        misses: count(/no such file or directory|was rejected|mismatch/) }))`
+    const facts = ['0:0', '65532:65532'].map((user) => JSON.parse(
+      store.run(image, { capabilities: [], user }, [command[0], '--eval', script]).stdout))
+    const compiled = { status: 0, hits: true, misses: 0 }
+    expect(facts).toEqual([{ ...compiled, uid: 0 }, { ...compiled, uid: 65532 }])
+  })
+
   it('refuses a shell, because there is none', () => {
     expect(store.run(image, { capabilities: [] }, ['/bin/sh', '-c', 'true']).status).not.toBe(0)
   })

@@ -8,7 +8,7 @@ import type { CommandSpec } from '../cli/command.ts'
 import { spec as correlatorCommand } from '../cli/correlator.ts'
 import { correlatorSettings } from '../correlator/config.ts'
 import { parsePolicy } from '../policy/parse.ts'
-import { containersOf, hasKubectl, only, podsOf, render, settingsOf } from './manifests/kubernetes.ts'
+import { containersOf, halvesOf, hasKubectl, only, podsOf, render, settingsOf } from './manifests/kubernetes.ts'
 import type { Container, Manifest } from './manifests/kubernetes.ts'
 
 const folder = join(import.meta.dirname, '../deploy/kubernetes')
@@ -35,6 +35,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
     const safe = { privileged: false, escalates: false, readOnly: true, drop: ['ALL'] }
     expect(rights.sort((a, b) => a.one < b.one ? -1 : 1)).toEqual([
       { one: 'agent', ...safe, add: ['BPF', 'PERFMON', 'SYS_PTRACE', 'NET_ADMIN'] },
+      { one: 'compile', ...safe },
       { one: 'correlator', ...safe },
     ])
   })
@@ -53,7 +54,8 @@ describe.each(['base', ...overlays])('%s', (name) => {
     const writable = agent.containers[0].volumeMounts.filter(({ readOnly }) => !readOnly)
     expect(writable.map(({ mountPath }) => mountPath)).toEqual(['/var/lib/vedette/agent'])
     // What overlays add has tests of its own.
-    const host = agent.volumes.filter((volume) => volume.name !== 'tls' && !volume.name.startsWith('host-'))
+    const host = agent.volumes.filter(({ name: one, emptyDir }) => one !== 'tls' && !one.startsWith('host-') &&
+      !emptyDir)
       .map(({ hostPath }) => hostPath!.path)
     expect(host).toEqual(['/sys/kernel/btf', '/sys/fs/cgroup', '/var/lib/vedette/agent'])
     expect(JSON.stringify(only(objects, 'StatefulSet'))).not.toContain('hostPath')
@@ -84,7 +86,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
   })
 
   it('sets only what the commands know', () => {
-    for (const one of containersOf(objects)) {
+    for (const one of halvesOf(objects)) {
       expect(one.args[0]).toBe(one.name)
       const known: readonly string[] = commands[one.args[0]].settings
       expect([...settingsOf(one).keys()].filter((setting) => !known.includes(setting))).toEqual([])
@@ -129,7 +131,7 @@ describe.each(['base', ...overlays])('%s', (name) => {
   })
 
   it('asks the halves how they are, where they answer', () => {
-    for (const one of containersOf(objects)) {
+    for (const one of halvesOf(objects)) {
       const asked = [one.startupProbe, one.livenessProbe, one.readinessProbe]
         .map(({ httpGet }) => [httpGet.path, httpGet.port])
       expect(asked).toEqual([['/livez', 'http'], ['/livez', 'http'], ['/readyz', 'http']])
@@ -141,7 +143,22 @@ describe.each(['base', ...overlays])('%s', (name) => {
     expect(env?.filter((one) => !one.name.startsWith('NVIDIA_'))).toEqual([
       { name: 'VEDETTE_NODE_ID', valueFrom: { fieldRef: { fieldPath: 'spec.nodeName' } } },
       { name: 'NODE_OPTIONS', value: '--max-semi-space-size=1' },
+      { name: 'NODE_COMPILE_CACHE', value: '/compiled/cache' },
     ])
+  })
+
+  it('lets the agent read, and not change, what was compiled for it with the same options', () => {
+    const compile = container(objects, 'compile')
+    const agent = container(objects, 'agent')
+    const options = (one: Container) => one.env?.filter((each) => each.name.startsWith('NODE_'))
+    expect(options(compile)).toEqual(options(agent))
+    expect(compile.image).toBe(agent.image)
+    expect(compile.args).toEqual(['agent', '--help'])
+    const mount = { name: 'compiled', mountPath: '/compiled' }
+    expect(compile.volumeMounts).toEqual([mount])
+    expect(agent.volumeMounts.filter(({ name: one }) => one === 'compiled')).toEqual([{ ...mount, readOnly: true }])
+    const { volumes } = only(objects, 'DaemonSet').spec.template.spec
+    expect(volumes.find(({ name: one }) => one === 'compiled')?.emptyDir).toBeDefined()
   })
 
   it('keeps the log smaller than the volume that it lies on', () => {
@@ -200,7 +217,7 @@ describe.skipIf(reason)(`the NVIDIA overlay ${reason}`, () => {
 describe.skipIf(reason)(`the TLS overlay ${reason}`, () => {
   it('gives both halves the three files, from where each one has its own', () => {
     const objects = render('overlays/tls')
-    for (const one of containersOf(objects)) {
+    for (const one of halvesOf(objects)) {
       const settings = settingsOf(one)
       const { mountPath } = one.volumeMounts.find(({ name }) => name === 'tls')!
       for (const setting of ['tls_ca', 'tls_cert', 'tls_key']) {

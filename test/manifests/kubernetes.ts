@@ -36,7 +36,7 @@ export interface Pod {
   tolerations?: unknown[]
   terminationGracePeriodSeconds: number
   securityContext: { seccompProfile: { type: string } }
-  volumes: { name: string, hostPath?: { path: string }, configMap?: { name: string } }[]
+  volumes: { name: string, hostPath?: { path: string }, emptyDir?: object, configMap?: { name: string } }[]
 }
 
 interface Rule { ports: { port: number }[] }
@@ -102,6 +102,12 @@ export function podsOf(objects: Manifest[]): Pod[] {
     .map(({ spec }) => spec.template.spec)
 }
 
+/** The containers that stay, each with a half of the product. */
+export function halvesOf(objects: Manifest[]): Container[] {
+  return podsOf(objects).flatMap(({ containers }) => containers)
+}
+
+/** These, and what runs before them. */
 export function containersOf(objects: Manifest[]): Container[] {
   return podsOf(objects).flatMap(({ containers, initContainers = [] }) =>
     [...containers, ...initContainers])
