@@ -10,6 +10,7 @@ import { readKernelFacts } from '../../agent/probes/kernel-facts.ts'
 import type { ActorAnswer, ActorCommand } from './actor.ts'
 
 const actorPath = join(import.meta.dirname, 'actor.ts')
+const startsMax = 3
 let made = 0
 
 /** A running program. `pid` is the program's own: nothing stands between it and the test. */
@@ -59,8 +60,25 @@ export class ScopeCgroup {
     return this.#own(spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] }))
   }
 
-  /** An actor in the cgroup, ready for commands. */
+  /**
+   * An actor in the cgroup, ready for commands. Node crashes in one of some sixty starts on
+   * emulated processors: an actor that ends before it has said a word is started again.
+   */
   async startActor(outside = false): Promise<Actor> {
+    for (let tries = 1; ; tries++) {
+      const actor = this.#startActor(outside)
+      try {
+        await actor.ask({ do: 'hello' })
+        return actor
+      } catch (error) {
+        if (tries === startsMax) throw error
+        const { code, signal } = await actor.ended()
+        process.stderr.write(`!! an actor ended at its start (${signal ?? code})\n`)
+      }
+    }
+  }
+
+  #startActor(outside: boolean): Actor {
     const words = [process.execPath, actorPath] as const
     const program = outside ? this.startOutside(...words) : this.start(...words)
     const child = this.#children.at(-1) as ChildProcess
@@ -70,7 +88,6 @@ export class ScopeCgroup {
       if (line === undefined) throw new Error(`the actor ended instead of: ${command.do}`)
       return JSON.parse(line) as ActorAnswer
     }
-    await ask({ do: 'hello' })
     return { ...program, ask }
   }
 
