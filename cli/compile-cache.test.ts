@@ -18,7 +18,10 @@ const nobody = 65534
 /** As the unit of systemd and the DaemonSet set it. */
 const ofTheAgent = { NODE_OPTIONS: '--max-semi-space-size=1' }
 
-interface Finished { status: number | null, stdout: string, stderr: string, hits: number, misses: number }
+interface Run { env?: Record<string, string>, uid?: number }
+interface Said { status: number | null, stdout: string, stderr: string }
+/** What came out of the cache, and what should have been there. */
+interface Loaded { status: number | null, hits: number, misses: number }
 
 let home: string
 let scratch: string
@@ -29,19 +32,19 @@ function environment(more: Record<string, string> = {}): Record<string, string |
   return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !names.test(name))), ...more }
 }
 
-/** Runs the command of the copy, and counts what Node says of its cache. */
-function vedette(words: string[], options: { env?: Record<string, string>, uid?: number } = {}): Finished {
-  const { env, uid } = options
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(home, 'cli/vedette.js'), ...words], {
-    encoding: 'utf8', uid, gid: uid, cwd: '/', maxBuffer: 64 * 1024 * 1024,
-    env: environment({ NODE_DEBUG_NATIVE: 'COMPILE_CACHE', ...env }),
-  })
-  const [said, own] = [[] as string[], [] as string[]]
-  for (const line of stderr.split('\n')) (/^(\[compile cache\]| -> )/.test(line) ? said : own).push(line)
-  const count = (pattern: RegExp): number => said.filter((line) => pattern.test(line)).length
+/** Runs `vedette events --help`, or another command, of the copy. */
+function vedette({ env, uid }: Run = {}, words = ['events', '--help']): Said {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [join(home, 'cli/vedette.js'), ...words],
+    { encoding: 'utf8', uid, gid: uid, cwd: '/', maxBuffer: 64 * 1024 * 1024, env: environment(env) })
+  return { status, stdout, stderr }
+}
+
+/** The same, with what Node says of its cache. Its threads write into each other's lines. */
+function load({ env, uid }: Run = {}, words = ['events', '--help']): Loaded {
+  const { status, stderr } = vedette({ env: { NODE_DEBUG_NATIVE: 'COMPILE_CACHE', ...env }, uid }, words)
+  const count = (pattern: RegExp): number => [...stderr.matchAll(pattern)].length
   return {
-    status, stdout, stderr: own.join('\n'),
-    hits: count(/ was accepted,/), misses: count(/no such file or directory|was rejected|mismatch/),
+    status, hits: count(/ was accepted,/g), misses: count(/no such file or directory|was rejected|mismatch/g),
   }
 }
 
@@ -64,35 +67,36 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }))
 
 describe('compiled code', () => {
   it('is loaded by the second start, and says the same', () => {
-    const first = vedette(['events', '--help'])
-    expect(first).toMatchObject({ status: 0, stderr: '' })
-    expect(first.misses).toBeGreaterThan(20)
-    const second = vedette(['events', '--help'])
-    expect(second).toMatchObject({ status: 0, misses: 0, stderr: '', stdout: first.stdout })
+    expect(load().misses).toBeGreaterThan(20)
+    const second = load()
+    expect(second).toMatchObject({ status: 0, misses: 0 })
     expect(second.hits).toBeGreaterThan(20)
-    expect(vedette(['events', '--help'], { env: ofTheAgent })).toMatchObject({ misses: 0 })
+    expect(load({ env: ofTheAgent })).toMatchObject({ status: 0, misses: 0 })
+    const said = vedette()
+    expect(said).toMatchObject({ status: 0, stderr: '' })
+    expect(vedette({ env: { NODE_DISABLE_COMPILE_CACHE: '1' } })).toEqual(said)
   })
 
   it('goes with a checkout that moves', () => {
-    vedette(['events', '--help'])
+    vedette()
     const before = home
     renameSync(home, home = join(scratch, 'elsewhere'))
-    const { status, misses } = vedette(['events', '--help'])
+    const { status, misses } = load()
     renameSync(home, home = before)
     expect({ status, misses }).toEqual({ status: 0, misses: 0 })
   })
 
   it('is not used for a file that has changed', () => {
-    vedette(['events', '--help'])
+    vedette()
     const file = join(home, 'cli/events.ts')
     const text = readFileSync(file, 'utf8')
     const changed = text.replace("name: 'events'", "name: 'events', summary: 'changed since'")
       .replace(/\n {2}summary: .*/, '')
     writeFileSync(file, changed)
-    expect(vedette(['events', '--help']).stdout).toContain('changed since')
-    expect(vedette(['events', '--help'])).toMatchObject({ misses: 0 })
+    expect(vedette().stdout).toContain('changed since')
+    expect(load()).toMatchObject({ misses: 0 })
     writeFileSync(file, text)
-    expect(vedette(['events', '--help']).stdout).not.toContain('changed since')
+    expect(vedette().stdout).not.toContain('changed since')
   })
 
   it('is left by a half that is asked to end', async () => {
@@ -104,11 +108,11 @@ describe('compiled code', () => {
     }
     child.kill('SIGTERM')
     expect(await once(child, 'exit')).toEqual([0, null])
-    expect(vedette(['correlator', '--help'])).toMatchObject({ status: 0, misses: 0 })
+    expect(load({}, ['correlator', '--help'])).toMatchObject({ status: 0, misses: 0 })
   })
 
   it('is found by threads and by programs that a command starts', () => {
-    vedette(['events', '--help'])
+    vedette()
     const made = join(cache(), readdirSync(cache())[0])
     const ask = "module.getCompileCacheDir() + ' ' + process.env.NODE_COMPILE_CACHE_PORTABLE"
     const script = `
@@ -128,16 +132,19 @@ describe('compiled code', () => {
 
   it('lies where NODE_COMPILE_CACHE says, and nowhere with NODE_DISABLE_COMPILE_CACHE', () => {
     const chosen = join(scratch, 'chosen')
-    vedette(['events', '--help'], { env: { NODE_COMPILE_CACHE: chosen } })
-    expect(vedette(['events', '--help'], { env: { NODE_COMPILE_CACHE: chosen } })).toMatchObject({ misses: 0 })
-    expect(vedette(['events', '--help'], { env: { NODE_DISABLE_COMPILE_CACHE: '1' } }))
-      .toMatchObject({ status: 0, stderr: '', hits: 0, misses: 0 })
+    vedette({ env: { NODE_COMPILE_CACHE: chosen } })
+    expect(load({ env: { NODE_COMPILE_CACHE: chosen } })).toMatchObject({ status: 0, misses: 0 })
+    expect(load({ env: { NODE_DISABLE_COMPILE_CACHE: '1' } })).toEqual({ status: 0, hits: 0, misses: 0 })
     expect(existsSync(cache())).toBe(false)
   })
 })
 
 describe('the folder of compiled code', () => {
-  const unused = { status: 0, stderr: '', hits: 0, misses: 0 }
+  /** It works, without a word, and compiles anew. */
+  function expectUnused(run: Run = {}): void {
+    expect(load(run)).toEqual({ status: 0, hits: 0, misses: 0 })
+    expect(vedette(run)).toMatchObject({ status: 0, stderr: '' })
+  }
 
   it('cannot be written by others, whatever the mask of who starts', () => {
     spawnSync('/bin/sh', ['-c', 'umask 000; exec "$@"', 'sh', process.execPath,
@@ -150,49 +157,49 @@ describe('the folder of compiled code', () => {
     for (const mode of [0o775, 0o757, 0o1777]) {
       mkdirSync(cache(), { recursive: true })
       chmodSync(cache(), mode)
-      expect(vedette(['events', '--help'])).toMatchObject(unused)
+      expectUnused()
       expect(readdirSync(cache())).toEqual([])
     }
   })
 
   it('is not used when others may write to one of the folders in it', () => {
-    vedette(['events', '--help'])
+    vedette()
     chmodSync(join(cache(), readdirSync(cache())[0]), 0o777)
-    expect(vedette(['events', '--help'])).toMatchObject(unused)
+    expectUnused()
   })
 
   it.skipIf(!isRoot)('is not used when it belongs to another user', () => {
-    vedette(['events', '--help'])
+    vedette()
     chownSync(cache(), nobody, nobody)
-    expect(vedette(['events', '--help'])).toMatchObject(unused)
+    expectUnused()
     chownSync(cache(), 0, 0)
     chownSync(join(cache(), readdirSync(cache())[0]), nobody, nobody)
-    expect(vedette(['events', '--help'])).toMatchObject(unused)
+    expectUnused()
   })
 
   it.skipIf(!isRoot)('is used by root when it belongs to the owner of the code', () => {
     spawnSync('chown', ['-R', `${nobody}:${nobody}`, home])
-    vedette(['events', '--help'], { uid: nobody })
-    const asRoot = vedette(['events', '--help'])
+    vedette({ uid: nobody })
+    const asRoot = vedette()
     spawnSync('chown', ['-R', '0:0', home])
     expect(asRoot).toMatchObject({ status: 0, stderr: '' })
     expect(readdirSync(cache())).toHaveLength(2)
   })
 
-  it('may be a file or a link: it works, without a word, and compiles anew', () => {
+  it('may be a file or a link: it does no harm', () => {
     writeFileSync(cache(), 'no folder')
-    expect(vedette(['events', '--help'])).toMatchObject(unused)
+    expectUnused()
     rmSync(cache())
     symlinkSync(tmpdir(), cache())
-    expect(vedette(['events', '--help'])).toMatchObject(unused)
+    expectUnused()
   })
 
-  it.skipIf(!isRoot)('may be out of reach: it works, without a word, and compiles anew', () => {
-    expect(vedette(['events', '--help'], { uid: nobody })).toMatchObject(unused)
+  it.skipIf(!isRoot)('may be out of reach: it does no harm', () => {
+    expectUnused({ uid: nobody })
     mkdirSync(cache())
-    expect(vedette(['events', '--help'], { uid: nobody })).toMatchObject(unused)
+    expectUnused({ uid: nobody })
     chmodSync(cache(), 0o700)
-    expect(vedette(['events', '--help'], { uid: nobody })).toMatchObject(unused)
+    expectUnused({ uid: nobody })
   })
 })
 
@@ -204,7 +211,7 @@ describe('compiling ahead', () => {
   it('takes all commands, their threads and the programs of drills', () => {
     expect(ahead()).toMatchObject({ status: 0, stdout: '', stderr: '' })
     const made = readdirSync(cache()).flatMap((name) => readdirSync(join(cache(), name)))
-    expect(vedette(['--help'])).toMatchObject({ status: 0, misses: 0 })
+    expect(load({}, ['--help'])).toMatchObject({ status: 0, misses: 0 })
     const env = environment({ NODE_COMPILE_CACHE: cache(), NODE_COMPILE_CACHE_PORTABLE: '1' })
     spawnSync(process.execPath, [join(home, 'drills/peer.ts')], { env })
     spawnSync(process.execPath, ['--eval', `
@@ -216,8 +223,8 @@ describe('compiling ahead', () => {
 
   it.skipIf(!isRoot)('serves users who may not write there', () => {
     expect(ahead(nobody, 0).status).toBe(0)
-    const run = vedette(['agent', '--help'], { uid: nobody, env: ofTheAgent })
-    expect(run).toMatchObject({ status: 0, misses: 0, stderr: '' })
+    const run = load({ uid: nobody, env: ofTheAgent }, ['agent', '--help'])
+    expect(run).toMatchObject({ status: 0, misses: 0 })
     expect(run.hits).toBeGreaterThan(100)
     const names = readdirSync(cache())
     expect(names.map((name) => lstatSync(join(cache(), name)).isSymbolicLink())).toEqual([false, true])
