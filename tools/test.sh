@@ -65,10 +65,12 @@ run_rig() {
   stage 'cluster rig' $? "$OUT/rig.json"
 }
 
-# All kernels at the same time: an emulated machine with two processors keeps two thirds of one
-# busy. The first one's output is shown as it comes, that of the others when they ended.
+# All at the same time: an emulated machine with two processors keeps less than one busy. The first
+# kernel has two machines, since it tries more ways. The first one's output is shown as it comes,
+# that of the others when they ended.
 run_kernels() {
-  local kernels kernel limit status
+  local kernels kernel limit run name ways status
+  local -a runs=()
   local -A pids=()
   case "${VEDETTE_TEST_KERNELS-6.1}" in
     all) kernels='6.1 6.12' ;;
@@ -84,27 +86,34 @@ run_kernels() {
   limit=$(($(seconds_left) - BOOT_ALLOWANCE_S))
   limit=$((limit > KERNEL_LIMIT_S ? KERNEL_LIMIT_S : limit < 60 ? 60 : limit))
   title "probe tests on Debian's kernels ($kernels), in QEMU"
+  for kernel in $kernels; do
+    if [ "${#runs[@]}" -eq 0 ]; then
+      runs=("$kernel-gpu-and-stores" "$kernel-others")
+    else
+      runs+=("$kernel")
+    fi
+  done
   # A shell's background jobs do not hear Ctrl-C; QEMU ends with the program that started it.
   trap 'kill "${pids[@]}" 2> /dev/null' EXIT
-  for kernel in $kernels; do
-    rm -f "build/vm/out/$kernel/vitest.json"
-    if [ "${#pids[@]}" -eq 0 ]; then
-      VEDETTE_TEST_WAYS=${VEDETTE_TEST_WAYS-${CI:+hooks}} \
-        node test/vm/main.ts --kernel "$kernel" --timeout_s "$limit" &
-    else
-      VEDETTE_TEST_WAYS=${VEDETTE_TEST_WAYS-${CI:+best}} \
-        node test/vm/main.ts --kernel "$kernel" --timeout_s "$limit" > "$OUT/$kernel.log" 2>&1 &
-    fi
-    pids[$kernel]=$!
+  for run in "${runs[@]}"; do
+    rm -f "build/vm/out/$run/vitest.json"
+    : > "$OUT/$run.log"
+    kernel=${run%%-*}
+    name=${run#"$kernel"}
+    ways=$([ "$kernel" = "${kernels%% *}" ] && echo hooks || echo best)
+    VEDETTE_TEST_WAYS=${VEDETTE_TEST_WAYS-${CI:+$ways}} node test/vm/main.ts --kernel "$kernel" \
+      ${name:+--part "${name#-}"} --timeout_s "$limit" >> "$OUT/$run.log" 2>&1 &
+    pids[$run]=$!
   done
-  for kernel in $kernels; do
-    wait "${pids[$kernel]}"
+  tail --pid="${pids[${runs[0]}]}" -n +1 -f "$OUT/${runs[0]}.log"
+  for run in "${runs[@]}"; do
+    wait "${pids[$run]}"
     status=$?
-    if [ -f "$OUT/$kernel.log" ]; then
-      title "kernel $kernel"
-      cat "$OUT/$kernel.log"
+    if [ "$run" != "${runs[0]}" ]; then
+      title "kernel $run"
+      cat "$OUT/$run.log"
     fi
-    stage "kernel $kernel" "$status" "build/vm/out/$kernel/vitest.json"
+    stage "kernel $run" "$status" "build/vm/out/$run/vitest.json"
   done
   trap - EXIT
 }

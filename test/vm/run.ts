@@ -15,6 +15,8 @@ import { ensureStandIns } from './stand-in.ts'
 export type VmJob = {
   /** Series of the kernel, a key of KERNELS. */
   kernel: string
+  /** Of several runs of one kernel at the same time: which. Default ''. */
+  part?: string
   /** Program and arguments, run as root in the checkout, the pinned Node first on PATH. */
   command: readonly string[]
   /** Limit for the command, without the boot. Under emulation: about ten times a real machine. */
@@ -41,9 +43,9 @@ const OUTPUT_FILE_BYTES_MAX = 64 * 2 ** 20
 const BOOT_LIMIT_MS = 180_000
 const END_LIMIT_MS = 30_000
 
-/** Where a kernel's files come back: also known before a run, for naming files in a command. */
-export function outDir(kernel: string): string {
-  return join(CHECKOUT, VM_DIR, 'out', kernel)
+/** Where the files of a run come back: also known before it, for naming files in a command. */
+export function outDir(kernel: string, part = ''): string {
+  return join(CHECKOUT, VM_DIR, 'out', part === '' ? kernel : `${kernel}-${part}`)
 }
 
 /**
@@ -60,7 +62,7 @@ export async function runInVm(job: VmJob): Promise<VmResult> {
   }
   const kernel = ensureKernel(CHECKOUT, job.kernel)
   const busybox = ensureBusybox(CHECKOUT)
-  const dir = outDir(job.kernel)
+  const dir = outDir(job.kernel, job.part)
   const letGo = takeLock(`${dir}.lock`)
   try {
     tryStandIns(kernel)
