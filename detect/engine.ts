@@ -27,6 +27,7 @@ import { cgroupIn } from './names/known.ts'
 import type { Known } from './names/known.ts'
 import type { AppliedBaseline } from './gpu/baselines.ts'
 import { GpuStates } from './gpu/gpu-states.ts'
+import { AHEAD } from './graph/ahead.ts'
 import { Graph } from './graph/graph.ts'
 import type { ConnectionOptions } from './graph/connections.ts'
 import { settingsOf } from './state/detector-settings.ts'
@@ -169,6 +170,9 @@ export class Engine {
       this.counted.holes++
     })
     for (let index = 0; index < kinds.length; index++) {
+      if (index % AHEAD === 0) {
+        this.graph.ahead.look(batch, source.number, index, rows, this.processes)
+      }
       const view = views[kinds[index]]
       const row = rows[kinds[index]]++
       if (index < from) continue
@@ -214,7 +218,7 @@ export class Engine {
         this.processes[row] = process
         if (process.settledMs === 0) this.graph.seen(process, context.watermarkMs)
       } else if (process.row !== row) this.lineage.update(process, batch, row)
-      process.touchedMs = context.watermarkMs
+      this.lineage.touch(process, context.watermarkMs)
     }
     context.moveTo(view, process)
     this.stores.current = null

@@ -20,7 +20,7 @@ function follow(lineage: Lineage, events: ExampleEvent[], sources = new SourceTa
     if (kind === 'workload_seen') lineage.workloadSeen(source, view as typeof views.workload_seen)
     else {
       const process = lineage.ofRow(source, batch, 0, nowMs)
-      process.touchedMs = nowMs
+      lineage.touch(process, nowMs)
       if (kind === 'process_exec') lineage.exec(process, view as ProcessExecView)
       if (kind === 'process_exit') process.exitedMs = nowMs
       found.push(process)

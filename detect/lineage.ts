@@ -37,8 +37,8 @@ export interface LineageProcess {
   cgroup: Cgroup
   /** Watermark at the exit event; 0 while it runs. */
   exitedMs: number
-  /** Watermark at the last event. */
-  touchedMs: number
+  /** Row of what changes with every event of it; another process has it later. */
+  place: number
   /** No longer in the table. */
   forgotten: boolean
   /** Zone by the policy numbered `zonePolicy`, and the facts of the cgroup then. */
@@ -50,9 +50,9 @@ export interface LineageProcess {
   subjectCgroup: number
   /** Connections that led to it; null: none that is known. */
   origins: Origins | null
-  /**
-   * Watermark when it was first asked what it has from its parent; 0 before, -1 when that is known.
-   */
+  /** What it has from its parent is known. */
+  settled: boolean
+  /** Watermark when it was first asked what it has from its parent; 0 before. */
   settledMs: number
   /** One more than the row of its latest connection into a protected zone; 0 when none. */
   lastHead: number
@@ -79,6 +79,9 @@ export type LineageSnapshot = {
 const ANCESTORS_MAX = 16
 const ARGS_CHARS_MAX = 1024
 const ROW_NUMBERS = 22
+const TOUCHED = 11
+/** A power of two. */
+const FIRST_PLACES = 1024
 
 export class Lineage {
   /** Processes that were forgotten to make room. */
@@ -87,6 +90,11 @@ export class Lineage {
   onForget: (process: LineageProcess) => void = () => {}
   readonly cgroups = new CgroupTable()
   private readonly byNumber = new Map<number, LineageProcess>()
+  /** Those that were asked for last, by the low bits of their numbers: the map is far away. */
+  private recent = new Array<LineageProcess | null>(FIRST_PLACES).fill(null)
+  /** By place: watermark at the last event. */
+  private touchedMs = new Float64Array(FIRST_PLACES)
+  private freePlaces: number[] = []
   /** By source, and there by pid; processes with the same pid are chained. */
   private readonly bySource = new Map<number, Map<number, LineageProcess>>()
   private readonly processesMax: number
@@ -106,7 +114,22 @@ export class Lineage {
   }
 
   get(number: number): LineageProcess | null {
-    return this.byNumber.get(number) ?? null
+    const at = number & (this.recent.length - 1)
+    const recent = this.recent[at]
+    if (recent !== null && recent.number === number) return recent
+    const process = this.byNumber.get(number) ?? null
+    if (process !== null) this.recent[at] = process
+    return process
+  }
+
+  /** Where `get` looks first; another process, or null, when it was not asked for lately. */
+  glance(number: number): LineageProcess | null {
+    return this.recent[number & (this.recent.length - 1)]
+  }
+
+  /** An event of the process came. */
+  touch(process: LineageProcess, nowMs: number): void {
+    this.touchedMs[process.place] = nowMs
   }
 
   /** The process of a row of the batch's dictionary, up to date. The row must have a pid. */
@@ -163,8 +186,8 @@ export class Lineage {
     // What every connection asks for comes first, and so lies together.
     const process: LineageProcess = {
       number: this.nextNumber++, row: -1, forgotten: false, origins: null,
-      cgroup: this.cgroups.none, zone: -1, zonePolicy: -1, zoneCgroup: 0, settledMs: 0,
-      touchedMs: nowMs, lastHead: 0, exe: '',
+      cgroup: this.cgroups.none, zone: -1, zonePolicy: -1, zoneCgroup: 0, settled: false,
+      place: -1, lastHead: 0, exe: '',
       pid: processes.pid[row],
       startLow: processes.start_time[2 * row],
       startHigh: processes.start_time[2 * row + 1],
@@ -173,18 +196,29 @@ export class Lineage {
       node_id: source.node_id,
       ppid: 0, parentStartLow: 0, parentStartHigh: 0,
       uid: 0, comm: '', args: '', rowExe: '', rowWorkload: '', exitedMs: 0, subject: '',
-      subjectCgroup: 0,
+      subjectCgroup: 0, settledMs: 0,
     }
     this.insert(process)
+    this.touch(process, nowMs)
     return process
   }
 
   private insert(process: LineageProcess): void {
     this.byNumber.set(process.number, process)
+    process.place = this.freePlaces.pop() ?? this.byNumber.size - 1
+    if (process.place >= this.touchedMs.length) this.grow()
     let byPid = this.bySource.get(process.source)
     if (byPid === undefined) this.bySource.set(process.source, byPid = new Map())
     process.next = byPid.get(process.pid) ?? null
     byPid.set(process.pid, process)
+  }
+
+  private grow(): void {
+    const { touchedMs } = this
+    const places = 2 * touchedMs.length
+    this.touchedMs = new Float64Array(places)
+    this.touchedMs.set(touchedMs)
+    this.recent = new Array<LineageProcess | null>(places).fill(null)
   }
 
   /** A process by its identity; the words of its start time, low and high. */
@@ -261,11 +295,12 @@ export class Lineage {
 
   /** Forgets a sixteenth: exited processes first, then those that were seen least recently. */
   private evict(nowMs: number): void {
+    const { touchedMs } = this
     const rank = ({ exitedMs }: LineageProcess): number => {
       return exitedMs !== 0 && nowMs - exitedMs >= this.exitGraceMs ? 0 : 1
     }
     const order = [...this.byNumber.values()].sort((a, b) =>
-      rank(a) - rank(b) || a.touchedMs - b.touchedMs || a.number - b.number)
+      rank(a) - rank(b) || touchedMs[a.place] - touchedMs[b.place] || a.number - b.number)
     const leaving = order.slice(0, Math.max(1, this.processesMax >> 4))
     for (const process of leaving) this.forget(process)
     this.evictions += leaving.length
@@ -273,6 +308,9 @@ export class Lineage {
 
   private forget(process: LineageProcess): void {
     process.forgotten = true
+    const at = process.number & (this.recent.length - 1)
+    if (this.recent[at] === process) this.recent[at] = null
+    this.freePlaces.push(process.place)
     this.onForget(process)
     this.byNumber.delete(process.number)
     const { source, pid, next } = process
@@ -297,7 +335,8 @@ export class Lineage {
       if (index === undefined) indexes.set(text, index = strings.push(text) - 1)
       return index
     }
-    const processes = [...this.byNumber.values()].flatMap((process) => toRow(process, put))
+    const processes = [...this.byNumber.values()].flatMap((process) =>
+      toRow(process, this.touchedMs[process.place], put))
     return {
       strings, processes,
       cgroups: this.cgroups.snapshot([...this.byNumber.values()].map(({ cgroup }) => cgroup)),
@@ -310,7 +349,9 @@ export class Lineage {
     const cgroups = this.cgroups.restore(from.cgroups)
     for (let at = 0; at < from.processes.length; at += ROW_NUMBERS) {
       const row = from.processes.slice(at, at + ROW_NUMBERS)
-      this.insert(fromRow(row, from.strings, cgroups))
+      const process = fromRow(row, from.strings, cgroups)
+      this.insert(process)
+      this.touch(process, row[TOUCHED])
     }
     this.nextNumber = from.nextNumber
     this.evictions = from.evictions
@@ -322,27 +363,29 @@ export function processIdentity({ pid, startLow, startHigh }: LineageProcess): s
   return `${pid}:${(BigInt(startHigh) << 32n) | BigInt(startLow)}`
 }
 
-function toRow(process: LineageProcess, put: (text: string) => number): number[] {
+function toRow(
+  process: LineageProcess, touchedMs: number, put: (text: string) => number,
+): number[] {
   const { number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid } =
     process
   const texts = [process.node_id, process.comm, process.exe, process.args, process.rowExe,
     process.rowWorkload, process.subject].map(put)
   return [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    process.cgroup.number, process.exitedMs, process.touchedMs, process.subjectCgroup,
-    process.settledMs, process.lastHead, ...texts]
+    process.cgroup.number, process.exitedMs, touchedMs, process.subjectCgroup,
+    process.settled ? -1 : process.settledMs, process.lastHead, ...texts]
 }
 
 function fromRow(
   row: number[], strings: string[], cgroups: ReadonlyMap<number, Cgroup>,
 ): LineageProcess {
   const [number, source, pid, startLow, startHigh, ppid, parentStartLow, parentStartHigh, uid,
-    cgroup, exitedMs, touchedMs, subjectCgroup, settledMs, lastHead,
-    ...texts] = row
+    cgroup, exitedMs, , subjectCgroup, settledMs, lastHead, ...texts] = row
   const [node_id, comm, exe, args, rowExe, rowWorkload, subject] = texts.map((i) => strings[i])
   return {
     number, row: -1, forgotten: false, origins: null, cgroup: cgroups.get(cgroup)!, zone: -1,
-    zonePolicy: -1, zoneCgroup: 0, settledMs, touchedMs, lastHead, exe, pid, startLow, startHigh,
+    zonePolicy: -1, zoneCgroup: 0, settled: settledMs < 0, place: -1, lastHead, exe, pid, startLow,
+    startHigh,
     next: null, source, node_id, ppid, parentStartLow, parentStartHigh, uid, comm, args, rowExe,
-    rowWorkload, exitedMs, subject, subjectCgroup,
+    rowWorkload, exitedMs, subject, subjectCgroup, settledMs,
   }
 }

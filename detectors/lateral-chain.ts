@@ -1,7 +1,7 @@
 import { defineDetector } from '../detect/detector.ts'
 import type { Context } from '../detect/context.ts'
 import { flag, means } from '../detect/graph/connection-columns.ts'
-import { noteHead } from '../detect/graph/heads.ts'
+import { noteHead, taint } from '../detect/graph/heads.ts'
 import { ACCEPTED, sideOf } from '../detect/graph/sides.ts'
 import type { LineageProcess } from '../detect/lineage.ts'
 import { EXTERNAL } from '../policy/compile.ts'
@@ -159,10 +159,10 @@ function mayEnd(slot: number, actor: LineageProcess | null, context: Context): b
   const isNetwork = columns.means.get(slot) === means.network
   const forbidden = isNetwork && from !== to &&
     !context.verdictOfConnection(slot, from, to, actor).allowed
-  if (forbidden) graph.taint(slot)
+  if (forbidden) taint(graph, slot)
   if (actor === null || policy.exposures[to] !== 'protected') return false
   noteHead(graph.connections.columns, actor, slot)
-  if (actor.settledMs >= 0) graph.settle(actor)
+  if (!actor.settled) graph.settle(actor)
   const { origins } = actor
   if (origins === null) return false
   if (!forbidden && !graph.rules.isInteresting(origins, actor, clientMs.get(slot))) return false

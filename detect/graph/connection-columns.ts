@@ -1,4 +1,9 @@
 /** The fields of connections, in rows. */
+import {
+  ADDRESSES_AT, ROW_BYTES, ROW_DOUBLES, ROW_WORDS, inDoubles, inWords,
+} from './rows/connection-row.ts'
+
+const ADDRESS_BYTES = 16
 
 /** Bits of `flags`. The first two are also the directions of the events of the two ends. */
 export const flag = {
@@ -30,14 +35,6 @@ export const means = {
   exec: 4,
 } as const
 
-/**
- * Bytes of a row: three cache lines. Looked up at random, it is the way there that costs: so all
- * is in one piece, and what is asked for together lies together.
- */
-const ROW_BYTES = 192
-const ADDRESSES_AT = 160
-const ADDRESS_BYTES = 16
-
 /** One field of 16 bits of all rows. */
 class Halves {
   view = new Uint16Array(0)
@@ -52,30 +49,20 @@ class Halves {
 class Words {
   view = new Uint32Array(0)
   private readonly place: number
-  /** @param at of the field in the row, bytes */
-  constructor(at: number) { this.place = at / 4 }
-  get(row: number): number { return this.view[ROW_BYTES / 4 * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_BYTES / 4 * row + this.place] = value }
-}
-
-/** One field of all rows that is a row itself, or -1. */
-class Links {
-  view = new Int32Array(0)
-  private readonly place: number
-  /** @param at of the field in the row, bytes */
-  constructor(at: number) { this.place = at / 4 }
-  get(row: number): number { return this.view[ROW_BYTES / 4 * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_BYTES / 4 * row + this.place] = value }
+  /** @param place of the field in the row, words */
+  constructor(place: number) { this.place = place }
+  get(row: number): number { return this.view[ROW_WORDS * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_WORDS * row + this.place] = value }
 }
 
 /** One field of all rows that needs more than 32 bits. */
 class Doubles {
   view = new Float64Array(0)
   private readonly place: number
-  /** @param at of the field in the row, bytes */
-  constructor(at: number) { this.place = at / 8 }
-  get(row: number): number { return this.view[ROW_BYTES / 8 * row + this.place] }
-  set(row: number, value: number): void { this.view[ROW_BYTES / 8 * row + this.place] = value }
+  /** @param place of the field in the row, doubles */
+  constructor(place: number) { this.place = place }
+  get(row: number): number { return this.view[ROW_DOUBLES * row + this.place] }
+  set(row: number, value: number): void { this.view[ROW_DOUBLES * row + this.place] = value }
 }
 
 export type ColumnsSnapshot = Uint8Array
@@ -83,47 +70,52 @@ export type ColumnsSnapshot = Uint8Array
 /** Times are milliseconds since boot of the end's node. */
 export class ConnectionColumns {
   /** Key of the connection. */
-  readonly low = new Words(0)
-  readonly high = new Words(4)
+  readonly low = new Words(inWords.low)
+  readonly high = new Words(inWords.high)
   /** The events of the two ends: numbers of the node and boot, and below of the event there. */
-  readonly clientSource = new Words(8)
-  readonly serverSource = new Words(12)
-  readonly clientPort = new Words(16)
-  readonly serverPort = new Words(20)
+  readonly clientSource = new Words(inWords.clientSource)
+  readonly serverSource = new Words(inWords.serverSource)
+  readonly clientPort = new Words(inWords.clientPort)
+  readonly serverPort = new Words(inWords.serverPort)
   /** For who judges: which zone the server was taken to be in, and by which policy. */
-  readonly zone = new Words(24)
+  readonly zone = new Words(inWords.zone)
   /** One more than the row of the head before it of the same client; 0 when none. */
-  readonly headBefore = new Words(28)
-  readonly clientSeq = new Doubles(32)
-  readonly serverSeq = new Doubles(40)
+  readonly headBefore = new Words(inWords.headBefore)
+  readonly clientSeq = new Doubles(inDoubles.clientSeq)
+  readonly serverSeq = new Doubles(inDoubles.serverSeq)
   /** Bits of `flag`. */
-  readonly flags = new Words(48)
+  readonly flags = new Words(inWords.flags)
   /** Counts up when the row is used again. */
-  readonly serial = new Words(52)
+  readonly serial = new Words(inWords.serial)
   /** Origins and chains that refer to it. */
-  readonly refs = new Words(56)
-  /** Neighbours in the list of its state; `newer` is the next one of the free ones, too. */
-  readonly older = new Links(60)
-  readonly newer = new Links(64)
+  readonly refs = new Words(inWords.refs)
   readonly means = new Halves(68)
   readonly protocol = new Halves(70)
   /** Number of the process, as `client`; 0 when not known. */
-  readonly server = new Doubles(72)
-  readonly serverMs = new Doubles(80)
+  readonly server = new Doubles(inDoubles.server)
+  readonly serverMs = new Doubles(inDoubles.serverMs)
   /** When the server's end closed; Infinity before. */
-  readonly serverEndMs = new Doubles(88)
+  readonly serverEndMs = new Doubles(inDoubles.serverEndMs)
   /** As the client counts. */
-  readonly bytesSent = new Doubles(96)
-  readonly bytesReceived = new Doubles(104)
-  readonly client = new Doubles(112)
-  readonly clientMs = new Doubles(120)
+  readonly bytesSent = new Doubles(inDoubles.bytesSent)
+  readonly bytesReceived = new Doubles(inDoubles.bytesReceived)
+  readonly client = new Doubles(inDoubles.client)
+  readonly clientMs = new Doubles(inDoubles.clientMs)
   /** To be added to the time of the end for wall clock milliseconds. */
-  readonly clientOffset = new Doubles(128)
-  readonly serverOffset = new Doubles(136)
+  readonly clientOffset = new Doubles(inDoubles.clientOffset)
+  readonly serverOffset = new Doubles(inDoubles.serverOffset)
   /** Watermark when it became idle. */
-  readonly idleMs = new Doubles(144)
+  readonly idleMs = new Doubles(inDoubles.idleMs)
   /** Another process that the client's end was handed to; 0 when none. */
-  readonly holder = new Doubles(152)
+  readonly holder = new Doubles(inDoubles.holder)
+  /** All rows, for who is in a hurry: `inWords` and `inDoubles` say what is where. */
+  words = new Uint32Array(0)
+  doubles = new Float64Array(0)
+  /**
+   * The same as `words`. At `older` and `newer` are the neighbours in the list of its state, -1 for
+   * none; `newer` is the next one of the free ones, too.
+   */
+  links = new Int32Array(0)
   /** Sixteen bytes each, at `addressAt`. */
   clientAddr = new Uint8Array(0)
   serverAddr = new Uint8Array(0)
@@ -137,6 +129,13 @@ export class ConnectionColumns {
   /** Where the addresses of a row are in `clientAddr` and `serverAddr`. */
   addressAt(row: number): number { return ROW_BYTES * row }
 
+  /** A word of each cache line of a row. */
+  glance(row: number): number {
+    const { words } = this
+    const at = ROW_WORDS * row
+    return words[at + inWords.flags] ^ words[at + inWords.newer] ^ words[at + ADDRESSES_AT / 4]
+  }
+
   /** Makes room for so many rows; those that are there stay. */
   resize(capacity: number): void {
     const rows = new Uint8Array(capacity * ROW_BYTES)
@@ -145,13 +144,14 @@ export class ConnectionColumns {
     const { buffer } = rows
     this.clientAddr = rows.subarray(ADDRESSES_AT)
     this.serverAddr = rows.subarray(ADDRESSES_AT + ADDRESS_BYTES)
-    const [halves, words] = [new Uint16Array(buffer), new Uint32Array(buffer)]
-    const [links, doubles] = [new Int32Array(buffer), new Float64Array(buffer)]
+    const halves = new Uint16Array(buffer)
+    this.words = new Uint32Array(buffer)
+    this.links = new Int32Array(buffer)
+    this.doubles = new Float64Array(buffer)
     for (const field of Object.values(this)) {
       if (field instanceof Halves) field.view = halves
-      else if (field instanceof Words) field.view = words
-      else if (field instanceof Links) field.view = links
-      else if (field instanceof Doubles) field.view = doubles
+      else if (field instanceof Words) field.view = this.words
+      else if (field instanceof Doubles) field.view = this.doubles
     }
   }
 

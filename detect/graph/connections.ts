@@ -5,7 +5,8 @@
  */
 import { ConnectionColumns, copyAddress, flag } from './connection-columns.ts'
 import type { ColumnsSnapshot } from './connection-columns.ts'
-import { KeyIndex } from './key-index.ts'
+import { ROW_DOUBLES, ROW_WORDS, inDoubles, inWords } from './rows/connection-row.ts'
+import { KeyIndex } from './rows/key-index.ts'
 
 /** What the event of one end says. */
 export interface EndEvent {
@@ -60,7 +61,7 @@ export class Connections {
   nowMs = 0
   /** The end of the last `open` met its other end. */
   met = false
-  private readonly index: KeyIndex
+  readonly index: KeyIndex
   private used = 0
   private free = NONE
   /** Oldest and newest of those in use, and of those that are closed and that nobody refers to. */
@@ -84,7 +85,7 @@ export class Connections {
 
   /** Slot of the connection of an end: it begins here, or the end meets the other one. */
   open(end: EndEvent): number {
-    const { columns, index } = this
+    const { index, columns: { words } } = this
     const { side, low, high, translated } = end
     this.met = false
     let other = NONE
@@ -93,7 +94,7 @@ export class Connections {
     for (let place = index.seek(index.home(low), low, high, translated); place !== NONE;
       place = index.seek(place + 1, low, high, translated)) {
       const slot = index.slotAt(place)
-      const flags = columns.flags.get(slot)
+      const flags = words[ROW_WORDS * slot + inWords.flags]
       if ((flags & side) !== 0) {
         if (same === NONE && (flags & (side << 2)) === 0) same = slot
         continue
@@ -119,14 +120,14 @@ export class Connections {
 
   /** The newest connection with this end; -1 when there is none. `side` 0: whichever end. */
   find(low: number, high: number, side: number): number {
-    const { columns, index } = this
+    const { index, columns: { words } } = this
     let found = NONE
     let open = NONE
     for (let place = index.seek(index.home(low), low, high, false); place !== NONE;
       place = index.seek(place + 1, low, high, false)) {
       const slot = index.slotAt(place)
       if (side !== 0) {
-        const flags = columns.flags.get(slot)
+        const flags = words[ROW_WORDS * slot + inWords.flags]
         if ((flags & side) === 0) continue
         if ((flags & (side << 2)) === 0) open = slot
       }
@@ -137,18 +138,22 @@ export class Connections {
 
   /** One end closed. Amounts as the client counts. */
   close(slot: number, side: number, atMs: number, sent: number, received: number): void {
-    const { flags, serverEndMs } = this.columns
+    const { words, doubles } = this.columns
+    const row = ROW_WORDS * slot
     this.count(slot, sent, received)
-    if (side === flag.serverSeen) serverEndMs.set(slot, atMs)
-    flags.set(slot, flags.get(slot) | side << 2)
-    if (this.columns.refs.get(slot) === 0) this.idle(slot)
+    if (side === flag.serverSeen) doubles[ROW_DOUBLES * slot + inDoubles.serverEndMs] = atMs
+    words[row + inWords.flags] |= side << 2
+    if (words[row + inWords.refs] === 0) this.idle(slot)
   }
 
   /** What passed so far, as the client counts; the larger of what the ends say. */
   count(slot: number, sent: number, received: number): void {
-    const { bytesSent, bytesReceived } = this.columns
-    if (sent > bytesSent.get(slot)) bytesSent.set(slot, sent)
-    if (received > bytesReceived.get(slot)) bytesReceived.set(slot, received)
+    const { doubles } = this.columns
+    const row = ROW_DOUBLES * slot
+    if (sent > doubles[row + inDoubles.bytesSent]) doubles[row + inDoubles.bytesSent] = sent
+    if (received > doubles[row + inDoubles.bytesReceived]) {
+      doubles[row + inDoubles.bytesReceived] = received
+    }
   }
 
   isClosed(slot: number): boolean {
@@ -165,21 +170,20 @@ export class Connections {
 
   /** Somebody refers to it: it stays, also when it is closed. */
   hold(slot: number): void {
-    const { refs, flags } = this.columns
-    const before = refs.get(slot)
-    refs.set(slot, before + 1)
-    if (before > 0 || (flags.get(slot) & flag.idle) === 0) return
+    const { words } = this.columns
+    const row = ROW_WORDS * slot
+    if (words[row + inWords.refs]++ > 0 || (words[row + inWords.flags] & flag.idle) === 0) return
     this.unlink(slot)
-    flags.set(slot, flags.get(slot) & ~flag.idle)
+    words[row + inWords.flags] &= ~flag.idle
     this.append(slot, 0)
   }
 
   /** Takes back a `hold` of this use of the slot. */
   release(slot: number, serial: number): void {
-    if (this.columns.serial.get(slot) !== serial) return
-    const left = this.columns.refs.get(slot) - 1
-    this.columns.refs.set(slot, left)
-    if (left === 0 && this.isClosed(slot)) this.idle(slot)
+    const { words } = this.columns
+    const row = ROW_WORDS * slot
+    if (words[row + inWords.serial] !== serial) return
+    if (--words[row + inWords.refs] === 0 && this.isClosed(slot)) this.idle(slot)
   }
 
   /** Forgets closed ones whose time is over. */
@@ -192,9 +196,11 @@ export class Connections {
   }
 
   private startMs(slot: number): number {
-    const { flags, clientMs, clientOffset, serverMs, serverOffset } = this.columns
-    return (flags.get(slot) & flag.clientSeen) !== 0 ? clientMs.get(slot) + clientOffset.get(slot)
-      : serverMs.get(slot) + serverOffset.get(slot)
+    const { words, doubles } = this.columns
+    const row = ROW_DOUBLES * slot
+    return (words[ROW_WORDS * slot + inWords.flags] & flag.clientSeen) !== 0
+      ? doubles[row + inDoubles.clientMs] + doubles[row + inDoubles.clientOffset]
+      : doubles[row + inDoubles.serverMs] + doubles[row + inDoubles.serverOffset]
   }
 
   /** Milliseconds between an end and the other one that waits in `slot`. */
@@ -207,23 +213,22 @@ export class Connections {
   private add(end: EndEvent): number {
     const slot = this.place()
     const { columns } = this
-    columns.low.set(slot, end.low)
-    columns.high.set(slot, end.high)
-    columns.refs.set(slot, 0)
-    columns.flags.set(slot, 0)
-    columns.zone.set(slot, 0)
-    columns.headBefore.set(slot, 0)
-    columns.client.set(slot, 0)
-    columns.server.set(slot, 0)
-    columns.holder.set(slot, 0)
-    columns.bytesSent.set(slot, 0)
-    columns.bytesReceived.set(slot, 0)
-    columns.serverEndMs.set(slot, Infinity)
+    const { words, doubles } = columns
+    const row = ROW_WORDS * slot
+    words[row + inWords.low] = end.low
+    words[row + inWords.high] = end.high
+    words[row + inWords.refs] = words[row + inWords.flags] = words[row + inWords.zone] = 0
+    words[row + inWords.headBefore] = 0
+    const wide = ROW_DOUBLES * slot
+    doubles[wide + inDoubles.client] = doubles[wide + inDoubles.server] = 0
+    doubles[wide + inDoubles.holder] = 0
+    doubles[wide + inDoubles.bytesSent] = doubles[wide + inDoubles.bytesReceived] = 0
+    doubles[wide + inDoubles.serverEndMs] = Infinity
     columns.protocol.set(slot, end.protocol)
     columns.means.set(slot, end.means)
     const isClient = end.side === flag.clientSeen
-    columns.clientPort.set(slot, isClient ? end.nearPort : end.farPort)
-    columns.serverPort.set(slot, isClient ? end.farPort : end.nearPort)
+    words[row + inWords.clientPort] = isClient ? end.nearPort : end.farPort
+    words[row + inWords.serverPort] = isClient ? end.farPort : end.nearPort
     const at = columns.addressAt(slot)
     copyAddress(isClient ? columns.clientAddr : columns.serverAddr, at, end.nearAddr, end.nearAt)
     copyAddress(isClient ? columns.serverAddr : columns.clientAddr, at, end.farAddr, end.farAt)
@@ -239,26 +244,29 @@ export class Connections {
 
   private fill(slot: number, end: EndEvent): void {
     const { columns } = this
-    columns.flags.set(slot, columns.flags.get(slot) | end.side |
-      (end.atStart ? flag.atStart : 0) | (end.translated ? flag.translated : 0))
-    if (end.translated && this.met) this.index.matchAny(slot, columns.low.get(slot))
+    const { words, doubles } = columns
+    const row = ROW_WORDS * slot
+    const wide = ROW_DOUBLES * slot
+    words[row + inWords.flags] |= end.side |
+      (end.atStart ? flag.atStart : 0) | (end.translated ? flag.translated : 0)
+    if (end.translated && this.met) this.index.matchAny(slot, words[row + inWords.low])
     if (end.side === flag.clientSeen) {
-      columns.client.set(slot, end.process)
-      columns.clientSource.set(slot, end.source)
-      columns.clientSeq.set(slot, end.seq)
-      columns.clientMs.set(slot, end.atMs)
-      columns.clientOffset.set(slot, end.offsetMs)
+      words[row + inWords.clientSource] = end.source
+      doubles[wide + inDoubles.client] = end.process
+      doubles[wide + inDoubles.clientSeq] = end.seq
+      doubles[wide + inDoubles.clientMs] = end.atMs
+      doubles[wide + inDoubles.clientOffset] = end.offsetMs
     } else {
       if (this.isTranslated(slot)) {
         // The server knows its own address.
         copyAddress(columns.serverAddr, columns.addressAt(slot), end.nearAddr, end.nearAt)
-        columns.serverPort.set(slot, end.nearPort)
+        words[row + inWords.serverPort] = end.nearPort
       }
-      columns.server.set(slot, end.process)
-      columns.serverSource.set(slot, end.source)
-      columns.serverSeq.set(slot, end.seq)
-      columns.serverMs.set(slot, end.atMs)
-      columns.serverOffset.set(slot, end.offsetMs)
+      words[row + inWords.serverSource] = end.source
+      doubles[wide + inDoubles.server] = end.process
+      doubles[wide + inDoubles.serverSeq] = end.seq
+      doubles[wide + inDoubles.serverMs] = end.atMs
+      doubles[wide + inDoubles.serverOffset] = end.offsetMs
     }
   }
 
@@ -273,7 +281,7 @@ export class Connections {
     }
     if (this.free === NONE) return this.used++
     const slot = this.free
-    this.free = this.columns.newer.get(slot)
+    this.free = this.newerThan(slot)
     return slot
   }
 
@@ -289,41 +297,51 @@ export class Connections {
   }
 
   private idle(slot: number): void {
-    const { flags, idleMs } = this.columns
-    if ((flags.get(slot) & flag.idle) !== 0) return
+    const { words, doubles } = this.columns
+    const row = ROW_WORDS * slot
+    if ((words[row + inWords.flags] & flag.idle) !== 0) return
     this.unlink(slot)
-    flags.set(slot, flags.get(slot) | flag.idle)
-    idleMs.set(slot, this.nowMs)
+    words[row + inWords.flags] |= flag.idle
+    doubles[ROW_DOUBLES * slot + inDoubles.idleMs] = this.nowMs
     this.append(slot, 2)
   }
 
   private remove(slot: number): void {
     this.unlink(slot)
-    const { newer, low, serial } = this.columns
-    this.index.remove(slot, low.get(slot))
-    serial.set(slot, serial.get(slot) + 1)
-    newer.set(slot, this.free)
+    const { words, links } = this.columns
+    const row = ROW_WORDS * slot
+    this.index.remove(slot, words[row + inWords.low])
+    words[row + inWords.serial]++
+    links[row + inWords.newer] = this.free
     this.free = slot
     this.size--
   }
 
+  private newerThan(slot: number): number {
+    return this.columns.links[ROW_WORDS * slot + inWords.newer]
+  }
+
   private append(slot: number, list: number): void {
-    const { older, newer } = this.columns
-    const last = this.lists[list + 1]
-    older.set(slot, last)
-    newer.set(slot, NONE)
-    if (last === NONE) this.lists[list] = slot
-    else newer.set(last, slot)
-    this.lists[list + 1] = slot
+    const { lists, columns: { links } } = this
+    const row = ROW_WORDS * slot
+    const last = lists[list + 1]
+    links[row + inWords.older] = last
+    links[row + inWords.newer] = NONE
+    if (last === NONE) lists[list] = slot
+    else links[ROW_WORDS * last + inWords.newer] = slot
+    lists[list + 1] = slot
   }
 
   private unlink(slot: number): void {
-    const { older, newer, flags } = this.columns
-    const list = (flags.get(slot) & flag.idle) !== 0 ? 2 : 0
-    if (older.get(slot) === NONE) this.lists[list] = newer.get(slot)
-    else newer.set(older.get(slot), newer.get(slot))
-    if (newer.get(slot) === NONE) this.lists[list + 1] = older.get(slot)
-    else older.set(newer.get(slot), older.get(slot))
+    const { lists, columns: { links } } = this
+    const row = ROW_WORDS * slot
+    const list = (links[row + inWords.flags] & flag.idle) !== 0 ? 2 : 0
+    const older = links[row + inWords.older]
+    const newer = links[row + inWords.newer]
+    if (older === NONE) lists[list] = newer
+    else links[ROW_WORDS * older + inWords.newer] = newer
+    if (newer === NONE) lists[list + 1] = older
+    else links[ROW_WORDS * newer + inWords.older] = older
   }
 
   snapshot(): ConnectionsSnapshot {
@@ -344,9 +362,9 @@ export class Connections {
     this.lists = Int32Array.from(from.lists)
     this.evictions = from.evictions
     this.index.grow(this.placesNeeded())
-    const { low, high, newer } = this.columns
+    const { low, high } = this.columns
     for (const list of [0, 2]) {
-      for (let slot = this.lists[list]; slot !== NONE; slot = newer.get(slot)) {
+      for (let slot = this.lists[list]; slot !== NONE; slot = this.newerThan(slot)) {
         this.index.insert(slot, low.get(slot), high.get(slot), this.isTranslated(slot))
       }
     }

@@ -4,13 +4,16 @@ import type { LineageProcess } from '../lineage.ts'
 import type { Source } from '../names/source-table.ts'
 import { flag, means } from './connection-columns.ts'
 import type { EndEvent } from './connections.ts'
-import { connectionKey } from './keys.ts'
-import { ACCEPTED, isOnePlace, sideOf } from './sides.ts'
+import { keyOfRow } from './keys.ts'
+import type { ConnectionKey } from './keys.ts'
+import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 
 const NOWHERE = new Uint8Array(16)
 /** Within one machine. */
 const LOCAL_CID = 1
+
+interface KnownKeys { keyOf(index: number, key: ConnectionKey): void }
 
 export class EndReader {
   /** Key of the connection that was read last. */
@@ -21,6 +24,11 @@ export class EndReader {
     translated: false, protocol: 0, means: 0, nearAddr: NOWHERE, nearAt: 0, nearPort: 0,
     farAddr: NOWHERE, farAt: 0, farPort: 0,
   }
+
+  private readonly ahead: KnownKeys
+
+  /** @param ahead knows the keys of the events that open and close connections */
+  constructor(ahead: KnownKeys) { this.ahead = ahead }
 
   /** The end that an event is about. */
   read(
@@ -106,19 +114,10 @@ export class EndReader {
     event: OneConnectionEvent | EventViews['process_stdio' | 'socket_received'], source: Source,
     side: number,
   ): void {
-    const { columns, row } = event
-    const { local_addr: near, remote_addr: far } = columns
-    const at = 16 * row
-    const place = isOnePlace(near, far, at)
-      ? Math.imul(source.number, 0x9e3779b1) ^ columns.netns[row] : 0
-    const protocol = columns.protocol[row]
-    // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
-    const rdma = event.kind === 'rdma_connection' ? event.columns : null
-    const nearPort = rdma?.qp_num[row] ?? columns.local_port[row]
-    const farPort = rdma?.remote_qp_num[row] ?? columns.remote_port[row]
-    if (side === ACCEPTED) {
-      connectionKey(far, at, farPort, near, at, nearPort, protocol, place, this.key)
-    } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, this.key)
+    const { kind, index, row } = event
+    if (kind === 'connection_open' || kind === 'connection_close') {
+      this.ahead.keyOf(index, this.key)
+    } else keyOfRow(event.columns, row, source.number, side, this.key)
   }
 }
 

@@ -8,7 +8,8 @@ import type { HopLink } from '../finding.ts'
 import type { Lineage, LineageProcess } from '../lineage.ts'
 import type { Source } from '../names/source-table.ts'
 import { copyAddress, flag } from './connection-columns.ts'
-import { indexOfAccepted } from './accepted.ts'
+import type { AcceptedSnapshot } from './rows/accepted.ts'
+import { Ahead } from './ahead.ts'
 import { Connections } from './connections.ts'
 import type { ConnectionOptions, ConnectionsSnapshot, EndEvent } from './connections.ts'
 import { EndReader } from './end-reader.ts'
@@ -19,7 +20,7 @@ import { ACCEPTED, sideOf } from './sides.ts'
 import type { OneConnectionEvent } from './sides.ts'
 import { OriginRules, newOrigins, originsOf } from './origins.ts'
 import type { OriginsSnapshot } from './origins.ts'
-import { headsOf } from './heads.ts'
+import { STALE_MAX, headsOf, taint } from './heads.ts'
 import { TCP, addressKey } from './keys.ts'
 import { Parentless } from './parentless.ts'
 import type { ParentlessSnapshot } from './parentless.ts'
@@ -33,6 +34,7 @@ import type { WaitingSnapshot } from './waiting.ts'
 export type GraphSnapshot = {
   connections: ConnectionsSnapshot
   origins: OriginsSnapshot
+  accepted: AcceptedSnapshot
   forgotten: number
   files: SharedFilesSnapshot
   entries: EntriesSnapshot
@@ -46,9 +48,6 @@ type IsTranslated = (bytes: Uint8Array, at: number, port: number) => boolean
 /** A process that was seen so long ago has no parent that comes late. */
 const PARENT_MS = 60_000
 const DEPTH_MAX = 16
-/** Connections that one event can make stale. */
-const STALE_MAX = 32
-const SIDES_MAX = 2
 const ADOPTED_MAX = 256
 
 export class Graph {
@@ -70,7 +69,8 @@ export class Graph {
   readonly files = new SharedFiles()
   readonly entries = new Entries()
   readonly lineage: Lineage
-  readonly reader = new EndReader()
+  readonly ahead: Ahead
+  readonly reader: EndReader
   private readonly isTranslated: IsTranslated
 
   /** @param isTranslated whether an address and port stand for another one, such as a Service */
@@ -81,6 +81,8 @@ export class Graph {
     this.lineage = lineage
     this.connections = new Connections(options)
     this.rules = new OriginRules(this.connections, (number) => lineage.get(number))
+    this.ahead = new Ahead(this.connections, this.rules, lineage)
+    this.reader = new EndReader(this.ahead)
     lineage.onForget = (process) => this.forget(process)
   }
 
@@ -151,13 +153,13 @@ export class Graph {
 
   /** Takes over from the parent what led to it, when that has not happened yet. */
   settle(process: LineageProcess, depth = 0): void {
-    if (process.settledMs < 0) return
+    if (process.settled) return
     const { nowMs } = this.connections
     if (process.settledMs === 0) process.settledMs = nowMs || 1
     const old = nowMs - process.settledMs > PARENT_MS
     const parent = this.lineage.parentOf(process)
     if (parent === null || parent === process) {
-      if (process.ppid <= 1 || old) process.settledMs = -1
+      if (process.ppid <= 1 || old) process.settled = true
       else this.parentless.add(process)
       return
     }
@@ -170,8 +172,8 @@ export class Graph {
       this.rules.fork(parent.origins, parent, origins, startMs, guess)
       if (known === null && origins.inherited.length > 0) process.origins = origins
     }
-    if (old || (parent.settledMs < 0 && process.settledMs !== nowMs)) process.settledMs = -1
-    else if (parent.settledMs >= 0) this.parentless.add(process)
+    if (old || (parent.settled && process.settledMs !== nowMs)) process.settled = true
+    else if (!parent.settled) this.parentless.add(process)
   }
 
   /** Number of the process at the other end of the current connection; 0 when it is not known. */
@@ -200,12 +202,12 @@ export class Graph {
     this.met = this.connections.met
     if (process === null) return
     if (end.side !== ACCEPTED) {
-      if (this.met && this.isInteresting(process, end.atMs)) this.taint(slot)
+      if (this.met && this.isInteresting(process, end.atMs)) taint(this, slot)
       return
     }
     // Told once more by an agent that began again: it is among them.
     const origins = originsOf(process)
-    if (atStart && indexOfAccepted(origins.accepted, slot) >= 0) return
+    if (atStart && this.rules.accepted.indexOf(origins, slot) >= 0) return
     const { client, clientMs } = this.connections.columns
     const peer = this.met ? this.lineage.get(client.get(slot)) : null
     const tainted = peer !== null && this.isInteresting(peer, clientMs.get(slot))
@@ -214,31 +216,9 @@ export class Graph {
 
   /** Others may have told the process what to do at a time of its node, beyond plain requests. */
   isInteresting(process: LineageProcess, atMs: number): boolean {
-    if (process.settledMs >= 0) this.settle(process)
+    if (!process.settled) this.settle(process)
     const { origins } = process
     return origins !== null && this.rules.isInteresting(origins, process, atMs)
-  }
-
-  /**
-   * Whoever accepted this connection acts for others than it seemed: and so do those that it has
-   * reached since. What leads to their connections is to be judged again.
-   */
-  taint(slot: number): void {
-    const queue = [slot]
-    const { columns } = this.connections
-    while (queue.length > 0 && this.stale.length < STALE_MAX) {
-      const next = queue.pop()!
-      const server = this.lineage.get(columns.server.get(next))
-      const origins = server?.origins
-      if (!origins || !this.rules.taint(origins, next)) continue
-      // Who is reached from many sides like this has been judged for it before.
-      if (origins.accepted.tainted > SIDES_MAX) continue
-      for (const head of headsOf(columns, server!)) {
-        if (columns.clientMs.get(head) < columns.serverMs.get(next) - 1) continue
-        this.stale.push(head)
-        queue.push(head)
-      }
-    }
   }
 
   private closed(event: OneConnectionEvent, source: Source): void {
@@ -372,7 +352,8 @@ export class Graph {
       if (process.origins !== null) origins.push([process.number, process.origins])
     }
     return {
-      connections: this.connections.snapshot(), origins, forgotten: this.rules.forgotten,
+      connections: this.connections.snapshot(), origins,
+      accepted: this.rules.accepted.snapshot(), forgotten: this.rules.forgotten,
       files: this.files.snapshot(), entries: this.entries.snapshot(),
       waiting: this.waiting.snapshot(),
       searches: this.searches.snapshot(),
@@ -384,6 +365,7 @@ export class Graph {
   restore(from: GraphSnapshot): void {
     this.connections.restore(from.connections)
     for (const [number, origins] of from.origins) this.lineage.get(number)!.origins = origins
+    this.rules.accepted.restore(from.accepted)
     this.rules.forgotten = from.forgotten
     this.files.restore(from.files)
     this.entries.restore(from.entries)

@@ -1,4 +1,7 @@
 /** Keys of connections and addresses: numbers that stand for them. */
+import type { EventViews } from '../../proto/gen/events.ts'
+import { ACCEPTED, isOnePlace } from './sides.ts'
+import type { OneConnectionEvent } from './sides.ts'
 
 /** Number of the protocol. */
 export const TCP = 6
@@ -37,6 +40,25 @@ export function connectionKey(
   key.high = mixed(b ^ a)
 }
 
+type KeyColumns = (OneConnectionEvent | EventViews['process_stdio' | 'socket_received'])['columns']
+
+/** The key of the connection of a row; `side` says which end it is about. */
+export function keyOfRow(
+  columns: KeyColumns, row: number, source: number, side: number, key: ConnectionKey,
+): void {
+  const { local_addr: near, remote_addr: far } = columns
+  const at = 16 * row
+  const place = isOnePlace(near, far, at)
+    ? Math.imul(source, 0x9e3779b1) ^ columns.netns[row] : 0
+  const protocol = columns.protocol[row]
+  // What tells RDMA connections apart are the queue pairs: ports are the same, or none.
+  const isRdma = 'qp_num' in columns
+  const nearPort = isRdma ? columns.qp_num[row] : columns.local_port[row]
+  const farPort = isRdma ? columns.remote_qp_num[row] : columns.remote_port[row]
+  if (side === ACCEPTED) {
+    connectionKey(far, at, farPort, near, at, nearPort, protocol, place, key)
+  } else connectionKey(near, at, nearPort, far, at, farPort, protocol, place, key)
+}
 
 /** A number of 53 bits for an address, to count distinct ones. Exact for IPv4. */
 export function addressKey(bytes: Uint8Array, at: number): number {

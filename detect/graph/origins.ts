@@ -4,11 +4,8 @@
  */
 import type { HopLink } from '../finding.ts'
 import type { LineageProcess } from '../lineage.ts'
-import {
-  acceptedAt, acceptedBit, bitsOfAccepted, indexOfAccepted, leastAccepted,
-  newAccepted, pushAccepted,
-} from './accepted.ts'
-import type { Accepted } from './accepted.ts'
+import { AcceptedTable, acceptedBit } from './rows/accepted.ts'
+import type { Accepted } from './rows/accepted.ts'
 import type { Connections } from './connections.ts'
 import { isForeign, isLogin } from './logins.ts'
 
@@ -33,15 +30,17 @@ export interface Origin {
   judgedExe: string
 }
 
-/** What leads to one process. */
-export interface Origins {
-  accepted: Accepted
-  /** Those that it has from its ancestors, or by its standard streams, a descriptor or a file. */
-  inherited: Origin[]
+/**
+ * What leads to one process: what it accepted, and more. Most processes have the same two empty
+ * lists, so that who asks finds them near: they are replaced, never changed.
+ */
+export interface Origins extends Accepted {
   /** How many it accepted that are still open. */
   open: number
+  /** Those that it has from its ancestors, or by its standard streams, a descriptor or a file. */
+  inherited: readonly Origin[]
   /** What was judged and is no path: numbers of the caller. Void when what leads here changes. */
-  quiet: number[]
+  quiet: readonly number[]
 }
 
 export type OriginsSnapshot = [process: number, origins: Origins][]
@@ -56,10 +55,13 @@ const QUIET_MAX = 4
 const LINGER_MS = 5000
 /** A fork and the accept before it are told by two clocks of one kernel. */
 const SLACK_MS = 1
+const NO_ORIGINS: readonly Origin[] = []
+const NO_NUMBERS: readonly number[] = []
 
 /** Rules over the origins of processes; `forgotten` counts those that gave way while open. */
 export class OriginRules {
   forgotten = 0
+  readonly accepted = new AcceptedTable()
   private readonly connections: Connections
   private readonly processOf: (number: number) => LineageProcess | null
 
@@ -76,49 +78,52 @@ export class OriginRules {
    * @param peer the address of who opened it, as a number
    */
   accept(origins: Origins, slot: number, peer: number, tainted: boolean): void {
-    const { accepted } = origins
+    const { accepted, connections } = this
     origins.open++
-    if (tainted && origins.quiet.length > 0) origins.quiet = []
-    const place = leastAccepted(accepted, peer)
-    if (place >= 0) {
-      if ((bitsOfAccepted(accepted, place) & acceptedBit.ended) === 0) this.forgotten++
-      if ((bitsOfAccepted(accepted, place) & acceptedBit.tainted) !== 0) accepted.tainted--
-      const gone = acceptedAt(accepted, place, true)
-      this.connections.release(gone.slot, gone.serial)
+    if (tainted) origins.quiet = NO_NUMBERS
+    const least = accepted.least(origins, peer)
+    if (least >= 0) {
+      const bits = accepted.bitsAt(origins, least)
+      if ((bits & acceptedBit.ended) === 0) this.forgotten++
+      if ((bits & acceptedBit.tainted) !== 0) origins.tainted--
+      const gone = accepted.slotAt(origins, least)
+      const serial = accepted.serialAt(origins, least)
+      accepted.remove(origins, least)
+      connections.release(gone, serial)
     }
-    this.connections.hold(slot)
-    const serial = this.connections.columns.serial.get(slot)
-    if (tainted) accepted.tainted++
-    pushAccepted(accepted, slot, serial, peer, tainted ? acceptedBit.tainted : 0)
+    connections.hold(slot)
+    const serial = connections.columns.serial.get(slot)
+    if (tainted) origins.tainted++
+    accepted.push(origins, slot, serial, peer, tainted ? acceptedBit.tainted : 0)
   }
 
   /** An accepted connection ended. */
   ended(origins: Origins, slot: number): void {
     origins.open = Math.max(0, origins.open - 1)
-    const i = indexOfAccepted(origins.accepted, slot)
-    if (i >= 0) bitsOfAccepted(origins.accepted, i, acceptedBit.ended)
+    const i = this.accepted.indexOf(origins, slot)
+    if (i >= 0) this.accepted.addBits(origins, i, acceptedBit.ended)
   }
 
   /** An accepted connection turned out to come from somewhere else. True when that is new. */
   taint(origins: Origins, slot: number): boolean {
-    const { accepted } = origins
-    const i = indexOfAccepted(accepted, slot)
-    if (i < 0 || (bitsOfAccepted(accepted, i) & acceptedBit.tainted) !== 0) return false
-    bitsOfAccepted(accepted, i, acceptedBit.tainted)
-    accepted.tainted++
-    origins.quiet = []
+    const { accepted } = this
+    const i = accepted.indexOf(origins, slot)
+    if (i < 0 || (accepted.bitsAt(origins, i) & acceptedBit.tainted) !== 0) return false
+    accepted.addBits(origins, i, acceptedBit.tainted)
+    origins.tainted++
+    origins.quiet = NO_NUMBERS
     return true
   }
 
   /** Others may have told the process what to do at this time, beyond plain requests. */
   isInteresting(origins: Origins, process: LineageProcess, atMs: number): boolean {
     if (this.actsForOthers(origins, process)) return true
-    const { accepted } = origins
-    if (accepted.tainted === 0) return false
-    for (let i = 0; i < accepted.count; i++) {
-      if ((bitsOfAccepted(accepted, i) & acceptedBit.tainted) === 0) continue
-      const { slot, serial } = acceptedAt(accepted, i)
-      if (this.isUsable(slot, serial, atMs)) return true
+    if (origins.tainted === 0) return false
+    const { accepted } = this
+    for (let i = 0; i < origins.count; i++) {
+      if ((accepted.bitsAt(origins, i) & acceptedBit.tainted) === 0) continue
+      const slot = accepted.slotAt(origins, i)
+      if (this.isUsable(slot, accepted.serialAt(origins, i), atMs)) return true
     }
     return false
   }
@@ -133,7 +138,7 @@ export class OriginRules {
   }
 
   /** What a process has from others, judged by what it runs now. */
-  private judged({ inherited }: Origins, process: LineageProcess): Origin[] {
+  private judged({ inherited }: Origins, process: LineageProcess): readonly Origin[] {
     for (const origin of inherited) {
       if (origin.tainted || origin.judgedExe === process.exe) continue
       origin.judgedExe = process.exe
@@ -146,25 +151,24 @@ export class OriginRules {
   }
 
   /** What was judged is no path, until something else leads to the process. */
-  noteQuiet({ quiet }: Origins, number: number): void {
-    if (quiet.length >= QUIET_MAX) quiet.shift()
-    quiet.push(number)
+  noteQuiet(origins: Origins, number: number): void {
+    origins.quiet = [...origins.quiet.slice(1 - QUIET_MAX), number]
   }
 
   /** One more way in that is not an accept of its own. True when it is new. */
   inherit(
     origins: Origins, slot: number, link: HopLink, of = 1, reverse = false, tainted = false,
   ): boolean {
-    const { inherited } = origins
+    let { inherited } = origins
     const known = inherited.find((one) => this.isOf(one, slot))
     if (known !== undefined) {
       if (tainted && !known.tainted) {
         known.tainted = true
-        origins.quiet = []
+        origins.quiet = NO_NUMBERS
       }
       if (link === 'descendant' || known.link === link) return false
       Object.assign(known, { link, of, reverse, judgedExe: '' })
-      origins.quiet = []
+      origins.quiet = NO_NUMBERS
       return false
     }
     if (inherited.length >= INHERITED_MAX) {
@@ -173,13 +177,14 @@ export class OriginRules {
         this.forgotten++
         return false
       }
-      this.drop(inherited.splice(dead, 1)[0])
+      this.drop(inherited[dead])
+      inherited = inherited.toSpliced(dead, 1)
     }
     const origin = this.make(slot, link, of)
     origin.reverse = reverse
     origin.tainted = tainted
-    origins.quiet = []
-    inherited.push(origin)
+    origins.quiet = NO_NUMBERS
+    origins.inherited = [...inherited, origin]
     return true
   }
 
@@ -212,8 +217,8 @@ export class OriginRules {
       const of = likely.length < GUESSES_MIN ? likely.length
         : Math.max(parent.open, likely.length)
       if (likely.length === 1) {
-        const i = indexOfAccepted(parent.accepted, likely[0].connection)
-        bitsOfAccepted(parent.accepted, i, acceptedBit.claimed)
+        const i = this.accepted.indexOf(parent, likely[0].connection)
+        this.accepted.addBits(parent, i, acceptedBit.claimed)
       }
       for (const origin of this.likeliest(likely, startMs).slice(0, LIKELY_MAX)) {
         this.inherit(child, origin.connection, 'descendant', of, false, origin.tainted)
@@ -226,12 +231,14 @@ export class OriginRules {
   }
 
   /** Accepted connections for which the process may act at a time, the latest last. */
-  usable({ accepted }: Origins, atMs: number): Origin[] {
+  usable(origins: Origins, atMs: number): Origin[] {
+    const { accepted } = this
     const usable: Origin[] = []
-    for (let i = 0; i < accepted.count; i++) {
-      const { slot, serial } = acceptedAt(accepted, i)
+    for (let i = 0; i < origins.count; i++) {
+      const slot = accepted.slotAt(origins, i)
+      const serial = accepted.serialAt(origins, i)
       if (!this.isUsable(slot, serial, atMs)) continue
-      const bits = bitsOfAccepted(accepted, i)
+      const bits = accepted.bitsAt(origins, i)
       usable.push({
         connection: slot, serial, link: 'same_process', of: 1, reverse: false, judgedExe: '',
         claimed: (bits & acceptedBit.claimed) !== 0, tainted: (bits & acceptedBit.tainted) !== 0,
@@ -252,7 +259,8 @@ export class OriginRules {
    * standard streams are a connection to this address. That it calls an address says less: so does
    * everybody who asks a name server.
    */
-  calledBack({ inherited }: Origins, slot: number): void {
+  calledBack(origins: Origins, slot: number): void {
+    const { inherited } = origins
     const { columns } = this.connections
     const { clientAddr, serverAddr } = columns
     const orders = columns.addressAt(slot)
@@ -264,7 +272,7 @@ export class OriginRules {
       }
       return true
     })
-    if (at > 0) inherited.unshift(...inherited.splice(at, 1))
+    if (at > 0) origins.inherited = [inherited[at], ...inherited.toSpliced(at, 1)]
   }
 
   /** Those that were open at a time before those that had just closed; the latest first. */
@@ -279,12 +287,13 @@ export class OriginRules {
   }
 
   /** The process is forgotten. */
-  release({ accepted, inherited }: Origins): void {
-    for (let i = 0; i < accepted.count; i++) {
-      const { slot, serial } = acceptedAt(accepted, i)
-      this.connections.release(slot, serial)
+  release(origins: Origins): void {
+    const { accepted } = this
+    for (let i = 0; i < origins.count; i++) {
+      this.connections.release(accepted.slotAt(origins, i), accepted.serialAt(origins, i))
     }
-    for (const origin of inherited) this.drop(origin)
+    accepted.drop(origins)
+    for (const origin of origins.inherited) this.drop(origin)
   }
 
   private isOf(origin: Origin, slot: number): boolean {
@@ -304,7 +313,9 @@ export class OriginRules {
 }
 
 export function newOrigins(): Origins {
-  return { accepted: newAccepted(), inherited: [], open: 0, quiet: [] }
+  return {
+    place: -1, count: 0, tainted: 0, open: 0, inherited: NO_ORIGINS, quiet: NO_NUMBERS,
+  }
 }
 
 export function originsOf(process: LineageProcess): Origins {

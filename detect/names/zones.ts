@@ -57,7 +57,10 @@ export class Zones {
     if (process.zonePolicy === policyNumber && process.zoneCgroup === process.cgroup.version) {
       return process.zone
     }
-    process.zone = policy.zoneOfProcess(this.factsOfProcess(process))
+    const { exe, rowWorkload, cgroup, node_id } = process
+    const node = this.names.nodes.get(node_id)
+    // Of few of all processes the facts are asked for again: these are not kept.
+    process.zone = policy.zoneOfProcess(processFacts(exe, rowWorkload, cgroup, node))
     process.zonePolicy = policyNumber
     process.zoneCgroup = process.cgroup.version
     return process.zone

@@ -27,7 +27,7 @@ export interface EngineState {
   detectors: { id: string; findings: number; muted: number; states: KeyedStateSnapshot }[]
 }
 
-const version = 12
+const version = 13
 
 /** A snapshot that cannot be used: damaged, or of another version. Replay the log instead. */
 export class SnapshotError extends Error {

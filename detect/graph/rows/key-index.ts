@@ -47,6 +47,17 @@ export class KeyIndex {
     }
   }
 
+  /** A word of where the search for a low word begins. */
+  glance(low: number): number {
+    return this.words[WIDTH * (low & this.mask)]
+  }
+
+  /** The first slot with a key; -1 when there is none. */
+  first(low: number, high: number): number {
+    const place = this.seek(low & this.mask, low, high, false)
+    return place === NONE ? NONE : this.slotAt(place)
+  }
+
   slotAt(place: number): number {
     return this.words[WIDTH * place] - 1
   }
