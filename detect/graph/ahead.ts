@@ -1,5 +1,5 @@
 /**
- * Looks at what the next events of a batch will ask for, some dozens at once. With a million
+ * Looks at what the next events of a batch will ask for, a few dozen at once. With a million
  * connections it is far away in memory: asked for by one event after the other it is waited for
  * each time, asked for together it comes together. Changes nothing of what is known.
  */
@@ -13,7 +13,7 @@ import type { ConnectionKey } from './keys.ts'
 import type { OriginRules } from './origins.ts'
 
 /** Events that are looked at together; a power of two. */
-export const AHEAD = 64
+export const AHEAD = 32
 
 const numberOf = (kind: string): number => kindInfos.find((info) => info.kind === kind)!.number
 const OPEN = numberOf('connection_open')
