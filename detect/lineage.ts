@@ -113,7 +113,9 @@ export class Lineage {
     return this.byNumber.values()
   }
 
+  /** The process with a number; null when it is forgotten, and for 0, which stands for none. */
   get(number: number): LineageProcess | null {
+    if (number === 0) return null
     const at = number & (this.recent.length - 1)
     const recent = this.recent[at]
     if (recent !== null && recent.number === number) return recent
