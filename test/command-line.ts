@@ -24,8 +24,6 @@ export interface RunOptions {
   uid?: number
   /** How long `until` waits; emulated machines are slow. */
   waitMs?: number
-  /** Options of Node itself. */
-  nodeWords?: readonly string[]
 }
 
 /** A command that runs. */
@@ -43,7 +41,7 @@ export class Running {
     const enter = ['/bin/sh', '-c', 'echo $$ > "$0" && exec "$@"', `${options.cgroup}/cgroup.procs`]
     const alone = ['unshare', '-m', 'sh', '-c', `${options.privately} && exec "$0" "$@"`]
     const command = [...options.cgroup ? enter : [], ...options.privately ? alone : [],
-      process.execPath, ...options.nodeWords ?? [], cli, ...words]
+      process.execPath, cli, ...words]
     this.child = spawn(command[0], command.slice(1), {
       stdio: ['ignore', 'pipe', 'pipe'], cwd: options.cwd, uid: options.uid, gid: options.uid,
       env: { ...env, NO_COLOR: '1', ...options.env },
@@ -59,7 +57,7 @@ export class Running {
     for (;;) {
       const found = find(this)
       if (found !== undefined) return found
-      if (performance.now() > end || this.child.exitCode !== null) break
+      if (performance.now() > end || (this.child.exitCode ?? this.child.signalCode) !== null) break
       await sleep(20)
     }
     throw new Error(`waited for ${what}; stdout:\n${this.stdout}\nstderr:\n${this.stderr}`)

@@ -1,7 +1,7 @@
 // Every drill, as a user does it: from its processes over the kernel to the incident.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Drill } from '../../drills/drill.ts'
@@ -10,10 +10,11 @@ import { hasGpu } from '../../drills/firmware-drift.ts'
 import { harmlessModule } from '../../drills/module-load.ts'
 import { POLICY_WITH_STORES } from '../../drills/store-folder.ts'
 import type { Incident } from '../../detect/incident.ts'
-import { jsonLines, run, Running } from '../command-line.ts'
-import type { Finished } from '../command-line.ts'
+import { jsonLines } from '../command-line.ts'
+import type { Running } from '../command-line.ts'
 import { StandIn, whyNoStandIn } from '../gpu/stand-in.ts'
 import { STAND_IN_VERSIONS } from '../vm/stand-in.ts'
+import { emulated, runAgain, startUp, waitMs } from './emulated-node.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { whyBlind, whyNot } from './watch.ts'
 
@@ -41,13 +42,11 @@ function whyNoModule(): string {
   }
 }
 
-/** In the kernel rig: there Node takes a minute to load both halves. So only what needs its kernel
- * is done there. */
-const emulated = /^vedette-\d/.test(hostname())
 const reason = whyNot()
 const noRdma = reason || whyNoRdma()
 const [, driverVersion] = STAND_IN_VERSIONS
 const noDriver = reason || whyNoStandIn(driverVersion)
+/** There only what needs its kernel: Node takes half a minute to load both halves. */
 const ofTheRig = ['rdma-peer', 'module-load', 'gpu-probe']
 const gpuDevice = '/dev/nvidiactl'
 /** Why a drill cannot raise its incident on this kernel; '' when it can. */
@@ -67,23 +66,6 @@ const policyWithStores = `version: 1
 stores: [{ name: elsewhere, kind: dataset, sensitivity: internal, paths: [/nowhere/at/all] }]
 `
 const watched = drills.filter(({ name }) => !hindrances[name])
-
-/** Node starts in ten seconds on an emulated machine. */
-const waitMs = 240_000
-
-/**
- * On emulated processors Node itself crashes in one of some sixty starts (`Check failed:
- * it->second.Size() > offset` of V8, or SIGSEGV), also where nothing of ours is loaded. With fewer
- * threads it does so more rarely. Never taken for a crash elsewhere.
- */
-const nodeWords = emulated ? ['--single-threaded'] : []
-const triesMax = 3
-
-function isCrashOfNode({ code, stderr }: Finished): boolean {
-  const crashed = emulated && (code === null || /^# Fatal error in/m.test(stderr))
-  if (crashed) process.stderr.write(`!! Node crashed, and is started again: ${stderr.slice(0, 400)}\n`)
-  return crashed
-}
 
 function ofStores({ needs }: Drill): boolean {
   return needs.includes(POLICY_WITH_STORES)
@@ -124,36 +106,18 @@ describe.skipIf(reason)(`drills ${reason}`, () => {
   })
 
   async function start(name: string, ...words: string[]): Promise<string> {
-    for (let tries = 1; ; tries++) {
-      const up = new Running(['up', '--quiet', '--data', join(data, name), '--scope-cgroup',
-        `/${basename(cgroup.path)}`, '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0',
-        '--agent-listen-http', '127.0.0.1:0', ...words], { cwd: data, waitMs, nodeWords })
-      try {
-        const address = await up.until('the address of the readers',
-          ({ stderr }) => /Readers +gRPC (\S+)/.exec(stderr)?.[1])
-        ups.push(up)
-        return address
-      } catch (error) {
-        const ended = up.child.exitCode !== null || up.child.signalCode !== null
-        const finished = await up.stop('SIGKILL')
-        if (!ended || !isCrashOfNode(finished) || tries === triesMax) throw error
-      }
-    }
-  }
-
-  async function runDrill(name: string, server: string): Promise<Finished> {
-    for (let tries = 1; ; tries++) {
-      const finished = await run(['drill', name, '-o', 'json', '--wait', '60', '--server', server],
-        { cgroup: cgroup.path, nodeWords })
-      if (!isCrashOfNode(finished) || tries === triesMax) return finished
-    }
+    const { up, server } = await startUp(['--quiet', '--data', join(data, name),
+      '--scope-cgroup', `/${basename(cgroup.path)}`, ...words], { cwd: data })
+    ups.push(up)
+    return server
   }
 
   for (const drill of drills) {
     const { name, raises } = drill
     it.skipIf(hindrances[name])(`${name} raises ${raises} while the policy only learns`, async () => {
       const server = ofStores(drill) ? servers.stores : servers.learning
-      const { code, stdout, stderr } = await runDrill(name, server)
+      const { code, stdout, stderr } = await runAgain(
+        ['drill', name, '-o', 'json', '--wait', '60', '--server', server], { cgroup: cgroup.path })
       expect(stderr).toContain('raised: incident')
       expect(code).toBe(0)
       const { findings } = jsonLines(stdout)[0] as unknown as Incident

@@ -6,9 +6,11 @@ import { basename, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Incident } from '../../detect/incident.ts'
 import { gspImage } from '../../gpu/sample/gsp-image.ts'
-import { jsonLines, run, Running } from '../command-line.ts'
+import { jsonLines } from '../command-line.ts'
+import type { Running } from '../command-line.ts'
 import { StandIn, whyNoStandIn } from '../gpu/stand-in.ts'
 import { STAND_IN_VERSIONS, standInPath } from '../vm/stand-in.ts'
+import { runAgain, startUp, waitMs } from './emulated-node.ts'
 import { callScript } from './gpu-watch.ts'
 import { ScopeCgroup } from './scope-cgroup.ts'
 import { whyBlind, whyNot } from './watch.ts'
@@ -17,9 +19,6 @@ const [oldVersion, version] = STAND_IN_VERSIONS
 const reason = whyNot() || whyNoStandIn(version) || whyBlind('kernel_module')
 if (reason) process.stderr.write(`!! SKIPPED: a driver of GPUs that is replaced: ${reason}\n`)
 
-/** Node starts in a minute on an emulated machine, and crashes there with several threads. */
-const waitMs = 240_000
-const nodeWords = ['--single-threaded']
 const firmware = '/lib/firmware/nvidia'
 const device = '/dev/nvidiactl'
 
@@ -39,10 +38,8 @@ describe.skipIf(reason)(`a driver of GPUs that is replaced ${reason}`, () => {
     execFileSync('mknod', ['-m', '666', device, 'c', '195', '255'])
     cgroup = new ScopeCgroup()
     data = mkdtempSync(join(tmpdir(), 'vedette-replaced-'))
-    up = new Running(['up', '--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`,
-      '--listen', '127.0.0.1:0', '--listen-http', '127.0.0.1:0', '--agent-listen-http', '127.0.0.1:0'],
-    { cwd: data, waitMs, nodeWords })
-    await up.until('the address of the readers', ({ stderr }) => /Readers +gRPC (\S+)/.exec(stderr)?.[1])
+    const words = ['--data', data, '--scope-cgroup', `/${basename(cgroup.path)}`]
+    up = (await startUp(words, { cwd: data })).up
   }, waitMs + 30_000)
   afterAll(async () => {
     await up.stop('SIGKILL')
@@ -70,7 +67,7 @@ describe.skipIf(reason)(`a driver of GPUs that is replaced ${reason}`, () => {
       /GPU-001|driver.*570\.211\.01 .*535\.288\.01/.test(stdout) ? true : undefined)
     await up.stop()
 
-    const { stdout } = await run(['incidents', '--data', data, '-o', 'json'], { nodeWords })
+    const { stdout } = await runAgain(['incidents', '--data', data, '-o', 'json'])
     const incidents = jsonLines(stdout) as unknown as Incident[]
     expect(incidents).toHaveLength(1)
     const [incident] = incidents
