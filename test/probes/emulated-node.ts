@@ -1,6 +1,7 @@
-// The command line on emulated processors. Node itself crashes there in one of some sixty starts
-// (`Check failed: it->second.Size() > offset` of V8, or SIGSEGV), also where nothing of ours is
-// loaded: then it is started again. Elsewhere a crash is a crash.
+// The command line on emulated processors. Where Node takes the types out of many files, V8 crashes
+// there now and then: while it compiles that WebAssembly better it looks for the caller of a frame
+// (`Check failed: it->second.Size() > offset` below Runtime_WasmTriggerTierUp). Then it is started
+// again. Elsewhere a crash is a crash.
 
 import { hostname } from 'node:os'
 import { run, Running } from '../command-line.ts'
@@ -10,7 +11,7 @@ import type { Finished, RunOptions } from '../command-line.ts'
 export const emulated = /^vedette-\d/.test(hostname())
 /** Node starts in ten seconds there. */
 export const waitMs = 240_000
-const triesMax = 3
+const triesMax = 8
 
 /** `vedette up` on ports that are free, once readers can ask it; and where they can. */
 export async function startUp(
