@@ -45,7 +45,8 @@ const VITEST = [
 const COMPILED = join(CHECKOUT, 'build/compile-cache')
 const COMPILE_CACHE = [
   `NODE_COMPILE_CACHE=${COMPILED}`, 'NODE_COMPILE_CACHE_PORTABLE=1', 'sh', '-c',
-  'mkdir -p "$0" && cp -r "$0" /run/compiled && mount --bind /run/compiled "$0"; exec "$@"', COMPILED,
+  'mkdir -p "$0" && cp -r "$0" /run/compiled && mount --bind /run/compiled "$0"; exec "$@"',
+  COMPILED,
 ]
 
 /** Entry of the kernel rig; gives the exit status. */
