@@ -66,8 +66,8 @@ run_rig() {
 }
 
 # All at the same time: an emulated machine with two processors keeps less than one busy. The first
-# kernel has two machines, since it tries more ways. The first one's output is shown as it comes,
-# that of the others when they ended.
+# kernel has two machines, since it tries more ways, and is often the only one. The first one's
+# output is shown as it comes, that of the others when they ended.
 run_kernels() {
   local kernels kernel limit run name ways status
   local -a runs=()

@@ -71,16 +71,17 @@ bool IsOfCgroup(const bpf_program* program) {
   return std::string_view(bpf_program__section_name(program)).substr(0, prefix.size()) == prefix;
 }
 
-// Maps that these programs use, and those that are read from here whatever runs. Not the map that
-// an iterator walks: when nobody else uses it, there is nothing in it.
-std::set<std::string> UsedMaps(const std::vector<Loader::Program>& programs) {
+// Adds the maps that these programs use, and those that are read from here whatever runs. Not the
+// map that an iterator walks: when nobody else uses it, there is nothing in it.
+Failure AddUsedMaps(const std::vector<Loader::Program>& programs, std::set<std::string>* used) {
   static const MapUse use(vedette_bpf_start,
                           static_cast<size_t>(vedette_bpf_end - vedette_bpf_start));
-  std::set<std::string> used = {"ring", "counters", "faults"};
+  used->insert({"ring", "counters", "faults"});
   for (const Loader::Program& one : programs) {
-    use.Add(bpf_program__name(one.program), &used);
+    const char* name = bpf_program__name(one.program);
+    if (!use.Add(name, used)) return Missing(std::string("function ") + name);
   }
-  return used;
+  return {};
 }
 
 // Only these programs of the object will be loaded; they are added to `chosen`.
@@ -144,7 +145,9 @@ Failure Loader::Prepare(const LoadOptions& options) {
   sizes_ = {{"ring", options.ring_bytes}, {"sockets", options.socket_sets},
             {"flows", options.flows_max}};
   if (Failure f = SetSizes(object_); !f.ok()) return f;
-  if (Failure f = ChooseMaps(object_, UsedMaps(programs_)); !f.ok()) return f;
+  std::set<std::string> used;
+  if (Failure f = AddUsedMaps(programs_, &used); !f.ok()) return f;
+  if (Failure f = ChooseMaps(object_, used); !f.ok()) return f;
   cgroup_dir_ = options.cgroup_dir;
   for (const auto& [setting, value] : options.settings) {
     if (Failure f = SetSetting(object_, setting.c_str(), value); !f.ok()) return f;
@@ -192,7 +195,8 @@ Failure Loader::ChooseMaps(bpf_object* object, const std::set<std::string>& used
     } else if (!bpf_map__is_internal(map)) {
       status = bpf_map__set_autocreate(map, used.count(name) != 0);
     }
-    if (status != 0) return {"configure", -status, "", std::string("map ") + name};
+    if (status == 0) continue;
+    return {"configure", -status, "", std::string("map ") + name + ": not shared or left out"};
   }
   return {};
 }
@@ -211,7 +215,7 @@ Failure Loader::Extend(const std::vector<std::string>& names, std::set<std::stri
   if (extension == nullptr) return failure;
   std::vector<Program> chosen;
   failure = Choose(extension, names, &chosen);
-  maps.merge(UsedMaps(chosen));
+  if (failure.ok()) failure = AddUsedMaps(chosen, &maps);
   if (failure.ok()) failure = SetSizes(extension);
   if (failure.ok()) failure = ChooseMaps(extension, maps);
   if (failure.ok()) {
